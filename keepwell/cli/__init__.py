@@ -1,0 +1,1 @@
+"""The commands, one file each; the composition root that knows every service."""

@@ -1,0 +1,1 @@
+"""The log and the worker: one port, three backends, one loop."""

@@ -1,0 +1,1 @@
+"""Time as an event: ticks on every partition."""

@@ -1,0 +1,1 @@
+"""Session events in, checked and normalised episode events and dead letters out."""

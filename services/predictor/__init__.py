@@ -1,0 +1,1 @@
+"""Episode events in, scores and alerts out."""
