@@ -1,4 +1,4 @@
-"""A real Apache Kafka broker (KRaft, one node, loopback) for tests and benchmarks, gone when the process that started it ends."""
+"""A real Apache Kafka broker (KRaft, one node, loopback) for tests; it ends with the process that started it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import mkdtemp
-from types import TracebackType
 
 HERE = Path(__file__).parent
 STORE = HERE.parents[1] / ".kafka"
@@ -29,8 +28,8 @@ USERS = {"admin": ("SCRAM-SHA-256", "admin-secret"), "worker": ("SCRAM-SHA-512",
 class Broker:
     """One broker, plain or (`secure`) SASL_SSL with SCRAM users and ACLs. Started by `start` or by `with`.
 
-    `settings` are added to server.properties. A test that pauses or kills its broker has one of its own; all others share
-    that of the session.
+    `settings` are added to server.properties. A test that pauses or kills its broker has one of its own; all
+    others share that of the session.
     """
 
     def __init__(self, *, secure: bool = False, settings: Mapping[str, str] | None = None) -> None:
@@ -65,7 +64,7 @@ class Broker:
         """Formats the data folder the first time, starts the broker and waits until its port is open."""
         if not (self.folder / "server.properties").exists():
             self._prepare()
-        # The guard holds the reading end of a pipe whose other end dies with us, however we die: then it kills the broker.
+        # The guard reads a pipe whose other end dies with us, however we die; then it kills the broker.
         guard = (
             '"$@" >>broker.log 2>&1 & broker=$!; echo $broker; exec 3<&0; '
             "(cat <&3 >/dev/null; kill -9 $broker 2>/dev/null) >/dev/null & wait $broker"
