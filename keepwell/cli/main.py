@@ -18,10 +18,10 @@ app = typer.Typer(
     add_completion=False,
 )
 
-COMMANDS: Final = ()
+COMMANDS: Final[tuple[str, ...]] = ()
 """Modules of this package that hold one command each, as the function `command`; in the order of `--help`."""
 
-GROUPS: Final = ()
+GROUPS: Final[tuple[str, ...]] = ()
 """Modules that hold several commands under one name, as the typer app `app`."""
 
 for name in COMMANDS:
