@@ -1,0 +1,267 @@
+"""When a person has stopped: premature termination `unilateral-stop@1` and its targets, as CONTRACT section 3 defines them.
+
+One sweep in time order serves live scores, `keepwell score` and training. Between two events the only thing that can happen
+is that a stop becomes declared, so the sweep settles that before it takes the next event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+from keepwell.events import SESSION_PURPOSES
+from keepwell.history import AnyEntry, Attendance, Booking, Cancellation, End, Measure, Miss, Move, Opening
+from keepwell.instruments import Instrument
+
+DEFINITION: Final = "unilateral-stop@1"
+DAY: Final = 86_400_000_000
+"""Microseconds a day."""
+WINDOW: Final = 30 * DAY
+"""W: how long after the last sign a stop is declared when no session is pending."""
+RECORDING_TIME: Final = 3 * DAY
+"""How long after its start a visit without a record still counts as pending; after that it is unrecorded."""
+LATE_NOTICE: Final = DAY
+"""A cancellation by the client with less notice counts as a visit missed in `next-visit-missed@1`."""
+
+State = Literal["open", "stopped", "ended"]
+Status = Literal["booked", "attended", "missed", "cancelled"]
+
+
+@dataclass(slots=True)
+class Visit:
+    """An appointment as known now."""
+
+    starts: int
+    purpose: str
+    status: Status = "booked"
+
+    @property
+    def is_session(self) -> bool:
+        return self.purpose in SESSION_PURPOSES
+
+
+@dataclass(slots=True)
+class Spell:
+    """A stretch of care that can end once. `ending` is None while the outcome is undetermined."""
+
+    start: int
+    last_attended: int | None = None
+    closed_at: int | None = None
+    ending: str | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it ended in a stop, as dropout or as improved leaver."""
+        return self.ending in ("dropout", "improved_leaver")
+
+
+@dataclass(slots=True)
+class OutcomeCourse:
+    """First and last client-rated total of one outcome instrument."""
+
+    instrument: Instrument
+    first: float
+    last: float
+
+    @property
+    def improved(self) -> bool:
+        """Reliably better than at first, and past the cut-off."""
+        return self.instrument.reliably_improved(self.first, self.last) and self.instrument.past_cutoff(self.last)
+
+
+@dataclass(slots=True)
+class Standing:
+    """Where the sweep stands: the spells so far, the visits, the last sign and the outcome measures."""
+
+    spells: list[Spell] = field(default_factory=list)
+    visits: dict[str, Visit] = field(default_factory=dict)
+    pending: dict[str, int] = field(default_factory=dict)
+    """Start of each session that is booked and neither attended, missed nor cancelled."""
+    last_sign: int | None = None
+    opened: bool = False
+    swept_to: int = 0
+    outcomes: dict[str, OutcomeCourse] = field(default_factory=dict)
+    last_outcome: OutcomeCourse | None = None
+
+    def take(self, entry: AnyEntry, instrument: Instrument | None = None) -> None:
+        """Takes the next effective entry in time order; `instrument` is that of a measure, where it is known."""
+        self._settle(entry.at)
+        self.swept_to = entry.at
+        if not self.spells:
+            self.spells.append(Spell(entry.at))
+        match entry:
+            case Opening():
+                if not self.opened:
+                    self.opened = True
+                    self._sign(entry.at)
+            case Booking(appointment=name):
+                self.visits[name] = Visit(entry.starts, entry.purpose)
+                self._await(name)
+            case Move(appointment=name):
+                purpose = self.visits[name].purpose if name in self.visits else "treatment"
+                self.visits[name] = Visit(entry.starts, purpose)
+                self._await(name)
+            case Cancellation(appointment=name):
+                self._decide(name, entry.at, "cancelled")
+            case Miss(appointment=name):
+                if self._decide(name, entry.at, "missed").is_session:
+                    self._sign(entry.at)
+            case Attendance():
+                self._attend(entry)
+            case Measure():
+                self._measure(entry, instrument)
+            case End():
+                self._end(entry)
+            case _:
+                pass
+
+    def declared(self) -> int | None:
+        """The moment at which a stop will be, or was, declared if nothing else happens; None without an open spell."""
+        if self.last_sign is None or not self.spells or self.spells[-1].closed_at is not None:
+            return None
+        moment = max(self.last_sign + WINDOW, self.swept_to)
+        for starts in self.pending.values():
+            moment = max(moment, starts + RECORDING_TIME + 1)
+        return moment
+
+    def spells_at(self, now: int) -> list[Spell]:
+        """The spells as determined at `now`, which must not lie before the last entry taken."""
+        declared = self.declared()
+        if declared is None or declared > now:
+            return self.spells
+        return [*self.spells[:-1], self._stopped(self.spells[-1], declared)]
+
+    def state_at(self, now: int) -> State:
+        """Whether the episode is open, a stop is declared, or it ended another way, at `now`."""
+        if not self.spells:
+            return "open"
+        spell = self.spells[-1]
+        if spell.closed_at is None:
+            declared = self.declared()
+            return "open" if declared is None or declared > now else "stopped"
+        return "stopped" if spell.stopped else "ended"
+
+    def _settle(self, before: int) -> None:
+        declared = self.declared()
+        if declared is not None and declared < before:
+            self.spells[-1] = self._stopped(self.spells[-1], declared)
+
+    def _stopped(self, spell: Spell, at: int) -> Spell:
+        improved = self.last_outcome is not None and self.last_outcome.improved
+        return replace(spell, closed_at=at, ending="improved_leaver" if improved else "dropout")
+
+    def _sign(self, at: int) -> None:
+        self.last_sign = at if self.last_sign is None else max(self.last_sign, at)
+
+    def _await(self, name: str) -> None:
+        visit = self.visits[name]
+        if visit.is_session:
+            self.pending[name] = visit.starts
+        else:
+            self.pending.pop(name, None)
+
+    def _decide(self, name: str, at: int, status: Status) -> Visit:
+        visit = self.visits.get(name)
+        if visit is None:
+            visit = self.visits[name] = Visit(at, "treatment")
+        visit.status = status
+        self.pending.pop(name, None)
+        return visit
+
+    def _attend(self, entry: Attendance) -> None:
+        purpose = entry.purpose or "treatment"
+        if entry.appointment is not None:
+            visit = self._decide(entry.appointment, entry.at, "attended")
+            if entry.purpose is not None:
+                visit.purpose = entry.purpose
+            purpose = visit.purpose
+        if purpose not in SESSION_PURPOSES:
+            return
+        self._sign(entry.at)
+        spell = self.spells[-1]
+        if spell.closed_at is None:
+            spell.last_attended = entry.at
+        elif spell.stopped:
+            self.spells.append(Spell(entry.at, entry.at))
+
+    def _measure(self, entry: Measure, instrument: Instrument | None) -> None:
+        total = entry.scores.get("total")
+        if instrument is None or instrument.kind != "outcome" or entry.rater != "client" or total is None:
+            return
+        course = self.outcomes.get(instrument.name)
+        if course is None:
+            course = self.outcomes[instrument.name] = OutcomeCourse(instrument, total, total)
+        course.last = total
+        self.last_outcome = course
+
+    def _end(self, entry: End) -> None:
+        spell = self.spells[-1]
+        if spell.closed_at is not None:
+            return
+        if entry.reason == "client_stopped" and not entry.mutual:
+            self.spells[-1] = self._stopped(spell, entry.at)
+        else:
+            spell.closed_at = entry.at
+            spell.ending = "other" if entry.reason == "client_stopped" else entry.reason
+
+
+def spell_of(spells: Sequence[Spell], t: int) -> Spell | None:
+    """The spell that the moment `t` lies in; None before the first, after the last, and between a stop and a return."""
+    for spell in spells:
+        if spell.start <= t and (spell.closed_at is None or t < spell.closed_at):
+            return spell
+    return None
+
+
+def target(spells: Sequence[Spell], t: int, horizon: int) -> int | None:
+    """The target at `t` with a horizon in days: 1 stopped within it, 0 not, None undetermined or not at risk.
+
+    >>> stopped = Spell(0, last_attended=20 * DAY, closed_at=50 * DAY, ending="dropout")
+    >>> target([stopped], 10 * DAY, 14), target([stopped], 10 * DAY, 7), target([stopped], 60 * DAY, 14)
+    (1, 0, None)
+    """
+    spell = spell_of(spells, t)
+    if spell is None:
+        return None
+    end = t + horizon * DAY
+    if spell.last_attended is not None and spell.last_attended >= end:
+        return 0
+    if spell.ending is None:
+        return None
+    return 1 if spell.stopped else 0
+
+
+def next_visit_missed(entries: Iterable[AnyEntry], t: int) -> int | None:
+    """`next-visit-missed@1` of effective entries in time order: 1 missed, 0 attended, None undetermined.
+
+    The visit is the earliest to start after `t` of those that were booked at `t`; what becomes of it first decides.
+    """
+    booked: dict[str, int] = {}
+    rest: list[AnyEntry] = []
+    for entry in entries:
+        if entry.at > t:
+            rest.append(entry)
+        elif isinstance(entry, Booking | Move):
+            booked[entry.appointment] = entry.starts
+        elif isinstance(entry, Cancellation | Miss | Attendance) and entry.appointment is not None:
+            booked.pop(entry.appointment, None)
+    ahead = [(starts, name) for name, starts in booked.items() if starts > t]
+    if not ahead:
+        return None
+    starts, name = min(ahead)
+    for entry in rest:
+        if getattr(entry, "appointment", None) != name:
+            continue
+        match entry:
+            case Booking() | Move():
+                starts = entry.starts
+            case Miss():
+                return 1
+            case Attendance():
+                return 0
+            case Cancellation():
+                return 1 if entry.initiator == "client" and starts - entry.at < LATE_NOTICE else None
+            case _:
+                pass
+    return None
