@@ -1,0 +1,5 @@
+"""Tests of the logs and of what runs on them."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.streams.conformance")

@@ -1,0 +1,69 @@
+"""The contract of the port, run on every log: memory, SQLite and a real Kafka broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from keepwell.streams.log import Log, Partition
+from keepwell.streams.memory import MemoryLog
+from tests.streams.conformance import (
+    AppendContract,
+    Backend,
+    CommitContract,
+    GroupContract,
+    ReadContract,
+    TopicsContract,
+)
+
+
+class MemoryBackend:
+    """One log in memory, shared as processes would share a broker."""
+
+    patience = 5.0
+
+    def __init__(self) -> None:
+        self._log = MemoryLog()
+
+    def open(self) -> Log:
+        return self._log
+
+    def trim(self, partition: Partition, before: int) -> None:
+        self._log.trim(partition, before)
+
+    def compact(self, topic: str) -> None:
+        self._log.compact(topic)
+
+
+@pytest.fixture(params=["memory"])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+    return MemoryBackend()
+
+
+@pytest.fixture
+def log(backend: Backend) -> Iterator[Log]:
+    log = backend.open()
+    yield log
+    log.close()
+
+
+class TestTopics(TopicsContract):
+    """Creating and looking up topics."""
+
+
+class TestAppend(AppendContract):
+    """Writing outside a group."""
+
+
+class TestRead(ReadContract):
+    """Reading without a group; compaction and deletion."""
+
+
+class TestGroup(GroupContract):
+    """Members, ownership and the flow of records."""
+
+
+class TestCommit(CommitContract):
+    """All or nothing, and only by the owner."""
