@@ -1,0 +1,47 @@
+# Every task a newcomer needs; each installs what it lacks into .venv, in the versions of constraints.txt.
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test soak lint docs bench broker clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Make .venv and install Keepwell with all that development needs
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev,fhir]"
+	touch $@
+
+demo: $(INSTALLED) ## A made-up clinic flows through the whole system and stays up for a look
+	$(BIN)/keepwell demo
+
+test: $(INSTALLED) ## All tests, with a real Kafka broker that the run starts itself (needs Java and Maven)
+	$(BIN)/pytest -m "not soak"
+
+soak: $(INSTALLED) ## The long runs: crashes and rebalances, again and again
+	$(BIN)/pytest -m soak
+
+lint: $(INSTALLED) ## Style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(INSTALLED) ## Write the generated pages and build the site into site/
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --strict
+
+bench: $(INSTALLED) ## One table: rates, latencies, bytes
+	$(BIN)/python -m benchmarks
+
+broker: $(INSTALLED) ## A real Kafka broker on loopback, until Ctrl-C; prints its address
+	$(BIN)/python -m tests.broker
+
+clean: ## Remove what the other targets made, except .venv and the Kafka jars
+	rm -rf site build out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
