@@ -30,9 +30,9 @@ Status = Literal["booked", "attended", "missed", "cancelled"]
 
 @dataclass(slots=True)
 class Visit:
-    """An appointment as known now."""
+    """An appointment as known now. `starts` is None where its booking was never received."""
 
-    starts: int
+    starts: int | None
     purpose: str
     status: Status = "booked"
 
@@ -103,9 +103,9 @@ class Standing:
                 self.visits[name] = Visit(entry.starts, purpose)
                 self._await(name)
             case Cancellation(appointment=name):
-                self._decide(name, entry.at, "cancelled")
+                self._decide(name, "cancelled")
             case Miss(appointment=name):
-                if self._decide(name, entry.at, "missed").is_session:
+                if self._decide(name, "missed").is_session:
                     self._sign(entry.at)
             case Attendance():
                 self._attend(entry)
@@ -115,6 +115,11 @@ class Standing:
                 self._end(entry)
             case _:
                 pass
+
+    def is_session(self, entry: Attendance) -> bool:
+        """Whether an attended visit is a session: by its own purpose, else as booked, else treatment."""
+        visit = self.visits.get(entry.appointment) if entry.appointment is not None else None
+        return (entry.purpose or (visit.purpose if visit else "treatment")) in SESSION_PURPOSES
 
     def declared(self) -> int | None:
         """The moment at which a stop will be, or was, declared if nothing else happens; None without an open spell."""
@@ -156,27 +161,24 @@ class Standing:
 
     def _await(self, name: str) -> None:
         visit = self.visits[name]
-        if visit.is_session:
+        if visit.is_session and visit.starts is not None:
             self.pending[name] = visit.starts
         else:
             self.pending.pop(name, None)
 
-    def _decide(self, name: str, at: int, status: Status) -> Visit:
+    def _decide(self, name: str, status: Status) -> Visit:
         visit = self.visits.get(name)
         if visit is None:
-            visit = self.visits[name] = Visit(at, "treatment")
+            visit = self.visits[name] = Visit(None, "treatment")
         visit.status = status
         self.pending.pop(name, None)
         return visit
 
     def _attend(self, entry: Attendance) -> None:
-        purpose = entry.purpose or "treatment"
         if entry.appointment is not None:
-            visit = self._decide(entry.appointment, entry.at, "attended")
-            if entry.purpose is not None:
-                visit.purpose = entry.purpose
-            purpose = visit.purpose
-        if purpose not in SESSION_PURPOSES:
+            visit = self._decide(entry.appointment, "attended")
+            visit.purpose = entry.purpose or visit.purpose
+        if not self.is_session(entry):
             return
         self._sign(entry.at)
         spell = self.spells[-1]

@@ -150,7 +150,9 @@ _MAKERS: Final[dict[type, Callable[..., AnyEntry]]] = {
         t, i, s, c, d.client_id, d.clinician_id, d.modality, d.planned_sessions, d.referral, d.preference_met,
         d.previous_episodes,
     ),
-    ev.AppointmentBooked: lambda d, t, i, s, c: Booking(t, i, s, c, d.appointment_id, micros(d.starts_at), d.purpose, d.modality),
+    ev.AppointmentBooked: lambda d, t, i, s, c: Booking(
+        t, i, s, c, d.appointment_id, micros(d.starts_at), d.purpose, d.modality
+    ),
     ev.AppointmentRescheduled: lambda d, t, i, s, c: Move(t, i, s, c, d.appointment_id, micros(d.starts_at), d.initiator),
     ev.AppointmentCancelled: lambda d, t, i, s, c: Cancellation(t, i, s, c, d.appointment_id, d.initiator, d.reason),
     ev.AppointmentMissed: lambda d, t, i, s, c: Miss(t, i, s, c, d.appointment_id, d.reason),

@@ -29,7 +29,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     aliases: Mapping[str, str] = {}
     """Names by which the instrument itself knows a subscale."""
     item_cutoff: float | None = None
-    """A single item at or below this is a warning of its own (SRS)."""
+    """A single item below this is a warning of its own (SRS)."""
 
     def limits(self, scale: str) -> tuple[float, float] | None:
         """Lowest and highest possible score of `total` or a subscale; None for a scale that is not interpreted."""
