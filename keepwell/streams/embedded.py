@@ -1,4 +1,4 @@
-"""What the memory log and the SQLite log share: where a message goes, who reads a partition, and from where."""
+"""Rules that logs share: where a message goes, who reads a partition, and from where."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import pytest
 
 from keepwell.streams.log import Log, Partition
 from keepwell.streams.memory import MemoryLog
+from keepwell.streams.sqlite import SqliteLog
 from tests.streams.conformance import (
     AppendContract,
     Backend,
@@ -37,9 +38,28 @@ class MemoryBackend:
         self._log.compact(topic)
 
 
-@pytest.fixture(params=["memory"])
+class SqliteBackend:
+    """One file, opened anew by every process."""
+
+    patience = 10.0
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "log.db"
+        self._log = SqliteLog(self._path)
+
+    def open(self) -> Log:
+        return SqliteLog(self._path)
+
+    def trim(self, partition: Partition, before: int) -> None:
+        self._log.trim(partition, before)
+
+    def compact(self, topic: str) -> None:
+        self._log.compact(topic)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    return MemoryBackend()
+    return MemoryBackend() if request.param == "memory" else SqliteBackend(tmp_path)
 
 
 @pytest.fixture

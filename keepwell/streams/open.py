@@ -1,0 +1,71 @@
+"""From a URL to a log: the one place that knows which backends there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from keepwell.streams.log import Log, LogError
+
+FORMS = "memory://, sqlite:///file.db (sqlite:////folder/file.db from the root) or kafka://host:9092[,host:9092]"
+
+
+def open_log(url: str, *, topic_prefix: str = "", security: Mapping[str, str] | None = None) -> Log:
+    """The log that `url` names, opened.
+
+    `memory://` is a new, empty log at each call. `topic_prefix` goes before group names and transactional ids on Kafka,
+    where installations share one name space; the other logs know a group by its topic, whose name has the prefix already.
+    `security` is what a Kafka cluster asks for (see `KafkaLog`). Raises `LogError` for a URL of another form and where the
+    log cannot be opened.
+
+    >>> open_log("postgres://host")
+    Traceback (most recent call last):
+    keepwell.streams.log.LogError: 'postgres://host' is not the URL of a log: write memory://, sqlite:///file.db ...
+    """
+    parts = _split(url)
+    if security and parts.scheme != "kafka":
+        raise LogError(f"security settings are for kafka://, not for {parts.scheme}://: leave them out")
+    if parts.scheme == "memory" and not parts.netloc and not parts.path:
+        # The backends are imported where they are used: kafka-python alone takes longer than the rest of a command.
+        from keepwell.streams.memory import MemoryLog
+
+        return MemoryLog()
+    if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
+        from keepwell.streams.sqlite import SqliteLog
+
+        return SqliteLog(Path(unquote(parts.path[1:])))
+    if parts.scheme == "kafka" and parts.netloc and parts.path in ("", "/"):
+        from keepwell.streams.kafka import KafkaLog
+
+        return KafkaLog(_addresses(url, parts.netloc), security=security, group_prefix=topic_prefix)
+    raise _not_a_log(url)
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise _not_a_log(url) from None
+    if parts.query or parts.fragment:
+        raise _not_a_log(url)
+    return parts
+
+
+def _addresses(url: str, hosts: str) -> list[str]:
+    if "@" in hosts:
+        raise LogError(
+            "a URL is no place for a password, it is seen by everyone: use the settings for Kafka's security"
+        )
+    addresses = hosts.split(",")
+    for address in addresses:
+        host, colon, port = address.rpartition(":")
+        if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
+            raise LogError(
+                f"{address!r} in {url!r} is not an address of a Kafka broker: write host:port, as in host:9092"
+            )
+    return addresses
+
+
+def _not_a_log(url: str) -> LogError:
+    return LogError(f"{url!r} is not the URL of a log: write {FORMS}")
