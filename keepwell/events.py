@@ -562,10 +562,10 @@ def _explain(message: str) -> Refusal:
     if missing:
         field = missing["field"]
         return Refusal("missing", f"{path}.{field}", f"Add the required member `{field}`.")
+    if "RFC3339" in what or "timezone component" in what:
+        return Refusal("invalid", path, "Send a moment as RFC 3339 with offset, such as 2026-03-02T10:00:00Z.")
     if what.startswith("Expected "):
         return Refusal("invalid", path, f"{what}.")
     if what.startswith("Invalid enum value"):
         return Refusal("invalid", path, "Use one of the values that the contract lists for this member.")
-    if "RFC3339" in what:
-        return Refusal("invalid", path, "Send a moment as RFC 3339 with offset, such as 2026-03-02T10:00:00Z.")
     return Refusal("invalid", path, "The value does not fit the contract's type for this member.")
