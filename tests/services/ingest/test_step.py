@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,24 +16,10 @@ from keepwell.streams.log import Header, Partition, Record
 from keepwell.streams.processor import Step
 from keepwell.topics import Topics
 from services.ingest.step import ORIGIN, IngestProcessor
+from tests.services.ingest.events import NOW, event, text
 
-NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 TOPICS = Topics("t.")
 PARTITIONS = 5
-
-
-def event(**changes: Any) -> dict[str, Any]:
-    """A valid event with `changes`; a change to None removes the member."""
-    whole = {
-        "specversion": "1.0",
-        "id": "ev-1",
-        "source": "/north/booking",
-        "type": "keepwell.homework.reviewed.v1",
-        "subject": "ep-17",
-        "time": "2026-03-02T10:00:00Z",
-        "data": {"completion": 0.5},
-    } | changes
-    return {name: content for name, content in whole.items() if content is not None}
 
 
 def record(
@@ -55,10 +39,6 @@ def refused(value: bytes | None, headers: tuple[Header, ...] = ()) -> str | None
     (message,) = done.messages
     assert (message.topic, message.value) == (TOPICS.dead_letters, value)
     return reason_of(message)
-
-
-def text(**changes: Any) -> bytes:
-    return json.dumps(event(**changes)).encode()
 
 
 def test_an_accepted_event_goes_normalised_to_the_key_it_names_itself() -> None:

@@ -1,0 +1,128 @@
+"""What a request to the HTTP intake says: its body split into events, each judged on its own. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final, Literal, NamedTuple
+from urllib.parse import unquote
+
+import msgspec
+
+from keepwell.events import Refusal, decode
+from keepwell.instruments import Instruments
+from keepwell.streams.log import Header, Message
+
+ONE: Final = "application/cloudevents+json"
+BATCH: Final = "application/cloudevents-batch+json"
+LINES: Final = "application/x-ndjson"
+JSON: Final = "application/json"
+MEDIA_TYPES: Final = (ONE, BATCH, LINES, JSON)
+
+
+class Item(NamedTuple):
+    """One event of a request, as it will stand in the log: its untouched bytes, and `ce_*` headers in binary mode."""
+
+    value: bytes
+    headers: tuple[Header, ...] = ()
+
+
+class Result(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one event of a request. `id` is null where none could be read."""
+
+    id: str | None
+    status: Literal["accepted", "refused"]
+    code: str | None = None
+    path: str | None = None
+    detail: str | None = None
+
+
+class Judged(NamedTuple):
+    """One result an event, in the order of the request, and what is to be written of the accepted ones."""
+
+    results: list[Result]
+    messages: list[Message]
+
+
+class Unreadable(ValueError):
+    """The request as a whole cannot be split into events; the message says what to change."""
+
+
+class Unsupported(ValueError):
+    """The request's content type is none of `MEDIA_TYPES`, or its charset is not UTF-8."""
+
+
+def split(content_type: str | None, headers: Iterable[tuple[str, str]], body: bytes) -> list[Item]:
+    """The events of a request. Binary mode is told by `ce-…` headers, a batch by its content type or its first byte.
+
+    Raises `Unsupported` or `Unreadable`. What is inside an event is not looked at here.
+    """
+    media, parameters = _media(content_type)
+    attributes = tuple(_attribute(name, content) for name, content in headers if name.lower().startswith("ce-"))
+    if attributes and media in (JSON, None):
+        return [Item(body, attributes)]
+    if media not in MEDIA_TYPES or parameters.get("charset", "utf-8") != "utf-8":
+        raise Unsupported(f"Send UTF-8 as one of: {', '.join(MEDIA_TYPES)}.")
+    if media == LINES:
+        items = [Item(line) for line in map(bytes.strip, body.split(b"\n")) if line]
+    elif media == BATCH or (media == JSON and body.lstrip()[:1] == b"["):
+        items = [Item(bytes(raw)) for raw in _array(body)]
+    else:
+        items = [Item(body)] if body.strip() else []
+    if not items:
+        raise Unreadable("The request holds no event.")
+    return items
+
+
+def judge(items: Sequence[Item], topic: str, clinic: str, now: datetime, instruments: Instruments) -> Judged:
+    """Checks each event as the ingest worker will, and that its `source` belongs to `clinic`."""
+    results: list[Result] = []
+    messages: list[Message] = []
+    for value, headers in items:
+        checked = decode(value, headers, now=now, instruments=instruments, clinic=clinic)
+        if isinstance(checked, Refusal):
+            results.append(Result(_id_of(value, headers), "refused", *checked))
+            continue
+        results.append(Result(checked.event.id, "accepted"))
+        messages.append(Message(topic, checked.event.subject.encode(), value, headers))
+    return Judged(results, messages)
+
+
+_Array: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class _Named(msgspec.Struct):
+    id: str
+
+
+def _array(body: bytes) -> list[msgspec.Raw]:
+    try:
+        return _Array.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Unreadable("The body is not a JSON array in UTF-8.") from error
+
+
+def _media(content_type: str | None) -> tuple[str | None, Mapping[str, str]]:
+    """
+    >>> _media('Application/JSON; charset="UTF-8"')
+    ('application/json', {'charset': 'utf-8'})
+    """
+    if not content_type:
+        return None, {}
+    media, *rest = content_type.lower().split(";")
+    pairs = (parameter.partition("=") for parameter in rest)
+    return media.strip(), {name.strip(): content.strip().strip('"') for name, _, content in pairs}
+
+
+def _attribute(name: str, content: str) -> Header:
+    """From the HTTP to the Kafka binding of CloudEvents 1.0: `ce-` becomes `ce_`, and percent-encoding is undone."""
+    return f"ce_{name[3:].lower()}", unquote(content).encode()
+
+
+def _id_of(value: bytes, headers: Sequence[Header]) -> str | None:
+    if headers:
+        return next((content.decode() for name, content in headers if name == "ce_id"), None)
+    try:
+        return msgspec.json.decode(value, type=_Named).id
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
