@@ -290,7 +290,7 @@ class AppointmentMissed(Event, frozen=True, tag="keepwell.appointment.missed.v1"
 class SessionAttended(Event, frozen=True, tag="keepwell.session.attended.v1"):
     """A visit took place. `time` is its end."""
 
-    data: Attended
+    data: Attended = Attended()
 
 
 class MeasureCompleted(Event, frozen=True, tag="keepwell.measure.completed.v1"):
