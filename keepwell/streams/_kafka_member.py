@@ -82,16 +82,16 @@ class KafkaMember:
         self._own(partition)
         if offset is None:
             offset = self.committed(partition)
+        there = TopicPartition(*partition)
         with self._only_once(f"starting {partition}"):
-            there = TopicPartition(*partition)
             first = self._consumer.beginning_offsets([there])[there]
             end = self._consumer.end_offsets([there])[there]
-            offset = first if offset is None else offset
-            check_start(partition, offset, first, end)
-            self._consumer.seek(there, offset)
-            self._started.add(partition)
-            if partition not in self._paused:
-                self._consumer.resume(there)
+        offset = first if offset is None else offset
+        check_start(partition, offset, first, end)
+        self._consumer.seek(there, offset)
+        self._started.add(partition)
+        if partition not in self._paused:
+            self._consumer.resume(there)
 
     def pause(self, partitions: Iterable[Partition]) -> None:
         """As the port. Raises `LogError` where one is not owned."""

@@ -22,9 +22,8 @@ POLL_SECONDS: Final = 0.02
 class Reader:
     """Consumers without a group, kept for the next use; safe to use from several threads."""
 
-    def __init__(self, settings: Mapping[str, object], undecided_seconds: float = UNDECIDED_SECONDS) -> None:
+    def __init__(self, settings: Mapping[str, object]) -> None:
         self._settings = settings
-        self._undecided_seconds = undecided_seconds
         self._lock = threading.Lock()
         self._idle: list[Any] = []
         self._closed = False
@@ -35,7 +34,7 @@ class Reader:
         with self._consumer(f"reading {partition}") as consumer:
             consumer.assign([there])
             consumer.seek(there, start)
-            position, deadline = start, time.monotonic() + self._undecided_seconds
+            position, deadline = start, time.monotonic() + UNDECIDED_SECONDS
             while position < stop:
                 try:
                     batch = consumer.poll(timeout_ms=ms(POLL_SECONDS)).get(there, ())
@@ -52,7 +51,7 @@ class Reader:
                     yield to_record(partition, record)
                 reached = consumer.position(there)
                 if reached > position:
-                    position, deadline = reached, time.monotonic() + self._undecided_seconds
+                    position, deadline = reached, time.monotonic() + UNDECIDED_SECONDS
                 elif time.monotonic() > deadline:
                     raise self._stuck(consumer, there, stop)
 
@@ -67,7 +66,7 @@ class Reader:
         with self._consumer(f"reading the offsets of group {group!r}", group=group) as consumer:
             found = {}
             for number in range(partitions):
-                offset = consumer.committed(TopicPartition(topic, number), timeout_ms=ms(self._undecided_seconds))
+                offset = consumer.committed(TopicPartition(topic, number), timeout_ms=ms(UNDECIDED_SECONDS))
                 if offset is not None:
                     found[Partition(topic, number)] = offset
             return found
@@ -118,7 +117,7 @@ class Reader:
 
     def _stuck(self, consumer: Any, there: TopicPartition, stop: int) -> LogError:
         where = f"{Partition(*there)} below offset {stop}"
-        limit = f"{self._undecided_seconds:.0f} s"
+        limit = f"{UNDECIDED_SECONDS:.0f} s"
         stable = consumer.end_offsets([there])[there]
         if stable >= stop:
             return Doubt(f"no record came from {where} for {limit}")
