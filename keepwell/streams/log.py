@@ -8,6 +8,7 @@ tell whether it happened raises `Doubt`; the worker then forgets everything it h
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple, Protocol
 
 Header = tuple[str, bytes]
@@ -156,8 +157,11 @@ class Log(Protocol):
         """Frees what is held. Idempotent."""
 
 
+@lru_cache(maxsize=65_536)
 def partition_for(key: bytes, partitions: int) -> int:
     """The partition of a key: murmur2 as Kafka's default partitioner (Java, kafka-python), so that all writers agree.
+
+    Remembered for the keys used last: computing costs 4 microseconds, a third of writing a record to the embedded log.
 
     >>> partition_for(b"north/ep-17", 12)
     5
