@@ -163,10 +163,10 @@ class SqliteLog:
 
     def _resolve(self, messages: Sequence[Message]) -> list[Target]:
         """Finds every place before anything is written, so that nobody waits for a bad message."""
-        targets = []
+        targets: list[Target] = []
         for message in messages:
             topic = self._topic(message.topic)
-            targets.append(Target(topic, place(message, topic.partitions, topic.compacted), message))
+            targets.append((topic, place(message, topic.partitions, topic.compacted), message))
         return targets
 
 
@@ -330,8 +330,11 @@ def insert_now(db: sqlite3.Connection, targets: Sequence[Target]) -> list[tuple[
 
 
 def _find_topic(db: sqlite3.Connection, name: str) -> StoredTopic | None:
-    row = db.execute("SELECT name, base, partitions, cleanup FROM topics WHERE name = ?", (name,)).fetchone()
-    return None if row is None else StoredTopic(*row)
+    row = db.execute("SELECT base, partitions, cleanup FROM topics WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        return None
+    base, partitions, cleanup = row
+    return StoredTopic(name, base, partitions, cleanup, "compact" in cleanup)
 
 
 def _create_topic(db: sqlite3.Connection, topic: Topic) -> None:

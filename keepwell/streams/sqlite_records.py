@@ -35,18 +35,11 @@ class StoredTopic(NamedTuple):
     base: int
     partitions: int
     cleanup: str
-
-    @property
-    def compacted(self) -> bool:
-        return "compact" in self.cleanup
+    compacted: bool
 
 
-class Target(NamedTuple):
-    """A message and the partition it goes to."""
-
-    topic: StoredTopic
-    number: int
-    message: Message
+Target = tuple[StoredTopic, int, Message]
+"""A message and the partition of the topic it goes to."""
 
 
 def insert(db: sqlite3.Connection, targets: Sequence[Target], now: int, forgotten: int) -> list[tuple[Partition, int]]:
@@ -55,25 +48,23 @@ def insert(db: sqlite3.Connection, targets: Sequence[Target], now: int, forgotte
     `now` is the timestamp, and deletions before `forgotten` may go, both in ms since 1970.
     """
     ends: dict[int, int] = {}
-    ids: dict[int, Partition] = {}
-    dirty: dict[int, int] = {}
+    written: dict[int, tuple[StoredTopic, Partition, int]] = {}
     rows, places = [], []
     for topic, number, message in targets:
         identity = topic.base + number
         if identity not in ends:
             ends[identity] = bounds(db, identity)[1]
-            ids[identity] = Partition(topic.name, number)
+            written[identity] = topic, Partition(topic.name, number), ends[identity]
         offset = ends[identity]
         ends[identity] = offset + 1
-        if topic.compacted:
-            dirty[identity] = dirty.get(identity, 0) + 1
-        headers = _write_headers(message.headers) if message.headers else None
-        rows.append((identity << _SHIFT | offset, message.key, now, headers, message.value))
-        places.append((ids[identity], offset))
+        _, key, value, headers, _ = message
+        rows.append((identity << _SHIFT | offset, key, now, _write_headers(headers) if headers else None, value))
+        places.append((written[identity][1], offset))
     db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?)", rows)
     db.executemany("UPDATE partitions SET next = ? WHERE id = ?", [(end, identity) for identity, end in ends.items()])
-    for identity, added in dirty.items():
-        _clean_if_due(db, identity, added, forgotten)
+    for identity, (topic, _, start) in written.items():
+        if topic.compacted:
+            _clean_if_due(db, identity, ends[identity] - start, forgotten)
     return places
 
 
