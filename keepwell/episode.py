@@ -77,6 +77,11 @@ class Live:
         self.course = course_of(effective(history), self._interpret)
         return "taken"
 
+    def holds(self, source: str, name: str) -> bool:
+        """Whether an event of the history is in force: neither retracted nor replaced."""
+        sources = self.episode.sources
+        return any(entry.id == name and sources[entry.source] == source for entry in effective(self.episode.history))
+
     def _points_at(self, entry: AnyEntry) -> tuple[str, str] | None:
         """The identity that a correction or retraction is about, whether it has arrived or not."""
         source = self.episode.sources[entry.source]

@@ -1,0 +1,128 @@
+"""The model at run time: an additive scorecard of step functions, so that every risk is a sum that can be read out.
+
+For each output (14, 30, 60 days, next visit) the log-odds are a base value plus the points of each feature, then an affine
+calibration. Points depend on one feature alone: the bin its value falls in, or the bin of a missing value.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from math import exp
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from keepwell.course import Course
+from keepwell.features import BY_NAME, Feature, Value
+
+Output = Literal["14d", "30d", "60d", "next"]
+OUTPUTS: Final[tuple[Output, ...]] = ("14d", "30d", "60d", "next")
+HORIZONS: Final[Mapping[str, int]] = {"14d": 14, "30d": 30, "60d": 60}
+"""Days of each horizon of `unilateral-stop@1`; `next` is `next-visit-missed@1`."""
+HEADLINE: Final = OUTPUTS.index("30d")
+"""The output that reasons and alerts speak of."""
+
+Points = tuple[float, float, float, float]
+"""Added log-odds, one for each of `OUTPUTS`."""
+
+
+class Term(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The step function of one feature: `points[i]` for a value from `edges[i-1]` (inclusive) to `edges[i]` (exclusive)."""
+
+    feature: str
+    edges: tuple[float, ...]
+    points: tuple[Points, ...]
+    missing: Points = (0.0, 0.0, 0.0, 0.0)
+
+    def of(self, value: Value) -> Points:
+        """The points of a value; None is a missing one."""
+        return self.missing if value is None else self.points[bisect_right(self.edges, value)]
+
+
+class Scorecard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole model as data. `calibration` holds intercept and slope of each output, applied to the summed log-odds."""
+
+    base: Points
+    terms: tuple[Term, ...]
+    calibration: tuple[tuple[float, float], ...] = ((0.0, 1.0),) * len(OUTPUTS)
+
+
+class Part(NamedTuple):
+    """One feature's part in a score: its value, and its points for the headline output."""
+
+    feature: Feature
+    value: Value
+    points: float
+
+
+class Scored(NamedTuple):
+    """Risks in the order of `OUTPUTS`, and the parts of the headline's log-odds (base value apart)."""
+
+    risks: tuple[float, ...]
+    parts: Sequence[Part]
+
+
+class Scorer:
+    """A scorecard bound to the declared features. Raises `ValueError` where the two do not fit."""
+
+    def __init__(self, card: Scorecard) -> None:
+        check(card)
+        self.card = card
+        self._terms = [(BY_NAME[term.feature], term) for term in card.terms]
+        self._slope = card.calibration[HEADLINE][1]
+
+    def score(self, course: Course, now: int) -> Scored:
+        """Scores an episode at a moment (µs) that must not lie before the newest entry of the course."""
+        a, b, c, d = self.card.base
+        parts = []
+        slope = self._slope
+        for feature, term in self._terms:
+            value = feature.read(course, now)
+            p, q, r, s = term.of(value)
+            a, b, c, d = a + p, b + q, c + r, d + s
+            parts.append(Part(feature, value, q * slope))
+        return Scored(self._risks((a, b, c, d)), parts)
+
+    def risks(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scores a table: rows by features in the order of the card's terms, NaN for missing; gives rows by `OUTPUTS`."""
+        logits = np.tile(np.asarray(self.card.base, dtype=np.float64), (len(table), 1))
+        for column, (_, term) in zip(table.T, self._terms, strict=True):
+            points = np.asarray([*term.points, term.missing], dtype=np.float64)
+            bins = np.searchsorted(np.asarray(term.edges, dtype=np.float64), column, side="right")
+            logits += points[np.where(np.isnan(column), len(term.points), bins)]
+        calibration = np.asarray(self.card.calibration, dtype=np.float64)
+        risks: NDArray[np.float64] = 1 / (1 + np.exp(-(calibration[:, 0] + calibration[:, 1] * logits)))
+        risks[:, :3] = np.maximum.accumulate(risks[:, :3], axis=1)
+        return risks
+
+    def _risks(self, logits: Sequence[float]) -> tuple[float, ...]:
+        risks = [_sigmoid(a + b * x) for (a, b), x in zip(self.card.calibration, logits, strict=True)]
+        return (*accumulate(risks[:3], max), risks[3])
+
+
+def check(card: Scorecard) -> None:
+    """Raises `ValueError` with the name of the term that does not fit the declared features or contradicts itself."""
+    names = [term.feature for term in card.terms]
+    if len(set(names)) != len(names):
+        raise ValueError("a feature has more than one term")
+    for term in card.terms:
+        if term.feature not in BY_NAME:
+            raise ValueError(f"{term.feature}: no such feature in this version of Keepwell")
+        if len(term.points) != len(term.edges) + 1:
+            raise ValueError(f"{term.feature}: {len(term.edges)} edges need {len(term.edges) + 1} rows of points")
+        if list(term.edges) != sorted(set(term.edges)):
+            raise ValueError(f"{term.feature}: edges must increase")
+    if len(card.calibration) != len(OUTPUTS) or any(slope <= 0 for _, slope in card.calibration):
+        raise ValueError("calibration needs an intercept and a positive slope for each output")
+
+
+def _sigmoid(x: float) -> float:
+    """The logistic function, without overflow at either end."""
+    if x >= 0:
+        return 1 / (1 + exp(-x))
+    e = exp(x)
+    return e / (1 + e)

@@ -1,0 +1,298 @@
+"""The predictor's pure step: accepted events of a partition in; scores, alerts and episode states out."""
+
+from __future__ import annotations
+
+import heapq
+import struct
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from keepwell.assess import Assessor, Trigger
+from keepwell.episode import Episode, Live
+from keepwell.events import (
+    AnyEvent,
+    ClientErased,
+    ClockTicked,
+    MeasureCompleted,
+    ModelPromoted,
+    decode_accepted,
+    micros,
+    rfc3339,
+)
+from keepwell.history import Opening
+from keepwell.instruments import Instruments
+from keepwell.outputs import encode_output
+from keepwell.policy import Memory, timers
+from keepwell.streams.dead_letters import letter
+from keepwell.streams.log import Message, Record
+from keepwell.streams.processor import Step
+from keepwell.topics import Topics
+
+PARTITION_KEY: Final = b"_partition"
+"""Key of the state of the partition itself; no episode key is without a slash."""
+KEPT_LIVE: Final = 10_000
+"""Episodes held with their course; the rest are held as bytes (about 1 kB each) and unfolded when an event comes."""
+_NEVER: Final = (1 << 62) - 1
+_DUE: Final = struct.Struct(">q")
+
+Promote = Callable[[str], Assessor]
+"""Finds the assessor of a release digest. Raises `ValueError` where it cannot be used; the present one then stays."""
+
+
+class EpisodeState(msgspec.Struct, array_like=True):
+    """What the changelog holds of an episode, behind the eight bytes of its next due moment."""
+
+    episode: Episode
+    memory: Memory = Memory()
+
+
+class PartitionState(msgspec.Struct, array_like=True):
+    """What the changelog holds of a partition: its newest tick (µs), and the release in use."""
+
+    tick: int | None = None
+    champion: str | None = None
+
+
+_encoder = msgspec.msgpack.Encoder()
+_episode_state = msgspec.msgpack.Decoder(EpisodeState)
+_partition_state = msgspec.msgpack.Decoder(PartitionState)
+
+
+class Held:
+    """An episode in memory, with its course."""
+
+    __slots__ = ("live", "memory")
+
+    def __init__(self, live: Live, memory: Memory) -> None:
+        self.live = live
+        self.memory = memory
+
+
+class Shelf:
+    """The memory of one partition: every episode as bytes, the lately used ones unfolded, and the moments that are due."""
+
+    def __init__(self, instruments: Instruments) -> None:
+        self.state = PartitionState()
+        self.assessor: Assessor | None = None
+        self._instruments = instruments
+        self._stored: dict[bytes, bytes] = {}
+        self._held: OrderedDict[bytes, Held] = OrderedDict()
+        self._due: dict[bytes, int] = {}
+        self._agenda: list[tuple[int, bytes]] = []
+        self.dirty: set[bytes] = set()
+
+    def restore(self, key: bytes, payload: bytes | None) -> None:
+        """Takes one changelog entry."""
+        if key == PARTITION_KEY:
+            self.state = _partition_state.decode(payload) if payload is not None else PartitionState()
+        elif payload is None:
+            self._stored.pop(key, None)
+            self._due.pop(key, None)
+        else:
+            self._stored[key] = payload
+            self.schedule(key, _DUE.unpack_from(payload)[0])
+
+    def get(self, key: bytes) -> Held | None:
+        """The episode of a key; None for one that is not known."""
+        held = self._held.get(key)
+        if held is not None:
+            self._held.move_to_end(key)
+            return held
+        payload = self._stored.get(key)
+        if payload is None:
+            return None
+        state = _episode_state.decode(memoryview(payload)[_DUE.size :])
+        return self._hold(key, Held(self._live(state.episode), state.memory))
+
+    def open(self, key: bytes) -> Held:
+        """A new episode."""
+        return self._hold(key, Held(self._live(Episode(key.decode())), Memory()))
+
+    def schedule(self, key: bytes, due: int) -> None:
+        """Notes when an episode next needs a look."""
+        if self._due.get(key) != due:
+            self._due[key] = due
+            if due < _NEVER:
+                heapq.heappush(self._agenda, (due, key))
+
+    def due_until(self, moment: int) -> Iterator[bytes]:
+        """Takes the episodes due up to and including a moment off the agenda, in the order of their due moments."""
+        while self._agenda and self._agenda[0][0] <= moment:
+            due, key = heapq.heappop(self._agenda)
+            if self._due.get(key) == due:
+                self._due[key] = _NEVER
+                yield key
+
+    def flush(self) -> dict[bytes, bytes | None]:
+        """The changed state by key, in the order of keys; it counts as stored from here on."""
+        changed: dict[bytes, bytes | None] = {}
+        for key in sorted(self.dirty):
+            if key == PARTITION_KEY:
+                changed[key] = _encoder.encode(self.state)
+            elif key in self._held:
+                held = self._held[key]
+                state = EpisodeState(held.live.episode, held.memory)
+                changed[key] = self._stored[key] = _DUE.pack(self._due[key]) + _encoder.encode(state)
+            else:
+                changed[key] = None
+        self.dirty.clear()
+        while len(self._held) > KEPT_LIVE:
+            self._held.popitem(last=False)
+        return changed
+
+    def erase(self, clinic: str, client: str) -> list[bytes]:
+        """Forgets the episodes of a client of a clinic, and returns their keys."""
+        prefix = f"{clinic}/".encode()
+        keys = sorted(key for key in self._stored.keys() | self._held.keys() if key.startswith(prefix))
+        gone = [key for key in keys if (held := self.get(key)) and client in _clients(held.live.episode)]
+        for key in gone:
+            self._stored.pop(key, None)
+            self._held.pop(key, None)
+            self._due.pop(key, None)
+            self.dirty.add(key)
+        return gone
+
+    def keys(self) -> list[bytes]:
+        """The keys of all episodes, sorted."""
+        return sorted(self._stored.keys() | self._held.keys())
+
+    def _hold(self, key: bytes, held: Held) -> Held:
+        self._held[key] = held
+        return held
+
+    def _live(self, episode: Episode) -> Live:
+        return Live(episode, partial(self._instruments.get, episode.key.partition("/")[0]))
+
+
+class PredictorProcessor:
+    """Scores at every accepted event and due timer. Deterministic: the same records give the same bytes."""
+
+    def __init__(self, topics: Topics, instruments: Instruments, default: Assessor, promote: Promote) -> None:
+        self._topics = topics
+        self._instruments = instruments
+        self._default = default
+        self._promote = promote
+        self.shelves: dict[int, Shelf] = {}
+
+    def restore(self, partition: int, key: bytes, payload: bytes | None) -> None:
+        """Takes one changelog entry of a partition, in offset order."""
+        self._shelf(partition).restore(key, payload)
+
+    def forget(self, partition: int) -> None:
+        """Drops the memory of a partition."""
+        self.shelves.pop(partition, None)
+
+    def step(self, partition: int, records: Sequence[Record]) -> Step:
+        """Works records of one partition in, in offset order."""
+        shelf = self._shelf(partition)
+        out: list[Message] = []
+        refused = 0
+        for record in records:
+            refusal = self._take(shelf, partition, record, out)
+            if refusal is not None:
+                refused += 1
+                out.append(letter(self._topics.dead_letters, record, *refusal))
+        return Step(out, shelf.flush(), len(records), len(records) - refused, refused)
+
+    def _take(self, shelf: Shelf, partition: int, record: Record, out: list[Message]) -> tuple[str, str] | None:
+        """Takes one record. Returns reason and detail of a refusal."""
+        try:
+            event = decode_accepted(record.value or b"")
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return "not_accepted", "$: this topic takes what ingest accepted; send events to session-events"
+        match event:
+            case ClockTicked():
+                self._tick(shelf, partition, micros(event.time), out)
+            case ModelPromoted():
+                self._change_model(shelf, event)
+            case ClientErased():
+                for key in shelf.erase(event.clinic, event.data.client_id):
+                    out.append(Message(self._topics.scores, key, None, partition=partition))
+                    out.append(Message(self._topics.alerts, key, None, partition=partition))
+            case _:
+                return self._event(shelf, partition, event, out)
+        return None
+
+    def _event(self, shelf: Shelf, partition: int, event: AnyEvent, out: list[Message]) -> tuple[str, str] | None:
+        key = event.key.encode()
+        held = shelf.get(key) or shelf.open(key)
+        folded = held.live.fold(event)
+        if folded == "full":
+            return "episode_full", "$.subject: the episode has as many events as one may have; open a new episode"
+        if folded == "taken":
+            endorsed = isinstance(event, MeasureCompleted) and (event.data.safety_item or 0) > 0
+            safety = endorsed and held.live.holds(event.source, event.id)
+            trigger = Trigger(event.id, event.source, event.traceparent, safety)
+            self._assess(shelf, partition, key, held, trigger, out)
+        return None
+
+    def _tick(self, shelf: Shelf, partition: int, tick: int, out: list[Message]) -> None:
+        before = shelf.state.tick
+        if before is not None and tick <= before:
+            return
+        shelf.state.tick = tick
+        shelf.dirty.add(PARTITION_KEY)
+        for key in shelf.due_until(tick):
+            held = shelf.get(key)
+            if held is None:
+                continue
+            policy = self._assessor(shelf).policy
+            course = held.live.course
+            now = max(held.live.episode.latest, tick)
+            since = before if before is not None else -_NEVER
+            due = timers(policy, held.memory, course, held.live.episode.latest)
+            names = [name for moment, name in due if since < moment <= tick]
+            for name in dict.fromkeys(names):
+                trigger = Trigger(f"timer:{name}:{rfc3339(now)}")
+                self._assess(shelf, partition, key, held, trigger, out)
+            if not names:
+                self._reschedule(shelf, key, held)
+                shelf.dirty.add(key)
+
+    def _assess(
+        self, shelf: Shelf, partition: int, key: bytes, held: Held, trigger: Trigger, out: list[Message]
+    ) -> None:
+        tick = shelf.state.tick
+        now = held.live.episode.latest if tick is None else max(held.live.episode.latest, tick)
+        score, alerts, held.memory = self._assessor(shelf).assess(held.live, held.memory, now, trigger)
+        out.append(Message(self._topics.scores, key, encode_output(score), partition=partition))
+        for alert in alerts:
+            out.append(Message(self._topics.alerts, key, encode_output(alert), partition=partition))
+        self._reschedule(shelf, key, held)
+        shelf.dirty.add(key)
+
+    def _reschedule(self, shelf: Shelf, key: bytes, held: Held) -> None:
+        """Notes the first moment after the newest tick at which something falls due."""
+        tick = shelf.state.tick if shelf.state.tick is not None else -_NEVER
+        episode = held.live.episode
+        ahead = timers(self._assessor(shelf).policy, held.memory, held.live.course, max(episode.latest, tick))
+        shelf.schedule(key, min((moment for moment, _ in ahead if moment > tick), default=_NEVER))
+
+    def _change_model(self, shelf: Shelf, event: ModelPromoted) -> None:
+        if event.data.role != "champion":
+            return
+        try:
+            shelf.assessor = self._promote(event.data.release)
+        except ValueError:
+            return
+        shelf.state.champion = event.data.release
+        shelf.dirty.add(PARTITION_KEY)
+
+    def _assessor(self, shelf: Shelf) -> Assessor:
+        if shelf.assessor is None:
+            champion = shelf.state.champion
+            shelf.assessor = self._promote(champion) if champion is not None else self._default
+        return shelf.assessor
+
+    def _shelf(self, partition: int) -> Shelf:
+        if partition not in self.shelves:
+            self.shelves[partition] = Shelf(self._instruments)
+        return self.shelves[partition]
+
+
+def _clients(episode: Episode) -> set[Any]:
+    return {entry.client for entry in episode.history if isinstance(entry, Opening)}
