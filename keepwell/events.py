@@ -502,7 +502,7 @@ def _check(
     data = raw.get("data", {})
     if not isinstance(data, dict):
         return Refusal("invalid", "$.data", "Send `data` as a JSON object.")
-    raw["data"] = data = {member: content for member, content in data.items() if content is not None}
+    raw["data"] = data = {member: _whole(content) for member, content in data.items() if content is not None}
     try:
         event: Any = msgspec.convert(raw, cls)
     except (msgspec.ValidationError, OverflowError, RecursionError) as error:
@@ -511,6 +511,11 @@ def _check(
     if refusal:
         return refusal
     return Accepted(event, sum(member not in _KNOWN[name] for member in data))
+
+
+def _whole(content: Any) -> Any:
+    """In JSON 2.0 is the integer 2, and senders that know only floats write it so."""
+    return int(content) if type(content) is float and content.is_integer() and abs(content) < 2**53 else content
 
 
 def _check_times(event: Event, now: datetime) -> Refusal | None:
