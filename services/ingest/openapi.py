@@ -65,10 +65,10 @@ EVENTS: Final = {
     "operationId": "sendEvents",
     "summary": "Send session events",
     "description": (
-        "One CloudEvent, a JSON array of them, or JSON lines. An event may also be sent in binary mode: its attributes as "
-        "`ce-…` headers, its `data` as an `application/json` body. Each event is judged on its own; what is accepted is "
-        "durable when the answer comes. `source` + `id` is the identity of an event, so sending again is always safe: after "
-        "an error, a time-out or a 503, repeat the whole request."
+        "One CloudEvent, a JSON array of them, or JSON lines (the schema is that of each line). An event may also be sent "
+        "in binary mode: its attributes as `ce-…` headers, its `data` as an `application/json` body. Each event is judged "
+        "on its own; what is accepted is durable when the answer comes. `source` + `id` is the identity of an event, so "
+        "sending again is always safe: after an error, a time-out or a 503, repeat the whole request."
     ),
     "security": [{"key": []}],
     "requestBody": {
@@ -80,10 +80,7 @@ EVENTS: Final = {
                 "schema": {"anyOf": [_EVENT, _EVENTS]},
                 "examples": {"one": {"value": _ATTENDED}, "batch": {"value": [_ATTENDED, _RATED]}},
             },
-            LINES: {
-                "schema": {"type": "string", "description": "One event a line."},
-                "example": "\n".join(msgspec.json.encode(event).decode() for event in (_ATTENDED, _RATED)),
-            },
+            LINES: {"schema": _EVENT},
         },
     },
     "responses": {

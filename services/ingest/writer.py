@@ -18,9 +18,10 @@ PATIENCE: Final = 20.0
 class Writer:
     """Appends for many requests at a time, one append after the other. Belongs to one event loop."""
 
-    def __init__(self, log: Log, patience: float = PATIENCE) -> None:
+    def __init__(self, log: Log, patience: float = PATIENCE, most: int = MOST_WAITING) -> None:
         self._log = log
         self._patience = patience
+        self._most = most
         self._waiting: list[tuple[Sequence[Message], asyncio.Future[None]]] = []
         self._count = 0
         self._running: asyncio.Task[None] | None = None
@@ -28,7 +29,7 @@ class Writer:
     async def write(self, messages: Sequence[Message]) -> None:
         """Returns when the messages are durable. Raises `LogError` where they certainly are not, `Doubt` where that is
         not known: the sender sends again, and what came twice is one event."""
-        if self._count + len(messages) > MOST_WAITING:
+        if self._count + len(messages) > self._most:
             raise LogError("too much waits for the log")
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((messages, done))

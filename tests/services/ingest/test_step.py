@@ -133,6 +133,12 @@ def test_a_binary_event_with_a_broken_header_is_refused() -> None:
     assert refused(b"{}", (("ce_type", b"\xff"), ("ce_id", b"ev-1"))) == "unknown_type"
 
 
+def test_a_whole_number_may_be_written_with_a_decimal_point() -> None:
+    opened = {"client_id": "c-1", "clinician_id": "c-2", "planned_sessions": 12.0}
+    assert step(record(text(type="keepwell.episode.opened.v1", data=opened))).accepted == 1
+    assert refused(text(type="keepwell.episode.opened.v1", data=opened | {"planned_sessions": 12.5})) == "invalid"
+
+
 def test_an_event_just_inside_the_tolerance_for_the_future_is_accepted() -> None:
     assert step(record(text(time="2026-03-03T12:00:00Z"))).accepted == 1
 
