@@ -176,11 +176,12 @@ def _close(events: Sequence[AnyEvent], start: int, now: int) -> tuple[int | None
 
 
 def _moments(events: Sequence[AnyEvent], start: int, now: int) -> list[int]:
-    """Every moment from `start` to `now` at which a spell could close: only there does the answer change."""
+    """Every moment from `start` to `now` at which a spell could close, and those beside it."""
     times = {micros(event.time) for event in events}
     starts = {micros(e.data.starts_at) for e in events if isinstance(e, AppointmentBooked | AppointmentRescheduled)}
-    candidates = times | {t + W for t in times} | {s + UNRECORDED_AFTER + 1 for s in starts}
-    return sorted(moment for moment in candidates if start <= moment <= now)
+    candidates = times | {t + W for t in times} | {s + UNRECORDED_AFTER for s in starts}
+    beside = {moment + step for moment in candidates for step in (-1, 0, 1)}
+    return sorted(moment for moment in beside if start <= moment <= now)
 
 
 def _stop(events: Sequence[AnyEvent], moment: int) -> str:

@@ -228,6 +228,12 @@ def test_a_session_attended_after_a_declared_stop_begins_a_new_spell() -> None:
     assert [state(events, at(day)) for day in (10, 40, 50, 70)] == ["open", "stopped", "open", "ended"]
 
 
+def test_a_session_in_the_very_moment_of_a_stop_belongs_to_the_spell_it_ends() -> None:
+    assert spells(log((0, OPENED), (7, attended()), (7, Ended(reason="client_stopped"))), at(99)) == [
+        (at(0), at(7), at(7), "dropout")
+    ]
+
+
 def test_neither_a_booking_nor_a_missed_session_begins_a_new_spell() -> None:
     assert len(spells(log((0, OPENED), (40, booked("a", 50)), (50, missed("a"))), at(99))) == 1
 
@@ -306,6 +312,7 @@ def test_the_target_is_1_if_the_spell_ends_in_a_stop_without_any_session() -> No
 def test_the_target_is_0_if_a_session_is_attended_at_or_after_the_horizon() -> None:
     events = log((0, OPENED), (7, attended()), (21, attended()))
     assert target(events, at(7), 14, at(21)) == 0
+    assert target(events, at(7), 14, at(99)) == 0
     assert target(events, at(7) + 1, 14, at(99)) == 1
     assert target(events, at(7), 14, at(20)) is None
 
