@@ -34,7 +34,7 @@ lint: $(INSTALLED) ## Style, types and the direction of imports
 
 docs: $(INSTALLED) ## Write the generated pages and build the site into site/
 	$(BIN)/python docs/generate.py
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(INSTALLED) ## One table: rates, latencies, bytes
 	$(BIN)/python -m benchmarks

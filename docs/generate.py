@@ -1,29 +1,186 @@
-"""Writes the reference pages that come from code, so that they cannot say anything else: playbook, commands, topics.
+"""Writes the reference pages that come from code, so that they cannot say anything else.
 
-`python docs/generate.py` writes them, `--check` only tells which are out of date and exits 1.
+`python docs/generate.py` writes them; `--check` only names those that are out of date, and then exits 1.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
+import typer
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from keepwell import metrics, reference
+from keepwell.cli.main import app
 from keepwell.events import Pillar
 from keepwell.outputs import AlertKind
 from keepwell.playbook import PLAYBOOK, suggest
+from keepwell.settings import Settings
+from keepwell.topics import PARTITIONS, Topics
+from services.ingest.settings import IngestSettings
 
 REFERENCE: Final = Path(__file__).parent / "reference"
 
-_NOTE: Final = "<!-- Written by docs/generate.py; change {origin} instead. -->\n\n"
+SETTINGS: Final[Sequence[tuple[str, type[Settings]]]] = (
+    ("Every service", Settings),
+    ("Ingest", IngestSettings),
+)
+
+
+def pages() -> dict[str, str]:
+    """Every generated file of docs/reference, by its path there."""
+    return reference.documents() | {
+        "commands.md": commands(),
+        "metrics.md": metrics.reference(),
+        "playbook.md": playbook(),
+        "settings.md": settings(),
+        "topics.md": topics(),
+    }
+
+
+def stale() -> list[str]:
+    """Names of the pages that differ from what the code says now."""
+    return [name for name, text in pages().items() if not _holds(REFERENCE / name, text)]
+
+
+def main() -> int:
+    """Exit 0: pages written, or up to date; 1: `--check` found some that are not."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, exit 1 if a page is out of date")
+    check = parser.parse_args().check
+    names = stale()
+    for name in names:
+        if check:
+            sys.stderr.write(f"docs/reference/{name} is out of date: run `make docs`\n")
+            continue
+        (REFERENCE / name).parent.mkdir(parents=True, exist_ok=True)
+        (REFERENCE / name).write_text(pages()[name], encoding="utf-8")
+        sys.stdout.write(f"wrote docs/reference/{name}\n")
+    return 1 if check and names else 0
+
+
+# ── commands ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def commands() -> str:
+    """Every command with its arguments and options, as `--help` tells them."""
+    lines = [
+        "# Commands",
+        "",
+        _written("the commands in keepwell/cli"),
+        "",
+        "Settings may come from flags, from `KEEPWELL_…` in the environment, or from a TOML file, in this order; see",
+        "[Settings](settings.md). Exit code 0: done, 1: the work found a problem, 2: wrong use.",
+        "",
+    ]
+    for path, command in leaves(typer.main.get_group(app), ("keepwell",)):
+        context = command.make_context(path[-1], [], resilient_parsing=True)
+        usage = [piece for part in command.params for piece in part.get_usage_pieces(context)]
+        lines += [f"## {' '.join(path)}", "", " ".join((command.help or "").split()), ""]
+        lines += ["```text", " ".join([*path, "[OPTIONS]", *usage]), "```", ""]
+        told = filter(None, (part.get_help_record(context) for part in command.params))
+        rows = [f"| `{names}` | {_cell(text)} |" for names, text in told]
+        if rows:
+            lines += ["| | |", "| --- | --- |", *rows, ""]
+    return "\n".join(lines)
+
+
+def leaves(group: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The commands below a click group, each with its full name. Typer brings a click of its own, so no type names it."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from leaves(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+# ── settings ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def settings() -> str:
+    """Every setting with its environment variable, default and meaning."""
+    lines = [
+        "# Settings",
+        "",
+        _written("the settings classes"),
+        "",
+        "A flag wins over the environment, and that over the TOML file that `KEEPWELL_CONFIG` names (default",
+        "`keepwell.toml` in the working directory; it may be missing). In the file the names are those of the environment",
+        "without `KEEPWELL_`, in lower case.",
+        "",
+    ]
+    for title, cls in SETTINGS:
+        own = {name: field for name, field in cls.model_fields.items() if cls is Settings or _is_own(name)}
+        lines += [f"## {title}", "", "| environment | default | meaning |", "| --- | --- | --- |"]
+        lines += [
+            f"| `KEEPWELL_{name.upper()}` | {_default(field)} | {_cell(field.description)} |"
+            for name, field in own.items()
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _is_own(name: str) -> bool:
+    return name not in Settings.model_fields
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default_factory is not None:
+        return "the host name"
+    return "none" if field.default in (None, "", PydanticUndefined) else f"`{field.default}`"
+
+
+# ── topics ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def topics() -> str:
+    """The topics of an installation, and the groups that read them."""
+    names = Topics()
+    about = {
+        names.sessions: ("subject", "events as clinic platforms sent them"),
+        names.episodes: ("`<clinic>/<subject>`", "accepted, normalised events; control events on every partition"),
+        names.dead_letters: ("the original key", "untouched bytes of what was refused, with the reason in headers"),
+        names.scores: ("`<clinic>/<subject>`", "one score for each accepted event or due timer"),
+        names.alerts: ("`<clinic>/<subject>`", "alerts raised, escalated, resolved"),
+        names.state: ("`<clinic>/<subject>`", "the predictor's changelog; private, its form may change"),
+        names.releases: ("release digest", "manifests of model releases"),
+    }
+    lines = [
+        "# Topics",
+        "",
+        _written("keepwell/topics.py"),
+        "",
+        f"`keepwell topics` creates them, with {PARTITIONS} partitions by default. An installation may put a prefix before",
+        "all of these names (`KEEPWELL_TOPIC_PREFIX`). Read with `isolation.level=read_committed`. The AsyncAPI document",
+        "[asyncapi.json](asyncapi.json) describes keys, headers and messages for tools.",
+        "",
+        "| topic | key | clean-up | partitions | holds |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for topic in names.all():
+        key, what = about[topic.name]
+        lines.append(f"| `{topic.name}` | {key} | {topic.cleanup} | {topic.partitions} | {what} |")
+    lines += [
+        "",
+        f"Groups: `{names.ingest_group}` reads `{names.sessions}`, `{names.predictor_group}` reads `{names.episodes}`.",
+    ]
+    return "\n".join([*lines, ""])
+
+
+# ── playbook ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def playbook() -> str:
     """Every entry with its finding and source, and which entries each kind and pillar reach."""
     lines = [
-        _NOTE.format(origin="keepwell/playbook.toml") + "# Playbook",
+        "# Playbook",
+        "",
+        _written("keepwell/playbook.toml"),
         "",
         "What an alert can suggest. Each text is an offer to the clinician, who knows the person; each has a source.",
         "An alert carries at most three, the closest to its pillar first; an `ending` always carries its three equal",
@@ -55,34 +212,22 @@ def playbook() -> str:
         for pillar in (*pillars, None):
             offers = ", ".join(f"`{offer.id}`" for offer in suggest(kind, pillar))
             lines.append(f"| {kind} | {pillar or ('none named' if pillars else 'any')} | {offers} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, ""])
 
 
-PAGES: Final[Mapping[str, Callable[[], str]]] = {"playbook.md": playbook}
+# ── helpers ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def stale() -> list[str]:
-    """Names of the pages that differ from what the code says now."""
-    return [name for name, page in PAGES.items() if not _holds(REFERENCE / name, page())]
+def _written(origin: str) -> str:
+    return f"<!-- Written by docs/generate.py; change {origin} instead. -->"
+
+
+def _cell(text: str | None) -> str:
+    return " ".join((text or "").split()).replace("|", "\\|")
 
 
 def _holds(file: Path, text: str) -> bool:
     return file.exists() and file.read_text(encoding="utf-8") == text
-
-
-def main() -> int:
-    """Exit 0: pages written, or up to date; 1: `--check` found some that are not."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing, exit 1 if a page is out of date")
-    names = stale()
-    if parser.parse_args().check:
-        for name in names:
-            sys.stderr.write(f"docs/reference/{name} is out of date: run `make docs`\n")
-        return 1 if names else 0
-    for name in names:
-        (REFERENCE / name).write_text(PAGES[name](), encoding="utf-8")
-        sys.stdout.write(f"wrote docs/reference/{name}\n")
-    return 0
 
 
 if __name__ == "__main__":
