@@ -47,6 +47,10 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
     except ValueError:
         raise _not_a_log(url) from None
+    if "@" in parts.netloc:
+        raise LogError(
+            "a URL is no place for a password, it is seen by everyone: use the settings for Kafka's security"
+        )
     if parts.query or parts.fragment:
         raise _not_a_log(url)
     return parts
