@@ -29,12 +29,12 @@ PRIOR_WEIGHT: Final = 4.0
 DRIFT_VARIANCE: Final = 0.05
 """By how much a person's true level may move from rating to rating (points squared); sets the EWMA's steady weight."""
 
-CONTROL_LIMIT: Final = 2.0
-"""Standard errors below the expected rating at which a fall opens a rupture."""
+CONTROL_LIMIT: Final = 2.5
+"""Standard errors below the expected rating at which a fall opens a rupture: wide, as four scales are looked at."""
 LEAST_FALL: Final = 1.0
 """Points (of 10) that a fall must have besides, so that a very even rater is not flagged for a trifle."""
-CUTOFF_LIMIT: Final = 1.0
-"""Standard errors, and half of `LEAST_FALL`, that suffice below a published cut-off."""
+CUTOFF_LIMIT: Final = 1.75
+"""Standard errors that suffice below a published cut-off."""
 REPAIRED_SHARE: Final = 0.5
 """More than this share of the fall regained counts as repaired ("most of the drop")."""
 REPAIR_SESSIONS: Final = 5
@@ -194,19 +194,19 @@ class Alliance:
             self._close(rupture, at, repaired=False)
 
     def _open_if_fallen(self, entry: Measure, instrument: Instrument, ratings: dict[str, float]) -> None:
-        limit, least, evidence = CONTROL_LIMIT, LEAST_FALL, "chart"
+        limit, evidence = CONTROL_LIMIT, "chart"
         if self.below_cutoff:
-            limit, least, evidence = CUTOFF_LIMIT, LEAST_FALL / 2, "cutoff"
+            limit, evidence = CUTOFF_LIMIT, "cutoff"
         fallen = {}
         for scale in ratings:
             series = self.series[f"{instrument.name}.{scale}"]
-            if series.standard >= limit and series.fall >= least:
+            if series.standard >= limit and series.fall >= LEAST_FALL:
                 fallen[scale] = series
         if not fallen:
             return
         scale = max(fallen, key=lambda name: (name in PILLARS, fallen[name].standard))
         series = fallen[scale]
-        if series.standard >= CONTROL_LIMIT and series.fall >= LEAST_FALL:
+        if series.standard >= CONTROL_LIMIT:
             evidence = "chart"
         pillar = scale if scale in PILLARS else self.lowest or "bond"
         friction = self.friction_at is not None and entry.at - self.friction_at <= CONFRONTATION_DAYS * _DAY

@@ -56,7 +56,7 @@ class Assessor:
             scored = self.scorer.score(course, now)
             d14, d30, d60, following = (round(r, RISK_DIGITS) for r in scored.risks)
             risk, parts = Risk(d14=d14, d30=d30, d60=d60), scored.parts
-            next_missed = following if course.next_visit(now) is not None else None
+            next_missed = following if any(starts > now for starts in course.standing.booked.values()) else None
             reasons = tuple(_reason(part) for part in _strongest(parts)[:MOST_REASONS])
         score = Score(
             episode=live.episode.key, clinician_id=course.clinician, as_of=rfc3339(now), trigger=trigger.id,

@@ -78,6 +78,8 @@ class Standing:
     visits: dict[str, Visit] = field(default_factory=dict)
     pending: dict[str, int] = field(default_factory=dict)
     """Start of each session that is booked and neither attended, missed nor cancelled."""
+    booked: dict[str, int] = field(default_factory=dict)
+    """The same of visits of any purpose."""
     last_sign: int | None = None
     opened: bool = False
     swept_to: int = 0
@@ -161,7 +163,10 @@ class Standing:
 
     def _await(self, name: str) -> None:
         visit = self.visits[name]
-        if visit.is_session and visit.starts is not None:
+        if visit.starts is None:
+            return
+        self.booked[name] = visit.starts
+        if visit.is_session:
             self.pending[name] = visit.starts
         else:
             self.pending.pop(name, None)
@@ -172,6 +177,7 @@ class Standing:
             visit = self.visits[name] = Visit(None, "treatment")
         visit.status = status
         self.pending.pop(name, None)
+        self.booked.pop(name, None)
         return visit
 
     def _attend(self, entry: Attendance) -> None:

@@ -18,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-COMMANDS: Final[tuple[str, ...]] = ("schema",)
+COMMANDS: Final[tuple[str, ...]] = ("replay", "score", "import_csv", "schema")
 """Modules of this package that hold one command each, as the function `command`; in the order of `--help`."""
 
 GROUPS: Final[tuple[str, ...]] = ()

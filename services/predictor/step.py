@@ -178,6 +178,11 @@ class PredictorProcessor:
         self._promote = promote
         self.shelves: dict[int, Shelf] = {}
 
+    @property
+    def default(self) -> Assessor:
+        """What assesses where no release was promoted."""
+        return self._default
+
     def restore(self, partition: int, key: bytes, payload: bytes | None) -> None:
         """Takes one changelog entry of a partition, in offset order."""
         self._shelf(partition).restore(key, payload)

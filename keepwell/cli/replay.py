@@ -1,0 +1,267 @@
+"""`keepwell replay`: the live code over files, or over the accepted events that a log holds."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import IO, Annotated, Any, Final, TypeVar
+
+import msgspec
+import typer
+from rich.progress import Progress, TaskID
+
+from keepwell.cli._common import failed, progress, say
+from keepwell.cli._offline import Intake, Refused, moment, read_lines, records, take_in, with_ticks
+from keepwell.cli._verify import Verdict, Verifier
+from keepwell.endings import spell_of
+from keepwell.events import micros, rfc3339
+from keepwell.instruments import Instruments
+from keepwell.settings import Settings
+from keepwell.streams.log import Message, Partition, Record
+from keepwell.streams.open import open_log
+from keepwell.topics import Topics
+from services.predictor.bootstrap import instruments_of, processor
+from services.predictor.step import PredictorProcessor
+
+Item = TypeVar("Item")
+
+BATCH: Final = 5000
+"""Records a step, which bounds memory; the outcome does not depend on it."""
+
+
+def command(
+    files: Annotated[
+        list[str] | None, typer.Argument(help="JSON lines, also .gz and .zst; - is standard input.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results; made if need be.")] = None,
+    as_of: Annotated[str | None, typer.Option(help="Now, RFC 3339; default: the time of the last event.")] = None,
+    model: Annotated[str | None, typer.Option(help="Digest of a release; default: the shipped one.")] = None,
+    releases: Annotated[Path | None, typer.Option(help="Folder of releases beside the shipped one.")] = None,
+    instruments: Annotated[Path | None, typer.Option(help="TOML file with the clinics' own instruments.")] = None,
+    log: Annotated[str | None, typer.Option(help="Replay the accepted events of this log instead of files.")] = None,
+    topic_prefix: Annotated[str | None, typer.Option(help="Prefix of the log's topics.")] = None,
+    verify: Annotated[
+        bool, typer.Option(help="With --log: compare with every score and alert it still holds.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Run the live code over FILES, or over a log, and write scores, alerts, dead letters and a summary."""
+    settings = Settings(log=log, topic_prefix=topic_prefix, instruments=instruments)
+    topics = Topics(settings.topic_prefix)
+    worker = processor(topics, instruments_of(settings), model, releases)
+    if log is None:
+        if not files:
+            raise typer.BadParameter("name at least one FILE, or a log with --log")
+        if verify:
+            raise typer.BadParameter("--verify needs --log: a file holds no scores to compare with")
+        if out is None:
+            raise typer.BadParameter("name a folder for the results with --out")
+        summary = replay_files(files, moment(as_of), worker, topics, instruments_of(settings), out)
+        verdict = None
+    else:
+        if files:
+            raise typer.BadParameter("replay either FILES or --log, not both")
+        summary, verdict = replay_log(settings.log, worker, topics, out, verify)
+    say(summary, as_json)
+    if verdict is not None and verdict.difference is not None:
+        failed(verdict.difference)
+
+
+def replay_files(
+    files: Sequence[str],
+    until: datetime | None,
+    worker: PredictorProcessor,
+    topics: Topics,
+    instruments: Instruments,
+    out: Path,
+) -> dict[str, Any]:
+    """Replays files into a folder and returns the summary. Without `until`, now is the time of the last event."""
+    with progress() as bar:
+        task = bar.add_task("reading", total=None)
+        lines = _told(read_lines(files), bar, task)
+        intake = take_in(lines, instruments, until or datetime.now(UTC))
+        now = until or (intake.events[-1].time if intake.events else datetime.now(UTC))
+        bar.update(task, description="replaying", total=len(intake.events), completed=0)
+        source = Partition(topics.episodes, 0)
+        with Results(out, topics) as results:
+            stream = records(with_ticks(intake.events, now), source)
+            for batch in _batches(_told(stream, bar, task)):
+                results.add(worker.step(0, batch).messages)
+            for refused in intake.refused:
+                results.refuse(refused)
+    summary = _of_intake(intake) | results.counts() | _of_episodes(worker, now)
+    (out / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n")
+    return summary
+
+
+def replay_log(
+    url: str, worker: PredictorProcessor, topics: Topics, out: Path | None, verify: bool
+) -> tuple[dict[str, Any], Verdict | None]:
+    """Replays what the predictor has committed of a log; with `verify`, compares with what the log holds of its outputs."""
+    source = open_log(url)
+    verifier = Verifier(source, topics) if verify else None
+    latest = 0
+    with ExitStack() as stack:
+        stack.callback(source.close)
+        results = stack.enter_context(Results(out, topics)) if out is not None else None
+        bar = stack.enter_context(progress())
+        committed = source.committed(topics.predictor_group, topics.episodes)
+        task = bar.add_task("replaying", total=sum(committed.values()))
+        counts: Counter[str] = Counter()
+        for number in range(source.partitions(topics.episodes)):
+            partition = Partition(topics.episodes, number)
+            first, _ = source.bounds(partition)
+            if first > 0:
+                failed(
+                    f"{partition.topic}[{number}] begins at offset {first}: what came before is gone, so no replay is whole"
+                )
+            stream = source.read(partition, 0, committed.get(partition, 0))
+            for batch in _batches(_told(stream, bar, task)):
+                step = worker.step(number, batch)
+                counts.update(received=step.received, accepted=step.accepted, refused=step.refused)
+                latest = max(latest, batch[-1].timestamp)
+                if results is not None:
+                    results.add(step.messages)
+                if verifier is not None:
+                    verifier.produced(step.messages)
+        verdict = verifier.verdict() if verifier is not None else None
+    summary: dict[str, Any] = dict(counts)
+    if results is not None:
+        summary |= results.counts()
+    if verdict is not None:
+        summary["verified"] = {"compared": verdict.compared, "difference": verdict.difference}
+    if out is not None:
+        (out / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n")
+    return summary, verdict
+
+
+class Results:
+    """The files of a replay. An erasure takes back what was written of the episode before it."""
+
+    def __init__(self, out: Path, topics: Topics) -> None:
+        self._out = out
+        self._names = {topics.scores: "scores", topics.alerts: "alerts", topics.dead_letters: "dead-letters"}
+        self._files: dict[str, IO[bytes]] = {}
+        self._counts: Counter[str] = Counter()
+        self._alerts: Counter[str] = Counter()
+        self._refusals: Counter[str] = Counter()
+        self._erased: dict[str, dict[bytes, int]] = {}
+
+    def __enter__(self) -> Results:
+        self._out.mkdir(parents=True, exist_ok=True)
+        self._files = {name: (self._out / f"{name}.jsonl").open("wb") for name in self._names.values()}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            file.close()
+        for name, gone in self._erased.items():
+            self._forget(name, gone)
+
+    def add(self, messages: Sequence[Message]) -> None:
+        """Writes what a step put out."""
+        for message in messages:
+            name = self._names[message.topic]
+            if message.value is None and message.key is not None:
+                self._erased.setdefault(name, {})[message.key] = self._counts[name]
+                continue
+            if name == "dead-letters":
+                self._write(name, _dead_letter(message))
+                continue
+            self._write(name, message.value or b"")
+            if name == "alerts":
+                alert = msgspec.json.decode(message.value or b"")
+                self._alerts[f"{alert['kind']} {alert['status']}"] += 1
+
+    def refuse(self, refused: Refused) -> None:
+        """Writes a line that ingest refused, untouched."""
+        line, (code, path, detail) = refused
+        self._refusals[code] += 1
+        told = {"file": line.file, "line": line.number, "reason": code, "path": path, "detail": detail}
+        self._write("dead-letters", msgspec.json.encode(told | _untouched(line.content)))
+
+    def counts(self) -> dict[str, Any]:
+        """How much was written, of what."""
+        return {
+            "scores": self._counts["scores"],
+            "alerts": dict(sorted(self._alerts.items())),
+            "dead_letters": dict(sorted(self._refusals.items())),
+        }
+
+    def _write(self, name: str, line: bytes) -> None:
+        self._files[name].write(line + b"\n")
+        self._counts[name] += 1
+
+    def _forget(self, name: str, gone: dict[bytes, int]) -> None:
+        path = self._out / f"{name}.jsonl"
+        kept = path.with_suffix(".kept")
+        with path.open("rb") as old, kept.open("wb") as new:
+            for number, line in enumerate(old):
+                if number >= gone.get(msgspec.json.decode(line)["episode"].encode(), 0):
+                    new.write(line)
+                else:
+                    self._counts[name] -= 1
+        kept.replace(path)
+
+
+def _dead_letter(message: Message) -> bytes:
+    headers = {name: content.decode("utf-8", "replace") for name, content in message.headers}
+    return msgspec.json.encode({"headers": headers} | _untouched(message.value or b""))
+
+
+def _untouched(content: bytes) -> dict[str, str]:
+    try:
+        return {"value": content.decode()}
+    except UnicodeDecodeError:
+        return {"value_base64": base64.b64encode(content).decode()}
+
+
+def _of_intake(intake: Intake) -> dict[str, Any]:
+    identities = {(event.source, event.id) for event in intake.events}
+    return {
+        "received": len(intake.events) + len(intake.refused),
+        "accepted": len(intake.events),
+        "repeated": len(intake.events) - len(identities),
+        "unknown_members": intake.unknown,
+        "types": dict(sorted(Counter(event.type for event in intake.events).items())),
+    }
+
+
+def _of_episodes(worker: PredictorProcessor, now: datetime) -> dict[str, Any]:
+    at = micros(now)
+    states: Counter[str] = Counter()
+    endings: Counter[str] = Counter()
+    for shelf in worker.shelves.values():
+        for key in shelf.keys():  # noqa: SIM118  # a method that sorts, not a dict
+            held = shelf.get(key)
+            if held is None:
+                continue
+            standing = held.live.course.standing
+            moment_ = max(at, held.live.episode.latest)
+            states[standing.state_at(moment_)] += 1
+            spells = standing.spells_at(moment_)
+            endings.update(spell.ending for spell in spells if spell.ending is not None)
+            endings["undetermined"] += spell_of(spells, moment_) is not None
+    return {
+        "as_of": rfc3339(at),
+        "episodes": dict(sorted(states.items())),
+        "spells": dict(sorted(endings.items())),
+        "model": worker.default.model,
+    }
+
+
+def _batches(stream: Iterator[Record]) -> Iterator[list[Record]]:
+    while batch := list(islice(stream, BATCH)):
+        yield batch
+
+
+def _told(items: Iterator[Item], bar: Progress, task: TaskID) -> Iterator[Item]:
+    for count, item in enumerate(items, 1):
+        if count % BATCH == 0:
+            bar.update(task, completed=count)
+        yield item

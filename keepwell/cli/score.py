@@ -1,0 +1,132 @@
+"""`keepwell score`: risks at chosen moments from what was known then, beside what came of it."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Final, NamedTuple
+
+import typer
+
+from keepwell.assess import Assessor, Trigger
+from keepwell.cli._common import progress, say
+from keepwell.cli._offline import moment, read_lines, take_in
+from keepwell.endings import next_visit_missed, spell_of, target
+from keepwell.episode import Episode, Live
+from keepwell.events import CONTROL_TYPES, AnyEvent, ClientErased, micros
+from keepwell.history import effective
+from keepwell.instruments import Instruments
+from keepwell.scorecard import HORIZONS
+from keepwell.settings import Settings
+from keepwell.topics import Topics
+from services.predictor.bootstrap import instruments_of, processor
+
+COLUMNS: Final = (
+    "episode", "as_of", "risk_14d", "risk_30d", "risk_60d", "risk_next", "target_14d", "target_30d", "target_60d",
+    "target_next", "ending",
+)  # fmt: skip
+
+
+class Pair(NamedTuple):
+    """An episode and a moment to score it at; `as_of` is kept as it was written."""
+
+    episode: str
+    as_of: str
+    at: int
+
+
+def command(
+    files: Annotated[list[str], typer.Argument(help="JSON lines, also .gz and .zst; - is standard input.")],
+    at: Annotated[Path, typer.Option(help="CSV with the columns episode,as_of.")],
+    out: Annotated[Path, typer.Option(help="CSV to write.")],
+    as_of: Annotated[
+        str | None, typer.Option(help="Until when outcomes are known, RFC 3339; default: the time of the last event.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Digest of a release; default: the shipped one.")] = None,
+    releases: Annotated[Path | None, typer.Option(help="Folder of releases beside the shipped one.")] = None,
+    instruments: Annotated[Path | None, typer.Option(help="TOML file with the clinics' own instruments.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Score episodes of FILES at chosen moments: each risk from what was known then, each target from the whole file."""
+    pairs = read_pairs(at)
+    known = instruments_of(Settings(instruments=instruments))
+    until = moment(as_of)
+    with progress() as bar:
+        bar.add_task("reading", total=None)
+        intake = take_in(read_lines(files), known, until or datetime.now(UTC))
+    now = micros(until) if until is not None else micros(intake.events[-1].time) if intake.events else 0
+    assessor = processor(Topics(), known, model, releases).default
+    rows = scored(intake.events, pairs, assessor, known, now)
+    with out.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(rows)
+    say({"pairs": len(pairs), "accepted": len(intake.events), "refused": len(intake.refused)}, as_json)
+
+
+def read_pairs(path: Path) -> list[Pair]:
+    """The pairs of a CSV file. Raises `typer.BadParameter` naming the line that is wrong."""
+    if not path.is_file():
+        raise typer.BadParameter(f"{path}: no such file", param_hint="--at")
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file)
+        missing = {"episode", "as_of"} - set(rows.fieldnames or ())
+        if missing:
+            raise typer.BadParameter(f"{path}: no column {', '.join(sorted(missing))}", param_hint="--at")
+        pairs = []
+        for row in rows:
+            try:
+                at = micros(moment(row["as_of"] or "") or datetime.now(UTC))
+            except typer.BadParameter as error:
+                raise typer.BadParameter(f"{path}:{rows.line_num}: {error.message}", param_hint="--at") from error
+            pairs.append(Pair(row["episode"], row["as_of"], at))
+    return pairs
+
+
+def scored(
+    events: Sequence[AnyEvent], pairs: Sequence[Pair], assessor: Assessor, instruments: Instruments, now: int
+) -> Iterator[list[Any]]:
+    """One row of `COLUMNS` for each pair, in their order; cells are empty where nothing is known or determined."""
+    wanted = {pair.episode for pair in pairs}
+    by_episode: dict[str, list[AnyEvent]] = defaultdict(list)
+    for event in events:
+        if event.key in wanted and event.type not in CONTROL_TYPES and not isinstance(event, ClientErased):
+            by_episode[event.key].append(event)
+    whole = {key: _live(key, known, instruments) for key, known in by_episode.items()}
+    for pair in pairs:
+        live = whole.get(pair.episode)
+        risks: list[Any] = [""] * 4
+        outcomes: list[Any] = [""] * 5
+        if live is not None:
+            then = [event for event in by_episode[pair.episode] if micros(event.time) <= pair.at]
+            if then:
+                risks = _risks(_live(pair.episode, then, instruments), pair.at, assessor)
+            outcomes = _outcomes(live, pair.at, max(now, live.episode.latest))
+        yield [pair.episode, pair.as_of, *risks, *outcomes]
+
+
+def _live(key: str, events: Sequence[AnyEvent], instruments: Instruments) -> Live:
+    live = Live(Episode(key), partial(instruments.get, key.partition("/")[0]))
+    for event in events:
+        live.fold(event)
+    return live
+
+
+def _risks(live: Live, at: int, assessor: Assessor) -> list[Any]:
+    score, _ = assessor.score(live, at, Trigger("score"))
+    if score.risk is None:
+        return [""] * 4
+    following = "" if score.next_visit_missed is None else score.next_visit_missed
+    return [score.risk.d14, score.risk.d30, score.risk.d60, following]
+
+
+def _outcomes(live: Live, at: int, now: int) -> list[Any]:
+    spells = live.course.standing.spells_at(now)
+    spell = spell_of(spells, at)
+    targets: list[Any] = [target(spells, at, days) for days in HORIZONS.values()]
+    targets.append(next_visit_missed(effective(live.episode.history), at) if spell is not None else None)
+    return [*("" if value is None else value for value in targets), (spell.ending if spell else None) or ""]
