@@ -1,0 +1,78 @@
+"""`keepwell import-csv`: a clinic's own tables to events, by a mapping that holds no code."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import IO, Annotated, Final
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from keepwell.csv_import import Problem, Summary, import_csv
+from keepwell.csv_mapping import load_mapping
+from keepwell.csv_values import MappingError
+from keepwell.instruments import Instruments, load_instruments
+from keepwell.settings import Settings
+
+_SHOWN: Final = 20
+"""Problems told one by one; the rest are counted."""
+
+
+def command(
+    mapping: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The mapping, TOML.")],
+    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="The tables, .csv or .csv.gz.")],
+    out: Annotated[Path, typer.Option(help="Where the events go, as JSON lines.")],
+    strict: Annotated[bool, typer.Option(help="Write nothing and exit 1 when a row cannot be mapped.")] = False,
+    instruments: Annotated[Path | None, typer.Option(help="TOML file with the clinic's own instruments.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Turn a clinic's own tables into events of the contract, sorted by time."""
+    told = 0
+
+    def tell(problem: Problem) -> None:
+        nonlocal told
+        told += 1
+        if told <= _SHOWN:
+            print(problem, file=sys.stderr)
+
+    console = Console(stderr=True)
+    try:
+        registered = Settings(instruments=instruments).instruments
+        with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+
+            def open_file(path: Path) -> IO[bytes]:
+                return progress.open(path, "rb", description=path.name)
+
+            summary = import_csv(
+                load_mapping(mapping),
+                files,
+                out,
+                instruments=load_instruments(registered) if registered else Instruments(),
+                on_problem=tell,
+                strict=strict,
+                open_file=open_file,
+            )
+    except MappingError as error:
+        print(f"keepwell: {error}", file=sys.stderr)
+        raise typer.Exit(2) from error
+    if told > _SHOWN:
+        print(f"… and {told - _SHOWN} more", file=sys.stderr)
+    _report(summary, out, as_json)
+    if strict and summary.problems:
+        print(f"keepwell: nothing was written to {out}, because of --strict", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _report(summary: Summary, out: Path, as_json: bool) -> None:
+    if as_json:
+        print(msgspec.json.encode(summary).decode())
+        return
+    for name, number in summary.types.items():
+        print(f"{number:>10,}  {name}")
+    print(
+        f"{summary.events:>10,}  events in {out}, from {summary.rows:,} rows ({summary.unused:,} not used, "
+        f"{summary.repeats:,} repeats, {summary.problems:,} problems)"
+    )
