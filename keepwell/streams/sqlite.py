@@ -183,8 +183,8 @@ class SqliteMember:
         self._positions: dict[int, int] = {}
         self._paused: set[int] = set()
         self._generation = -1
-        self._renewal = lease / 4
-        self._renewed = 0.0
+        self._settle_every = lease / 4
+        self._settled = 0.0
         self._turn = 0
         self._closed = False
 
@@ -250,7 +250,6 @@ class SqliteMember:
             raise
         except LogError as error:
             raise Doubt(str(error)) from error
-        self._renewed = time.monotonic()
 
     def close(self) -> None:
         """As the port."""
@@ -265,10 +264,14 @@ class SqliteMember:
             return
 
     def _settle(self) -> tuple[frozenset[int], frozenset[int]]:
-        """What was lost and gained since the poll before. Writes only for a new generation and to renew the lease."""
+        """What was lost and gained since the poll before.
+
+        Writes only for a new generation, and now and then: to renew the lease and to end those of the dead. A commit renews
+        the lease too but does not stand in for that, or a group of busy members would never miss anyone.
+        """
         self._check_open()
         now = time.monotonic()
-        if now - self._renewed < self._renewal:
+        if now - self._settled < self._settle_every:
             with self._file.read() as db:
                 if groups.generation(db, self._seat) == self._generation:
                     return frozenset(), frozenset()
@@ -276,7 +279,7 @@ class SqliteMember:
         with self._file.write() as db:
             owned, self._generation = groups.settle(db, self._seat)
         self._owned = owned
-        self._renewed = now
+        self._settled = now
         lost = before - self._owned
         for number in lost:
             self._positions.pop(number, None)
