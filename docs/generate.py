@@ -23,12 +23,14 @@ from keepwell.playbook import PLAYBOOK, suggest
 from keepwell.settings import Settings
 from keepwell.topics import PARTITIONS, Topics
 from services.ingest.settings import IngestSettings
+from services.predictor.bootstrap import PredictorSettings
 
 REFERENCE: Final = Path(__file__).parent / "reference"
 
 SETTINGS: Final[Sequence[tuple[str, type[Settings]]]] = (
     ("Every service", Settings),
     ("Ingest", IngestSettings),
+    ("Predictor", PredictorSettings),
 )
 
 
