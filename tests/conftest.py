@@ -19,3 +19,17 @@ def kafka_bootstrap() -> Iterator[str]:
 def prefix() -> str:
     """A prefix for topics, groups and transactional ids that no other test uses."""
     return f"t{uuid.uuid4().hex[:10]}."
+
+
+@pytest.fixture(scope="session")
+def secure_broker() -> Iterator[Broker]:
+    """A broker with SASL_SSL, SCRAM users and ACLs, for the session."""
+    with Broker(secure=True) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def fragile_broker() -> Iterator[Broker]:
+    """A broker for tests that pause or kill it, and bring it back."""
+    with Broker() as broker:
+        yield broker

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from kafka import errors
+from kafka.net.compat import KafkaNetClient
 
 from keepwell.streams.log import Doubt, Fenced, LogError, OffsetGone
 
@@ -64,27 +67,27 @@ def connection(bootstrap: Sequence[str], security: Mapping[str, str] | None) -> 
         "sasl_mechanism": mechanism,
         "sasl_plain_username": security["username"],
         "sasl_plain_password": _Secret(security["password"]),
-        "ssl_cafile": security.get("cafile"),
+        "ssl_context": _trust(security.get("cafile")),
     }
 
 
 def build(client: Callable[..., T], settings: Mapping[str, object]) -> T:
     """A client of kafka-python, connected. Raises `LogError` that says what to check where it cannot get in."""
     hush()
+    connections: list[Any] = []
+
+    def connect(**wanted: Any) -> Any:
+        connections.append(KafkaNetClient(**wanted))
+        return connections[-1]
+
     try:
-        return client(**settings)
-    except errors.KafkaTimeoutError as error:
-        where = ", ".join(map(str, settings["bootstrap_servers"]))  # type: ignore[call-overload]  # a list, see above
-        raise LogError(
-            f"no Kafka broker let us in at {where} within {BOOTSTRAP_SECONDS:.0f} s. From here these look alike, so check "
-            "each: is the address right and the broker up; does its listener speak TLS where, and only where, a user name is "
-            "set; are user name, password and mechanism right; does the CA file hold the authority of its certificate, and "
-            "is the address one of its names. The lines of the logger kafka.net just before this one tell more."
-        ) from error
-    except OSError as error:
-        raise LogError(f"a Kafka client could not be made: {error.strerror or type(error).__name__}") from error
-    except errors.KafkaConfigurationError as error:
-        raise LogError(f"a Kafka client cannot be set up like this: {error}") from error
+        return client(**settings, kafka_client=connect)
+    except Exception as error:
+        # The client is never handed out, and would leave its thread and sockets behind (KAFKA.md, F24).
+        for made in connections:
+            with contextlib.suppress(Exception):
+                made.close()
+        raise _refused(error, settings) from error
 
 
 def explain(error: Exception, doing: str) -> LogError:
@@ -106,14 +109,14 @@ def explain(error: Exception, doing: str) -> LogError:
 def hush() -> None:
     """Keeps kafka-python at warnings, as its debug lines hold payloads and settings, and limits its talk of lost brokers.
 
-    With a broker down it writes 3 to 6 lines a client and second (KAFKA.md, F24).
+    With a broker down it writes 3 to 6 lines a client and second (KAFKA.md, F24), and 10 while a transaction is undecided.
     """
     kafka = logging.getLogger("kafka")
     if kafka.level < logging.WARNING:
         kafka.setLevel(logging.WARNING)
     # A filter does not reach the children of its logger, so each of them needs it.
     for name in [*logging.root.manager.loggerDict]:
-        if name.startswith(("kafka.net.", "kafka.cluster")):
+        if name.startswith("kafka."):
             logging.getLogger(name).addFilter(_seldom)
 
 
@@ -142,6 +145,29 @@ class Seldom(logging.Filter):
         if silenced:
             record.msg = f"{record.msg} ({silenced} more like this since)"
         return True
+
+
+def _refused(error: Exception, settings: Mapping[str, object]) -> LogError:
+    if isinstance(error, errors.KafkaTimeoutError):
+        where = ", ".join(map(str, settings["bootstrap_servers"]))  # type: ignore[call-overload]  # a list, see above
+        return LogError(
+            f"no Kafka broker let us in at {where} within {BOOTSTRAP_SECONDS:.0f} s. From here these look alike, so check "
+            "each: is the address right and the broker up; does its listener speak TLS where, and only where, a user name is "
+            "set; are user name, password and mechanism right; does the CA file hold the authority of its certificate, and "
+            "is the address one of its names. The lines of the logger kafka.net just before this one tell more."
+        )
+    if isinstance(error, OSError):
+        return LogError(f"a Kafka client could not be made: {error.strerror or type(error).__name__}")
+    if isinstance(error, errors.KafkaConfigurationError):
+        return LogError(f"a Kafka client cannot be set up like this: {error}")
+    return explain(error, "connecting")
+
+
+def _trust(cafile: str | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=cafile)
+    except OSError as error:
+        raise LogError(f"the CA file {cafile} cannot be used: {error.strerror or error}") from error
 
 
 class _Secret(str):
