@@ -7,13 +7,16 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from keepwell.streams.log import Log
+from keepwell.streams.open import open_log
 
 
 class Settings(BaseSettings):
@@ -32,10 +35,31 @@ class Settings(BaseSettings):
         min_length=1,
         description="Name of this worker: unique among live ones, the same after a restart.",
     )
+    kafka_username: str | None = Field(None, description="With kafka://: log in by SASL over TLS under this name.")
+    kafka_password: SecretStr | None = Field(
+        None, description="The password; from the environment or a file, not a flag."
+    )
+    kafka_mechanism: str | None = Field(None, description="SASL mechanism, such as SCRAM-SHA-512.")
+    kafka_cafile: Path | None = Field(None, description="Certificates (PEM) that the brokers' are checked with.")
     instruments: Path | None = Field(None, description="TOML file with the clinics' own instruments.")
 
     def __init__(self, **flags: Any) -> None:
         super().__init__(**{name: value for name, value in flags.items() if value is not None})
+
+    def open_log(self) -> Log:
+        """The log that the settings name. Raises `LogError` where it cannot be opened."""
+        return open_log(self.log, topic_prefix=self.topic_prefix, security=self._security())
+
+    def _security(self) -> dict[str, str] | None:
+        if self.kafka_username is None:
+            return None
+        told = {
+            "username": self.kafka_username,
+            "password": self.kafka_password.get_secret_value() if self.kafka_password else None,
+            "mechanism": self.kafka_mechanism,
+            "cafile": str(self.kafka_cafile) if self.kafka_cafile else None,
+        }
+        return {name: value for name, value in told.items() if value is not None}
 
     @classmethod
     def settings_customise_sources(

@@ -22,8 +22,7 @@ from keepwell.endings import spell_of
 from keepwell.events import micros, rfc3339
 from keepwell.instruments import Instruments
 from keepwell.settings import Settings
-from keepwell.streams.log import Message, Partition, Record
-from keepwell.streams.open import open_log
+from keepwell.streams.log import Log, Message, Partition, Record
 from keepwell.topics import Topics
 from services.predictor.bootstrap import instruments_of, processor
 from services.predictor.step import PredictorProcessor
@@ -66,7 +65,7 @@ def command(
     else:
         if files:
             raise typer.BadParameter("replay either FILES or --log, not both")
-        summary, verdict = replay_log(settings.log, worker, topics, out, verify)
+        summary, verdict = replay_log(settings.open_log(), worker, topics, out, verify)
     say(summary, as_json)
     if verdict is not None and verdict.difference is not None:
         failed(verdict.difference)
@@ -100,10 +99,9 @@ def replay_files(
 
 
 def replay_log(
-    url: str, worker: PredictorProcessor, topics: Topics, out: Path | None, verify: bool
+    source: Log, worker: PredictorProcessor, topics: Topics, out: Path | None, verify: bool
 ) -> tuple[dict[str, Any], Verdict | None]:
     """Replays what the predictor has committed of a log; with `verify`, compares with what the log holds of its outputs."""
-    source = open_log(url)
     verifier = Verifier(source, topics) if verify else None
     latest = 0
     with ExitStack() as stack:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import structlog
 from pydantic import Field
 
+from keepwell import metrics
 from keepwell.assess import Assessor
 from keepwell.instruments import Instruments, load_instruments
+from keepwell.observe import HealthServer, setup_logging
 from keepwell.settings import Settings
-from keepwell.topics import Topics
+from keepwell.streams.log import Log
+from keepwell.streams.process import Watchdog, stop_on_signals, tune_gc
+from keepwell.streams.processor import Step
+from keepwell.streams.worker import STALLED_SECONDS, Worker
+from keepwell.topics import Topics, ensure_topics
 from models.release import InvalidRelease, Release, default, find
 from services.predictor.step import PredictorProcessor
 
@@ -23,8 +31,10 @@ class PredictorSettings(Settings):
 
     releases: Path | None = Field(None, description="Folder of releases beside the shipped one.")
     model: str | None = Field(None, description="Digest of the release to begin with; default: the shipped one.")
-    host: str = Field("127.0.0.1", description="Address of /livez, /readyz and /metrics.")
-    port: int = Field(8082, ge=0, le=65535, description="Port of /livez, /readyz and /metrics; 0: any free one.")
+    predictor_host: str = Field("127.0.0.1", description="Address of /livez, /readyz and /metrics.")
+    predictor_port: int = Field(
+        8082, ge=0, le=65535, description="Port of /livez, /readyz and /metrics; 0: any free one."
+    )
     accept_gap: bool = Field(False, description="Go on although records were deleted from the log unread.")
 
 
@@ -54,3 +64,60 @@ def processor(
 def instruments_of(settings: Settings) -> Instruments:
     """The instruments known by name, and those of the settings' file."""
     return load_instruments(settings.instruments) if settings.instruments is not None else Instruments()
+
+
+def worker_of(settings: PredictorSettings, log: Log) -> Worker:
+    """The predictor's worker on a log whose topics exist."""
+    topics = Topics(settings.topic_prefix)
+    instruments = instruments_of(settings)
+    make = partial(processor, topics, instruments, settings.model, settings.releases)
+    make()  # a release that cannot be used is told before anything is joined
+    return Worker(
+        log,
+        make,
+        group=topics.predictor_group,
+        source_topic=topics.episodes,
+        instance=settings.instance,
+        changelog_topic=topics.state,
+        accept_gap=settings.accept_gap,
+        after_commit=partial(_count, topics),
+    )
+
+
+def run(settings: PredictorSettings, *, drain: bool = False) -> None:
+    """Runs the predictor until SIGTERM, or until it has worked off what the log held. Raises `LogError`, `InvalidRelease`."""
+    setup_logging("predictor", settings.instance)
+    log = settings.open_log()
+    ensure_topics(log, Topics(settings.topic_prefix))
+    worker = worker_of(settings, log)
+    stop = stop_on_signals()
+    tune_gc()
+    try:
+        with (
+            Watchdog(worker.silence, STALLED_SECONDS),
+            HealthServer(worker.live, worker.ready, settings.predictor_host, settings.predictor_port),
+        ):
+            if drain:
+                worker.drain(stop)
+            else:
+                worker.run(stop)
+    finally:
+        log.close()
+
+
+def _count(topics: Topics, steps: Sequence[Step]) -> None:
+    """Counts what a commit wrote."""
+    for step in steps:
+        for message in step.messages:
+            if message.value is None:
+                continue
+            if message.topic == topics.scores:
+                metrics.SCORES.inc()
+            elif message.topic == topics.alerts:
+                alert = msgspec.json.decode(message.value, type=_Kind)
+                metrics.ALERTS.labels(alert.kind, alert.status).inc()
+
+
+class _Kind(msgspec.Struct):
+    kind: str
+    status: str

@@ -1,0 +1,34 @@
+"""`keepwell topics`: creates what is missing of an installation's topics, and shows them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from keepwell.cli._common import say
+from keepwell.settings import Settings
+from keepwell.streams.log import Partition
+from keepwell.topics import Topics, ensure_topics
+
+
+def command(
+    log: Annotated[str | None, typer.Option(help="Where the log is: sqlite:///FILE or kafka://HOST:PORT.")] = None,
+    topic_prefix: Annotated[str | None, typer.Option(help="Prefix of all topics and groups.")] = None,
+    partitions: Annotated[int | None, typer.Option(min=1, help="Partitions of new topics; default: 12.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Create the topics that are missing, and show how many records each one holds."""
+    settings = Settings(log=log, topic_prefix=topic_prefix)
+    target = settings.open_log()
+    try:
+        topics = Topics(settings.topic_prefix)
+        created = ensure_topics(target, topics, partitions)
+        found = {}
+        for topic in topics.all():
+            count = target.partitions(topic.name)
+            bounds = [target.bounds(Partition(topic.name, number)) for number in range(count)]
+            found[topic.name] = f"{count} partitions, {sum(end - begin for begin, end in bounds)} offsets held"
+        say({"created": created} | found, as_json)
+    finally:
+        target.close()
