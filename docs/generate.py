@@ -22,6 +22,7 @@ from keepwell.outputs import AlertKind
 from keepwell.playbook import PLAYBOOK, suggest
 from keepwell.settings import Settings
 from keepwell.topics import PARTITIONS, Topics
+from services.clock.settings import ClockSettings
 from services.ingest.settings import IngestSettings
 from services.predictor.bootstrap import PredictorSettings
 
@@ -31,6 +32,7 @@ SETTINGS: Final[Sequence[tuple[str, type[Settings]]]] = (
     ("Every service", Settings),
     ("Ingest", IngestSettings),
     ("Predictor", PredictorSettings),
+    ("Clock", ClockSettings),
 )
 
 
