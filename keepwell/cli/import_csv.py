@@ -8,9 +8,8 @@ from typing import IO, Annotated, Final
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
+from keepwell.cli._common import failed, progress
 from keepwell.csv_import import Problem, Summary, import_csv
 from keepwell.csv_mapping import load_mapping
 from keepwell.csv_values import MappingError
@@ -38,13 +37,12 @@ def command(
         if told <= _SHOWN:
             print(problem, file=sys.stderr)
 
-    console = Console(stderr=True)
     try:
         registered = Settings(instruments=instruments).instruments
-        with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        with progress() as bar:
 
             def open_file(path: Path) -> IO[bytes]:
-                return progress.open(path, "rb", description=path.name)
+                return bar.open(path, "rb", description=path.name)
 
             summary = import_csv(
                 load_mapping(mapping),
@@ -62,8 +60,7 @@ def command(
         print(f"… and {told - _SHOWN} more", file=sys.stderr)
     _report(summary, out, as_json)
     if strict and summary.problems:
-        print(f"keepwell: nothing was written to {out}, because of --strict", file=sys.stderr)
-        raise typer.Exit(1)
+        failed(f"nothing was written to {out}, because of --strict")
 
 
 def _report(summary: Summary, out: Path, as_json: bool) -> None:
