@@ -82,7 +82,7 @@ class Assessor:
     ) -> Alert:
         course = live.course
         raising = [part for part in _strongest(parts) if part.points > 0]
-        pillar = _pillar(course, decision, raising)
+        pillar = _pillar(course, decision, raising[:ALERT_REASONS])
         words, topics = self._grounds(course, decision, raising, now)
         told = decision.status != "resolved"
         rupture = course.alliance.ruptures[-1].kind if course.alliance.ruptures else None
@@ -139,7 +139,7 @@ def _reason(part: Part) -> Reason:
 
 
 def _pillar(course: Course, decision: Decision, raising: Sequence[Part]) -> str | None:
-    """The pillar most in question: of the rupture, or the one whose parts raise the risk most; None where none does."""
+    """The pillar most in question: of the rupture, or of the named reasons; None where none stands out."""
     latest = course.alliance.ruptures[-1] if course.alliance.ruptures else None
     if decision.kind in ("safety", "ending", "silence"):
         return None

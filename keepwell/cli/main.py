@@ -18,10 +18,12 @@ app = typer.Typer(
     add_completion=False,
 )
 
-COMMANDS: Final[tuple[str, ...]] = ("replay", "score", "import_csv", "schema")
+COMMANDS: Final[tuple[str, ...]] = (
+    "demo", "up", "ingest", "predictor", "clock", "replay", "score", "import_csv", "topics", "schema",
+)  # fmt: skip
 """Modules of this package that hold one command each, as the function `command`; in the order of `--help`."""
 
-GROUPS: Final[tuple[str, ...]] = ()
+GROUPS: Final[tuple[str, ...]] = ("keys",)
 """Modules that hold several commands under one name, as the typer app `app`."""
 
 for name in COMMANDS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -65,7 +65,8 @@ def command(
     else:
         if files:
             raise typer.BadParameter("replay either FILES or --log, not both")
-        summary, verdict = replay_log(settings.open_log(), worker, topics, out, verify)
+        with closing(settings.open_log()) as source:
+            summary, verdict = replay_log(source, worker, topics, out, verify)
     say(summary, as_json)
     if verdict is not None and verdict.difference is not None:
         failed(verdict.difference)
@@ -105,7 +106,6 @@ def replay_log(
     verifier = Verifier(source, topics) if verify else None
     latest = 0
     with ExitStack() as stack:
-        stack.callback(source.close)
         results = stack.enter_context(Results(out, topics)) if out is not None else None
         bar = stack.enter_context(progress())
         committed = source.committed(topics.predictor_group, topics.episodes)

@@ -1,0 +1,270 @@
+"""`keepwell demo`: a made-up clinic flows through the whole system in one process, on the embedded log."""
+
+from __future__ import annotations
+
+import json
+import socket
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+
+from keepwell.cli._common import failed, progress
+from keepwell.cli._together import Together
+from keepwell.cli.replay import replay_log
+from keepwell.control import CLOCK_KEY, tick
+from keepwell.events import Event, encode
+from keepwell.instruments import Instruments
+from keepwell.made_up import CLINIC, made_up_clinic
+from keepwell.observe import setup_logging
+from keepwell.outputs import Alert, Score
+from keepwell.streams.log import Log, Message, Partition
+from keepwell.streams.process import stop_on_signals
+from keepwell.topics import Topics
+from services.clock.clock import make_clock
+from services.clock.settings import ClockSettings
+from services.ingest.keys import KeyFile
+from services.ingest.settings import IngestSettings
+from services.predictor.bootstrap import PredictorSettings, processor
+
+EPISODES: Final = 40
+DAYS: Final = 120
+SEED: Final = 17
+POST: Final = 500
+"""Events a request."""
+PATIENCE: Final = 60.0
+"""Seconds that the demo waits for a day's events to come out at the other end before it gives up."""
+
+BROKEN: Final = (
+    b'{"specversion":"1.0","id":"x-1","source":"/north/booking","type":"keepwell.session.attended.v1"',
+    b'{"specversion":"1.0","id":"x-2","source":"/north/booking","type":"keepwell.session.attended.v1",'
+    b'"subject":"ep-1","time":"2026-03-02T10:00:00","data":{}}',
+    b'{"specversion":"1.0","id":"x-3","source":"/north/booking","type":"keepwell.client.hugged.v1",'
+    b'"subject":"ep-1","time":"2026-03-02T10:00:00Z","data":{}}',
+)
+"""What a broken feed might send past the HTTP intake: truncated, without offset, of a type nobody knows."""
+
+
+def command(
+    once: Annotated[bool, typer.Option("--once", help="Print what happened, then end.")] = False,
+) -> None:
+    """Send a made-up clinic through intake, ingest and predictor, show what came out, and stay up for a look."""
+    setup_logging("demo", "demo", level="ERROR")
+    with tempfile.TemporaryDirectory(prefix="keepwell-demo-") as folder:
+        _run(Path(folder), once)
+
+
+def _run(folder: Path, once: bool) -> None:
+    shared: dict[str, Any] = {"log": f"sqlite:///{folder / 'demo.db'}", "instance": "demo"}
+    token = KeyFile(folder / "keys.json").issue(CLINIC, datetime.now(UTC)).token
+    port = _free_port()
+    ingest = IngestSettings(**shared, keys=folder / "keys.json", ingest_port=port, rate=1e6, burst=1_000_000)
+    stop = stop_on_signals() if not once else threading.Event()
+    log = ingest.open_log()
+    try:
+        with Together(log, ingest, PredictorSettings(**shared), None) as services:
+            clinic = _Clinic(log, f"http://127.0.0.1:{port}/v1/events", token, services)
+            began = time.monotonic()
+            sent = clinic.live_through(datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0))
+            print(f"\nA made-up clinic (simulated): {EPISODES} episodes over {DAYS} days, {sent} events over HTTP,")
+            print(
+                f"{len(BROKEN)} broken records past it; all through ingest and predictor in {time.monotonic() - began:.0f} s."
+            )
+            _tell(log)
+            _check(log)
+            if once:
+                return
+            _invite(ingest, token)
+            clock = make_clock(ClockSettings(**shared), log)
+            ticking = threading.Thread(target=clock.run, args=(stop,), name="clock")
+            ticking.start()
+            _follow(log, stop, services)
+            stop.set()
+            ticking.join()
+    finally:
+        log.close()
+
+
+class _Clinic:
+    """The made-up clinic, seen from its platform: it posts a day's events, and the next day comes when they are through."""
+
+    def __init__(self, log: Log, url: str, token: str, services: Together) -> None:
+        self._log = log
+        self._url = url
+        self._token = token
+        self._services = services
+        self._topics = Topics()
+
+    def live_through(self, until: datetime) -> int:
+        """Lives `DAYS` days up to `until`; returns how many events were sent."""
+        sent = 0
+        events = made_up_clinic(EPISODES, SEED, until - timedelta(days=DAYS), DAYS)
+        with progress() as bar:
+            for day, of_day in groupby(events, key=lambda event: event.time.date()):
+                today = list(of_day)
+                midnight = datetime.combine(day, datetime.min.time(), UTC)
+                self._tick(midnight)
+                for part in _parts(today):
+                    self._post(part)
+                sent += len(today)
+                self._settle()
+                bar.update(bar.task_ids[0] if bar.tasks else bar.add_task("living", total=DAYS), advance=1)
+        self._log.append([Message(self._topics.sessions, b"ep-1", value) for value in BROKEN])
+        self._settle()
+        self._tick(until)
+        self._settle()
+        return sent
+
+    def _post(self, events: Sequence[Event]) -> None:
+        body = b"[" + b",".join(encode(event) for event in events) + b"]"
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/cloudevents-batch+json"}
+        request = urllib.request.Request(self._url, body, headers)
+        for attempt in range(100):
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    if answer.status != 202:
+                        failed(f"the intake answered {answer.status}: {answer.read()[:300]!r}")
+                return
+            except urllib.error.HTTPError as error:
+                failed(f"the intake answered {error.code}: {error.read()[:300]!r}")
+            except urllib.error.URLError:
+                if attempt == 99 or self._services.stop.is_set():
+                    raise
+                time.sleep(0.05)
+
+    def _tick(self, moment: datetime) -> None:
+        value = encode(tick(moment))
+        numbers = range(self._log.partitions(self._topics.episodes))
+        self._log.append([Message(self._topics.episodes, CLOCK_KEY, value, (), number) for number in numbers])
+
+    def _settle(self) -> None:
+        """Waits until ingest and predictor have worked off what there is."""
+        topics = self._topics
+        deadline = time.monotonic() + PATIENCE
+        for group, topic in ((topics.ingest_group, topics.sessions), (topics.predictor_group, topics.episodes)):
+            ends = {
+                partition: self._log.bounds(partition)[1]
+                for partition in (Partition(topic, n) for n in range(self._log.partitions(topic)))
+            }
+            while True:
+                committed = self._log.committed(group, topic)
+                if all(committed.get(partition, 0) >= end for partition, end in ends.items()):
+                    break
+                if self._services.stop.is_set() or time.monotonic() > deadline:
+                    failed(f"{group} did not work off {topic}")
+                time.sleep(0.01)
+
+
+def _tell(log: Log) -> None:
+    topics = Topics()
+    scores = [msgspec.json.decode(value, type=Score) for value in _values(log, topics.scores)]
+    alerts = [msgspec.json.decode(value, type=Alert) for value in _values(log, topics.alerts)]
+    letters = Counter(
+        dict(record.headers)["keepwell-reason"].decode()
+        for partition in _partitions(log, topics.dead_letters)
+        for record in log.read(partition)
+    )
+    last = {score.episode: score for score in sorted(scores, key=lambda score: score.as_of)}
+    told = Counter(f"{alert.kind} {alert.status}" for alert in alerts)
+    states = Counter(score.state for score in last.values())
+    print(
+        f"\nScores in the log  {len(scores)}; episodes now: " + ", ".join(f"{n} {s}" for s, n in sorted(states.items()))
+    )
+    print("Alerts             " + ", ".join(f"{kind} {count}" for kind, count in sorted(told.items())))
+    print("Dead letters       " + ", ".join(f"{reason} {count}" for reason, count in sorted(letters.items())))
+    model = alerts[0].model if alerts else ""
+    print(f"Model              {model[:19]}… (set by hand from published effects; not calibrated on any clinic)")
+    raised = [alert for alert in alerts if alert.status == "raised" and alert.kind in ("risk", "rupture")]
+    for kind in ("rupture", "risk"):
+        found = [alert for alert in raised if alert.kind == kind]
+        if found:
+            _show(
+                max(found, key=lambda alert: (len(alert.reasons), len(alert.evidence), alert.at, alert.alert_id)), last
+            )
+
+
+def _show(alert: Alert, last: dict[str, Score]) -> None:
+    print(f"\n── what a clinician gets: {alert.kind} · {alert.episode} · {alert.at[:10]} " + "─" * 30)
+    if alert.risk is not None:
+        print(f"  chance of stopping within 30 days: {alert.risk:.0%}   pillar: {alert.pillar or 'none stands out'}")
+    for reason in alert.reasons:
+        print(f"  · {reason}")
+    print("  some things to consider:")
+    for suggestion in alert.suggestions:
+        print(f"    – {suggestion.text}")
+        print(f"      ({suggestion.why})")
+    print(f"  rests on: {', '.join(alert.evidence)}")
+    gaps = last[alert.episode].gaps if alert.episode in last else ()
+    print(f"  not known: {'; '.join(gaps) or 'nothing of note'}")
+
+
+def _check(log: Log) -> None:
+    _, verdict = replay_log(log, processor(Topics(), Instruments()), Topics(), None, verify=True)
+    if verdict is None or verdict.difference is not None:
+        failed(f"the replay differs from what was live: {verdict.difference if verdict else 'nothing compared'}")
+    print(f"\nReplayed from the log: {verdict.compared} scores and alerts compared, byte for byte; no difference.")
+
+
+def _invite(ingest: IngestSettings, token: str) -> None:
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    event = {
+        "specversion": "1.0", "id": "hello-1", "source": "/north/feedback", "type": "keepwell.feedback.given.v1",
+        "subject": "ep-1", "time": now, "data": {"pillar": "trust", "sentiment": "negative"},
+    }  # fmt: skip
+    print(
+        "\nStill up; Ctrl-C ends it. Scores and alerts appear below as they come. Send an event from another terminal:\n"
+    )
+    print(f"curl -sS http://127.0.0.1:{ingest.ingest_port}/v1/events \\\n  -H 'Authorization: Bearer {token}' \\")
+    print(f"  -H 'Content-Type: application/cloudevents+json' \\\n  -d '{json.dumps(event)}'\n", flush=True)
+
+
+def _follow(log: Log, stop: threading.Event, services: Together) -> None:
+    topics = Topics()
+    places = {p: log.bounds(p)[1] for topic in (topics.scores, topics.alerts) for p in _partitions(log, topic)}
+    while not (stop.is_set() or services.stop.is_set()):
+        for partition, place in places.items():
+            for record in log.read(partition, place):
+                places[partition] = record.offset + 1
+                if record.value is None:
+                    continue
+                if partition.topic == topics.alerts:
+                    alert = msgspec.json.decode(record.value, type=Alert)
+                    print(f"ALERT {alert.kind} {alert.status} {alert.episode}: {'; '.join(alert.reasons)}", flush=True)
+                else:
+                    score = msgspec.json.decode(record.value, type=Score)
+                    risk = f"{score.risk.d30:.0%} within 30 days" if score.risk else score.state
+                    print(f"score {score.episode} ({score.trigger}): {risk}", flush=True)
+        stop.wait(0.25)
+
+
+def _values(log: Log, topic: str) -> Iterator[bytes]:
+    for partition in _partitions(log, topic):
+        for record in log.read(partition):
+            if record.value is not None:
+                yield record.value
+
+
+def _partitions(log: Log, topic: str) -> list[Partition]:
+    return [Partition(topic, number) for number in range(log.partitions(topic))]
+
+
+def _parts(events: Sequence[Event]) -> Iterator[list[Event]]:
+    stream = iter(events)
+    while part := list(islice(stream, POST)):
+        yield part
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
