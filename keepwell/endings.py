@@ -182,8 +182,7 @@ class Standing:
 
     def _attend(self, entry: Attendance) -> None:
         if entry.appointment is not None:
-            visit = self._decide(entry.appointment, "attended")
-            visit.purpose = entry.purpose or visit.purpose
+            self._decide(entry.appointment, "attended")
         if not self.is_session(entry):
             return
         self._sign(entry.at)

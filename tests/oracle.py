@@ -152,7 +152,7 @@ def spells(events: Sequence[AnyEvent], now: int) -> list[Spell]:
     """The spells of an episode by its effective events that happened up to `now`."""
     known = _until(events, now)
     found: list[Spell] = []
-    start = micros(known[0].time) if known else None
+    start = next((micros(event.time) for event in known if not isinstance(event, EventRetracted)), None)
     while start is not None:
         closed_at, ending = _close(known, start, now)
         attended = [t for t in _attended(known) if start <= t <= (now if closed_at is None else closed_at)]
