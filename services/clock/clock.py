@@ -1,0 +1,106 @@
+"""The clock: says to every partition what time it is, so that what did not happen can be noticed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import structlog
+
+from keepwell.control import CLOCK_KEY, tick
+from keepwell.events import encode, micros
+from keepwell.observe import Check, HealthServer
+from keepwell.streams.log import Log, LogError, Message
+from keepwell.streams.worker import Stop
+from keepwell.topics import Topics, ensure_topics
+from services.clock.settings import ClockSettings
+
+RETRY_SECONDS: Final = 2.0
+"""Wait after the log refused a tick. A tick late is no harm: the next one says everything."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_log = structlog.get_logger(__name__)
+
+
+def run_clock(settings: ClockSettings, log: Log, stop: Stop) -> None:
+    """Ticks until `stop` is set, with health pages beside. Raises `OSError` where their address cannot be had."""
+    clock = make_clock(settings, log)
+    with HealthServer(clock.live, clock.ready, settings.clock_host, settings.clock_port) as pages:
+        _log.info("clock.start", interval=settings.tick_interval, port=pages.port)
+        clock.run(stop)
+
+
+def make_clock(settings: ClockSettings, log: Log) -> Clock:
+    """The clock of an installation; creates topics that are missing."""
+    topics = Topics(settings.topic_prefix)
+    ensure_topics(log, topics)
+    return Clock(log, topics.episodes, settings.tick_interval, lambda: datetime.now(UTC))
+
+
+class Clock:
+    """Writes `clock.ticked` at multiples of `interval` seconds since 1970 UTC, to every partition of `topic`.
+
+    The id of a tick follows from its time: two clocks write the same ticks, and readers ignore one that is not newer than
+    what they know. After a pause it writes one tick, the newest. `now` is the wall clock.
+    """
+
+    def __init__(self, log: Log, topic: str, interval: int, now: Callable[[], datetime]) -> None:
+        self._log = log
+        self._topic = topic
+        self._interval = interval
+        self._now = now
+        self._newest: datetime | None = None
+        self._beat = time.monotonic()
+
+    def run(self, stop: Stop) -> None:
+        """Ticks until `stop` is set. Where the log does not accept, it says so and tries again."""
+        while not stop.is_set():
+            self._beat = time.monotonic()
+            try:
+                wait = self.turn()
+            except LogError as error:
+                _log.warning("clock.not_written", cause=type(error).__name__, why=str(error))
+                wait = RETRY_SECONDS
+            stop.wait(wait)
+
+    def turn(self) -> float:
+        """Writes the tick that is due, if there is one, and returns the seconds until the next.
+
+        Raises `LogError` where it was not, or perhaps not, written; writing it again is harmless.
+        """
+        now = self._now()
+        due = boundary(now, self._interval)
+        # A wall clock that was set back waits until it has caught up: a tick never goes back.
+        if self._newest is None or due > self._newest:
+            self._write(due)
+        return (due + timedelta(seconds=self._interval) - now).total_seconds()
+
+    def live(self) -> Check:
+        """Whether the loop still turns. For any thread."""
+        silence = time.monotonic() - self._beat
+        return Check(silence < self._interval + 120, f"last beat of the loop {silence:.0f} s ago")
+
+    def ready(self) -> Check:
+        """Whether ticks reach the log. For any thread."""
+        if self._newest is None:
+            return Check(False, "no tick written yet")
+        age = (self._now() - self._newest).total_seconds()
+        return Check(age < 3 * self._interval, f"newest tick {age:.0f} s old")
+
+    def _write(self, moment: datetime) -> None:
+        value = encode(tick(moment))
+        numbers = range(self._log.partitions(self._topic))
+        self._log.append([Message(self._topic, CLOCK_KEY, value, (), number) for number in numbers])
+        self._newest = moment
+
+
+def boundary(moment: datetime, interval: int) -> datetime:
+    """The newest multiple of `interval` seconds since 1970 UTC at or before `moment`.
+
+    >>> boundary(datetime(2026, 3, 2, 10, 0, 59, tzinfo=UTC), 60).isoformat()
+    '2026-03-02T10:00:00+00:00'
+    """
+    since = micros(moment)
+    return _EPOCH + timedelta(microseconds=since - since % (interval * 1_000_000))
