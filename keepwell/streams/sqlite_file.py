@@ -165,10 +165,10 @@ class SqliteFile:
         return db
 
     def _prepare(self, db: sqlite3.Connection) -> None:
-        application, version = _stamp(db)
-        if (application, version) == (0, 0) and not _tables(db):
+        application, version, tables = _stamp(db)
+        if (application, version, tables) == (0, 0, 0):
             self._create(db)
-            application, version = _stamp(db)
+            application, version, _ = _stamp(db)
         if application != APPLICATION:
             raise LogError(f"{self.path} is a database of something else: name another file")
         if version != VERSION:
@@ -196,7 +196,7 @@ class SqliteFile:
             raise LogError(f"{self.path}: this file system cannot share a log between processes: use a local disk")
         db.execute("BEGIN IMMEDIATE")
         try:
-            if not _tables(db):
+            if _look(db) == (0, 0, 0):
                 for statement in SCHEMA.split(";")[:-1]:
                     db.execute(statement)
                 db.execute(f"PRAGMA application_id={APPLICATION}")
@@ -265,15 +265,22 @@ class _Here:
                 self._written.wait(seconds)
 
 
-def _stamp(db: sqlite3.Connection) -> tuple[int, int]:
-    application: int = db.execute("PRAGMA application_id").fetchone()[0]
-    version: int = db.execute("PRAGMA user_version").fetchone()[0]
-    return application, version
+def _stamp(db: sqlite3.Connection) -> tuple[int, int, int]:
+    """`_look` at one moment: another process may be making the tables just now."""
+    db.execute("BEGIN")
+    try:
+        return _look(db)
+    finally:
+        db.execute("ROLLBACK")
 
 
-def _tables(db: sqlite3.Connection) -> int:
-    tables: int = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-    return tables
+def _look(db: sqlite3.Connection) -> tuple[int, int, int]:
+    """Application, version and number of tables."""
+    application, version, tables = db.execute(
+        "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)"
+        " FROM pragma_application_id, pragma_user_version"
+    ).fetchone()
+    return application, version, tables
 
 
 def _code(error: sqlite3.Error) -> int:
