@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from keepwell.events import CONTROL_TYPES, EVENT_TYPES, Event
@@ -13,18 +13,30 @@ from keepwell.topics import Topics
 _KAFKA: Final = "0.5.0"
 """Version of the Kafka binding of AsyncAPI that is used here."""
 
+_TOMBSTONE: Final = "A record without a value deletes those before it: the client was erased."
+
 _EPISODE_KEY: Final = {"type": "string", "description": "`<clinic>/<subject>`, the episode."}
 _SUBJECT_KEY: Final = {"type": "string", "description": "`<subject>`, or any key: the event says which episode it is."}
 _LETTER_KEY: Final = {"type": ["string", "null"], "description": "The key of the refused record, or none."}
+_CONTROL_KEY: Final = {"type": "string", "description": "The `subject`; the record is on every partition."}
 _DIGEST_KEY: Final = {"type": "string", "description": "Digest of the release."}
 
 _LETTER_HEADERS: Final = {
     dead_letters.REASON: "Code of the refusal.",
-    dead_letters.DETAIL: "JSON path of what was refused, beginning with `$`.",
+    dead_letters.DETAIL: "JSON path of what was refused, beginning with `$`, and what to change.",
     dead_letters.TOPIC: "Topic that the record was read from.",
     dead_letters.PARTITION: "Partition that the record was read from, a decimal number.",
     dead_letters.OFFSET: "Offset of the record there, a decimal number.",
     dead_letters.ATTEMPTS: "How often the record was refused so far, a decimal number.",
+}
+_MARKER_HEADERS: Final = {
+    dead_letters.SETTLES: "Offset of the letter in the same partition that this marker settles, a decimal number.",
+    dead_letters.ACTION: "What became of the letter: `replayed` or `dropped`.",
+}
+
+_ACCEPTED_HEADERS: Final = {
+    "keepwell-origin": "The record of `session-events` that it came from, as `<topic>/<partition>/<offset>`.",
+    "traceparent": "W3C trace context of the event, where it had one.",
 }
 
 
@@ -53,7 +65,7 @@ def _channels(topics: Topics) -> dict[str, Any]:
     messages = {
         topics.sessions: sent,
         topics.episodes: [f"{name}.accepted" for name in EVENT_TYPES],
-        topics.dead_letters: ["dead-letter"],
+        topics.dead_letters: ["dead-letter", "marker"],
         topics.scores: ["score"],
         topics.alerts: ["alert"],
         topics.state: ["state"],
@@ -63,8 +75,8 @@ def _channels(topics: Topics) -> dict[str, Any]:
         topics.sessions: "Events as clinic platforms sent them: CloudEvents, structured or binary. Keyed by subject.",
         topics.episodes: "Accepted, normalised events, and control events on every partition.",
         topics.dead_letters: "Refused records, untouched, with the reason in the headers.",
-        topics.scores: "One score for every accepted event or due timer of an episode.",
-        topics.alerts: "Alerts raised, escalated and resolved.",
+        topics.scores: f"One score for every accepted event or due timer of an episode. {_TOMBSTONE}",
+        topics.alerts: f"Alerts raised, escalated and resolved. {_TOMBSTONE}",
         topics.state: "The predictor's changelog. Private: its form may change with any version.",
         topics.releases: "Manifests of model releases.",
     }
@@ -108,7 +120,11 @@ def _messages() -> dict[str, Any]:
     for name, cls in EVENT_TYPES.items():
         if name not in CONTROL_TYPES:
             found[name] = _event_message(name, cls, _SUBJECT_KEY)
-        found[f"{name}.accepted"] = _event_message(name, cls, _EPISODE_KEY)
+        if name in CONTROL_TYPES:
+            found[f"{name}.accepted"] = _event_message(name, cls, _CONTROL_KEY)
+        else:
+            headers = {"headers": _headers(_ACCEPTED_HEADERS, required=("keepwell-origin",))}
+            found[f"{name}.accepted"] = _event_message(name, cls, _EPISODE_KEY) | headers
     for name, output in OUTPUTS.items():
         found[name] = _message(name, output.__name__, output.__doc__, _EPISODE_KEY)
     found["dead-letter"] = {
@@ -116,8 +132,16 @@ def _messages() -> dict[str, Any]:
         "summary": "A refused record: its bytes and headers as they came, followed by these headers.",
         "contentType": "application/octet-stream",
         "payload": {"description": "The untouched bytes."},
-        "headers": _headers(_LETTER_HEADERS.items()),
+        "headers": _headers(_LETTER_HEADERS, required=_LETTER_HEADERS),
         "bindings": {"kafka": {"key": _LETTER_KEY, "bindingVersion": _KAFKA}},
+    }
+    found["marker"] = {
+        "name": "marker",
+        "summary": "Settles a letter: it was put back where it came from, or given up.",
+        "contentType": "application/octet-stream",
+        "payload": {"description": "Empty."},
+        "headers": _headers(_MARKER_HEADERS, required=_MARKER_HEADERS),
+        "bindings": {"kafka": {"key": {"const": ""}, "bindingVersion": _KAFKA}},
     }
     found["state"] = {
         "name": "state",
@@ -148,6 +172,6 @@ def _message(name: str, schema: str, summary: str | None, key: dict[str, str]) -
     }
 
 
-def _headers(names: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    members = {name: {"type": "string", "description": what} for name, what in names}
-    return {"type": "object", "properties": members, "required": list(members)}
+def _headers(names: Mapping[str, str], required: Iterable[str]) -> dict[str, Any]:
+    members = {name: {"type": "string", "description": what} for name, what in names.items()}
+    return {"type": "object", "properties": members, "required": list(required)}

@@ -15,12 +15,16 @@ from typer.testing import CliRunner
 from keepwell.asyncapi import asyncapi
 from keepwell.cli.main import app
 from keepwell.events import CONTROL_TYPES, EVENT_TYPES, Accepted, RefusalCode
+from keepwell.instruments import Instruments
 from keepwell.outputs import Alert, Reason, Risk, Score, Suggestion, encode_output
 from keepwell.reference import REFUSALS, documents
 from keepwell.schema import bundle, event_schema, output_schema
 from keepwell.streams import dead_letters
+from keepwell.streams.log import Partition, Record, Topic
+from keepwell.streams.memory import MemoryLog
 from keepwell.topics import Topics
-from tests.test_events import CASES, GOLDEN, SENT, golden, read
+from services.ingest.step import IngestProcessor
+from tests.test_events import CASES, GOLDEN, NOW, SENT, golden, read
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 
@@ -182,10 +186,26 @@ def test_the_asyncapi_document_has_every_topic_with_its_clean_up_and_every_type(
     assert len(channels["episode-events"]["messages"]) == len(EVENT_TYPES)
 
 
-def test_the_headers_of_a_dead_letter_are_those_that_the_code_writes() -> None:
-    headers = asyncapi()["components"]["messages"]["dead-letter"]["headers"]
-    written = {dead_letters.REASON, dead_letters.DETAIL, dead_letters.TOPIC, dead_letters.PARTITION}
-    assert set(headers["properties"]) == written | {dead_letters.OFFSET, dead_letters.ATTEMPTS}
+def test_the_headers_of_dead_letters_and_their_markers_are_those_that_the_code_writes() -> None:
+    log = MemoryLog()
+    log.create_topics([Topic("out", 1)])
+    refused = Record(Partition("in", 0), 7, b"k", b"{", (("own", b"1"),), 0)
+    log.append([dead_letters.letter("out", refused, "not_json", "$")])
+    dead_letters.drop(log, dead_letters.letters(log, "out"))
+    letter, marker = log.read(Partition("out", 0))
+    messages = asyncapi()["components"]["messages"]
+    for name, record in (("dead-letter", letter), ("marker", marker)):
+        written = {header for header, _ in record.headers} - {"own"}
+        assert set(messages[name]["headers"]["required"]) == written
+
+
+def test_the_headers_of_an_accepted_event_are_those_that_ingest_writes() -> None:
+    event = golden("keepwell.session.attended.v1")
+    record = Record(Partition("session-events", 0), 7, b"k", json.dumps(event).encode())
+    ingest = IngestProcessor(Topics(), 1, Instruments(), lambda: NOW)
+    (message,) = ingest.step(0, [record]).messages
+    headers = asyncapi()["components"]["messages"]["keepwell.session.attended.v1.accepted"]["headers"]
+    assert set(headers["properties"]) == {name for name, _ in message.headers}
 
 
 # ── pages and command ───────────────────────────────────────────────────────────────────────────────────
