@@ -45,7 +45,7 @@ class Assessor:
         self.policy = policy
 
     def score(self, live: Live, now: int, trigger: Trigger) -> tuple[Score, Sequence[Part]]:
-        """The score of an episode at `now` (µs, not before its newest entry), and every part of its log-odds."""
+        """The score of an episode at `now` (µs, not before its newest entry), and its parts worth a sentence, strongest first."""
         course = live.course
         state = course.standing.state_at(now)
         risk: Risk | None = None
@@ -55,9 +55,9 @@ class Assessor:
         if state == "open":
             scored = self.scorer.score(course, now)
             d14, d30, d60, following = (round(r, RISK_DIGITS) for r in scored.risks)
-            risk, parts = Risk(d14=d14, d30=d30, d60=d60), scored.parts
+            risk, parts = Risk(d14=d14, d30=d30, d60=d60), _strongest(scored.parts)
             next_missed = following if any(starts > now for starts in course.standing.booked.values()) else None
-            reasons = tuple(_reason(part) for part in _strongest(parts)[:MOST_REASONS])
+            reasons = tuple([_reason(part) for part in parts[:MOST_REASONS]])
         score = Score(
             episode=live.episode.key, clinician_id=course.clinician, as_of=rfc3339(now), trigger=trigger.id,
             trigger_source=trigger.source, model=self.model, definition=DEFINITION, state=state, risk=risk,
@@ -81,7 +81,7 @@ class Assessor:
         self, live: Live, score: Score, parts: Sequence[Part], decision: Decision, origin: str, now: int
     ) -> Alert:
         course = live.course
-        raising = [part for part in _strongest(parts) if part.points > 0]
+        raising = [part for part in parts if part.points > 0]
         pillar = _pillar(course, decision, raising[:ALERT_REASONS])
         words, topics = self._grounds(course, decision, raising, now)
         told = decision.status != "resolved"

@@ -38,10 +38,6 @@ class Term(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     points: tuple[Points, ...]
     missing: Points = (0.0, 0.0, 0.0, 0.0)
 
-    def of(self, value: Value) -> Points:
-        """The points of a value; None is a missing one."""
-        return self.missing if value is None else self.points[bisect_right(self.edges, value)]
-
 
 class Scorecard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole model as data. `calibration` holds intercept and slope of each output, applied to the summed log-odds."""
@@ -60,7 +56,7 @@ class Part(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """Risks in the order of `OUTPUTS`, and the parts of the headline's log-odds (base value apart)."""
+    """Risks in the order of `OUTPUTS`, and the parts of the headline's log-odds that are not zero (base value apart)."""
 
     risks: tuple[float, ...]
     parts: Sequence[Part]
@@ -72,28 +68,33 @@ class Scorer:
     def __init__(self, card: Scorecard) -> None:
         check(card)
         self.card = card
-        self._terms = [(BY_NAME[term.feature], term) for term in card.terms]
         self._slope = card.calibration[HEADLINE][1]
+        # The missing value's row comes last, so that one index serves both.
+        self._terms = [(BY_NAME[term.feature], term.edges, (*term.points, term.missing)) for term in card.terms]
+        self._reads = [(feature.read, edges, rows) for feature, edges, rows in self._terms]
 
     def score(self, course: Course, now: int) -> Scored:
         """Scores an episode at a moment (µs) that must not lie before the newest entry of the course."""
-        a, b, c, d = self.card.base
-        parts = []
+        values: list[Value] = []
+        picked = [self.card.base]
+        for read, edges, rows in self._reads:
+            value = read(course, now)
+            values.append(value)
+            picked.append(rows[-1] if value is None else rows[bisect_right(edges, value)])
         slope = self._slope
-        for feature, term in self._terms:
-            value = feature.read(course, now)
-            p, q, r, s = term.of(value)
-            a, b, c, d = a + p, b + q, c + r, d + s
-            parts.append(Part(feature, value, q * slope))
-        return Scored(self._risks((a, b, c, d)), parts)
+        parts = [
+            Part(term[0], value, row[HEADLINE] * slope)
+            for term, value, row in zip(self._terms, values, picked[1:], strict=True)
+            if row[HEADLINE]
+        ]
+        return Scored(self._risks([sum(column) for column in zip(*picked, strict=True)]), parts)
 
     def risks(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scores a table: rows by features in the order of the card's terms, NaN for missing; gives rows by `OUTPUTS`."""
         logits = np.tile(np.asarray(self.card.base, dtype=np.float64), (len(table), 1))
-        for column, (_, term) in zip(table.T, self._terms, strict=True):
-            points = np.asarray([*term.points, term.missing], dtype=np.float64)
-            bins = np.searchsorted(np.asarray(term.edges, dtype=np.float64), column, side="right")
-            logits += points[np.where(np.isnan(column), len(term.points), bins)]
+        for column, (_, edges, rows) in zip(table.T, self._terms, strict=True):
+            bins = np.searchsorted(np.asarray(edges, dtype=np.float64), column, side="right")
+            logits += np.asarray(rows, dtype=np.float64)[np.where(np.isnan(column), len(rows) - 1, bins)]
         calibration = np.asarray(self.card.calibration, dtype=np.float64)
         risks: NDArray[np.float64] = 1 / (1 + np.exp(-(calibration[:, 0] + calibration[:, 1] * logits)))
         risks[:, :3] = np.maximum.accumulate(risks[:, :3], axis=1)

@@ -8,6 +8,7 @@ import typer
 
 from keepwell.observe import setup_logging
 from keepwell.streams.process import stop_on_signals
+from keepwell.topics import Topics, ensure_topics
 from services.clock.clock import make_clock, run_clock
 from services.clock.settings import ClockSettings
 
@@ -34,6 +35,7 @@ def command(
     stop = stop_on_signals()
     target = settings.open_log()
     try:
+        ensure_topics(target, Topics(settings.topic_prefix))
         if once:
             make_clock(settings, target).turn()
         else:

@@ -9,6 +9,7 @@ import typer
 
 from keepwell.observe import setup_logging
 from keepwell.streams.process import stop_on_signals, tune_gc
+from keepwell.topics import Topics, ensure_topics
 from services.ingest.bootstrap import drain_ingest, run_ingest
 from services.ingest.settings import IngestSettings
 
@@ -38,6 +39,7 @@ def command(
     source = settings.open_log()
     tune_gc()
     try:
+        ensure_topics(source, Topics(settings.topic_prefix))
         (drain_ingest if drain else run_ingest)(settings, source, stop)
     finally:
         source.close()

@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 
 COMMANDS: Final[tuple[str, ...]] = (
-    "demo", "up", "ingest", "predictor", "clock", "replay", "score", "import_csv", "topics", "schema",
+    "demo", "up", "ingest", "predictor", "clock", "replay", "score", "import_csv", "topics", "schema", "doctor",
 )  # fmt: skip
 """Modules of this package that hold one command each, as the function `command`; in the order of `--help`."""
 
@@ -39,3 +39,7 @@ def run() -> None:
     except (LogError, OSError, ValueError) as error:
         print(f"keepwell: {error}", file=sys.stderr)
         raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    run()
