@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import ClassVar, NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple
 
 import structlog.testing
 from hypothesis import strategies as st
@@ -23,14 +23,15 @@ from keepwell.streams.worker import Pace, Worker
 PARTITIONS = 3
 GROUP = "group"
 # Everything small, so that each rule crosses many seams: half-worked polls, restores over several turns, looks every turn.
-PACE = Pace(poll=0.0, records=4, batch_bytes=24, restore=0.0, restore_chunk=2, look=0.0, quiet=0.0, stuck=1e9)
+PACE = Pace(poll=0.0, records=10, batch_bytes=16, restore=0.0, restore_chunk=2, look=0.0, quiet=0.0, stuck=1e9)
 POINTS = [
     f"{call}.{moment}"
     for call in ("join", "poll", "committed", "start", "commit", "bounds", "read")
     for moment in ("before", "after")
 ] + ["read.record"]
 
-P = TypeVar("P", bound=Processor)
+INSTANCES = st.sampled_from(["w0", "w1", "w2"])
+
 Line = tuple[bytes | None, bytes | None, tuple[Header, ...]]
 
 
@@ -46,7 +47,7 @@ class Kit(NamedTuple):
     outputs: tuple[str, ...]
 
 
-class Crash(Exception):  # noqa: N818
+class Crash(Exception):
     """The process died: nothing is closed, nobody is told."""
 
 
@@ -105,7 +106,7 @@ class WorkerMachine(RuleBasedStateMachine):
         finally:
             self.log.faults = self.fault
 
-    @rule(data=st.data(), count=st.integers(1, 6))
+    @rule(data=st.data(), count=st.integers(1, 9))
     def produce(self, data: st.DataObject, count: int) -> None:
         messages = [data.draw(self.kit.messages) for _ in range(count)]
         self.sent += messages
@@ -122,27 +123,39 @@ class WorkerMachine(RuleBasedStateMachine):
     def arm(self, point: str, wait: int, crash: bool) -> None:
         self.armed = (point, wait, Crash() if crash else Doubt("armed"))
 
-    @precondition(lambda self: self.workers)
-    @rule(point=st.sampled_from(["commit.before", "commit.after"]), crash=st.booleans(), data=st.data())
-    def fail_at_commit(self, point: str, crash: bool, data: st.DataObject) -> None:
+    @rule(
+        data=st.data(),
+        instance=INSTANCES,
+        point=st.sampled_from(["commit.before", "commit.after"]),
+        crash=st.booleans(),
+    )
+    def fail_at_commit(self, data: st.DataObject, instance: str, point: str, crash: bool) -> None:
+        self.workers.setdefault(instance, self.worker(instance))
+        self.turns(instance, 12)
+        self.produce(data, 4)
         self.armed = (point, 0, Crash() if crash else Doubt("armed"))
-        self.turns(data, 3)
+        self.turns(instance, 20)
 
-    @precondition(lambda self: self.workers)
-    @rule(data=st.data(), count=st.integers(1, 6))
-    def turns(self, data: st.DataObject, count: int) -> None:
-        instance = data.draw(st.sampled_from(sorted(self.workers)))
+    @rule(count=st.integers(1, 12))
+    def all_get_on(self, count: int) -> None:
         for _ in range(count):
-            if instance in self.workers:
+            for instance in sorted(self.workers):
                 self.turn(instance)
 
+    @rule(instance=INSTANCES, count=st.integers(1, 20))
+    def turns(self, instance: str, count: int) -> None:
+        for _ in range(count):
+            self.turn(instance)
+
     def turn(self, instance: str) -> None:
+        if instance not in self.workers:
+            return
         try:
             self.workers[instance].turn(0.0)
         except (Crash, Doubt):  # Doubt: it gave up after too many rebuilds, and the process ends
             del self.workers[instance]
 
-    @rule(instance=st.sampled_from(["w0", "w1", "w2"]))
+    @rule(instance=INSTANCES)
     def start_or_restart(self, instance: str) -> None:
         """A worker that was there before was killed, not closed: its membership is still thought alive."""
         self.workers[instance] = self.worker(instance)
@@ -162,7 +175,7 @@ class WorkerMachine(RuleBasedStateMachine):
         self.workers[f"{instance}'"] = self.workers[label]
         self.workers[instance] = self.worker(instance)
 
-    @rule(instance=st.sampled_from(["w0", "w1", "w2"]))
+    @rule(instance=INSTANCES)
     def evict(self, instance: str) -> None:
         if any(self.log._groups):
             self.log.evict(GROUP, self.kit.source, instance)
@@ -195,7 +208,9 @@ class WorkerMachine(RuleBasedStateMachine):
             self.check_letters(plain)
 
     def check_letters(self, plain: Plain) -> None:
-        places = [(found.source.number, found.source_offset) for found in dead_letters.letters(self.log, self.kit.letters)]
+        places = [
+            (found.source.number, found.source_offset) for found in dead_letters.letters(self.log, self.kit.letters)
+        ]
         assert len(places) == len(set(places)), "no dead letter twice"
         assert set(places) == plain.refused, "accepted and dead-lettered are disjoint and together what was received"
         for found in dead_letters.letters(self.log, self.kit.letters):
