@@ -25,6 +25,9 @@ Place = tuple[Partition, int]
 WRITE_SECONDS: Final = TRANSACTION_SECONDS + 5.0
 """Limit of one `Writer.write`: a little longer than the broker keeps the transaction open."""
 
+ABANDON_SECONDS: Final = 1.0
+"""Limit of telling the broker that a transaction will not be committed; it finds out by itself later."""
+
 
 class Writer:
     """The only live writer under `transactional_id`. Used by one thread.
@@ -74,10 +77,12 @@ class Writer:
         deadline = time.monotonic() + WRITE_SECONDS
         try:
             places = self._send(resolved, offsets, group, deadline)
-        except LogError:
-            raise
         except Exception as error:
-            raise explain(self._cause(error), "writing a transaction that was not committed") from error
+            cause = error if isinstance(error, LogError) else self._cause(error)
+            self._abandon()
+            if isinstance(cause, LogError):
+                raise
+            raise explain(cause, "writing a transaction that was not committed") from error
         try:
             self._wait(self._manager.begin_commit(), deadline)
         except Exception as error:
@@ -120,6 +125,11 @@ class Writer:
         if self._now_is() != self._identity:
             raise Doubt("the producer changed its identity within a transaction: nothing was committed")
         return places
+
+    def _abandon(self) -> None:
+        """Aborts if that is quickly done, as readers wait for an open transaction. What comes of it does not matter."""
+        with contextlib.suppress(Exception):
+            self._wait(self._manager.begin_abort(), time.monotonic() + ABANDON_SECONDS)
 
     def _wait(self, result: Any, deadline: float) -> None:
         self._producer._sender.wakeup()
