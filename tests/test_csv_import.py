@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,8 +19,8 @@ from typer.testing import CliRunner, Result
 import keepwell.csv_import
 from keepwell.cli.main import app
 from keepwell.csv_import import Problem, Summary, import_csv
-from keepwell.csv_mapping import load_mapping
-from keepwell.csv_values import MappingError
+from keepwell.csv_mapping import Table, _RawRule, load_mapping
+from keepwell.csv_values import MappingError, _Value
 from keepwell.events import Accepted, decode
 from keepwell.instruments import Instruments
 
@@ -477,3 +479,22 @@ def test_the_command_names_problems_on_standard_error_and_exits_1_with_strict_on
 def test_the_command_exits_2_for_a_wrong_mapping(clinic: Clinic) -> None:
     clinic.mapping = clinic.mapping.replace('map = "teams"', 'map = "team"')
     assert command(clinic).exit_code == 2
+
+
+# ── the page ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_mapping_of_the_reference_page_imports(clinic: Clinic) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "csv-mapping.md").read_text("utf-8")
+    clinic.mapping = page.split("```toml\n")[1].split("```")[0]
+    clinic.visits = clinic.visits.replace("NULL", "0")
+    clinic.cases = "case,client,team,age,opened\n17,88,A,24,01.03.2026\n18,89,B,40,01.03.2026\n"
+    events = clinic.events()
+    assert list(events) == ["case-17", "case-18", "phq-1", "visit-1", "visit-2", "phq-4", "visit-4"]
+
+
+@pytest.mark.parametrize(("written", "names"), [("Tables", Table), ("Events", _RawRule), ("Values", _Value)])
+def test_the_reference_page_names_every_member(written: str, names: type[msgspec.Struct]) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "csv-mapping.md").read_text("utf-8")
+    told = set(re.findall(r"`(\w+)`", page[page.index(f"## {written}") :]))
+    assert set(names.__struct_encode_fields__) <= told
