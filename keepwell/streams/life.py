@@ -240,6 +240,8 @@ class Life:
                 self._moved[partition] = now
             elif now - self._moved[partition] >= self._job.pace.quiet and partition not in self._backlog:
                 self._settle(partition, position, end)
+                if self._job.clock() - now > self._job.pace.poll:
+                    break  # a transaction was undecided; the others wait for the next look, the loop does not
         moved = self._last_move()
         waited = now - (self._spare.since if moved is None else moved)
         if waited >= 5 * self._job.pace.stuck and not self._restoring:
