@@ -16,6 +16,10 @@ from keepwell.streams.log import Header, Log, Message, Partition, Record
 MAX_ATTEMPTS: Final = 5
 """A record refused this often is not put back again: whatever was mended, it was not what it needs."""
 
+MAX_BYTES: Final = 8 * 1024 * 1024 - 16 * 1024
+"""Largest content of a letter: what Kafka is set to take (8 MiB), less room for our headers. A compressed record of another
+sender can be larger."""
+
 REASON: Final = "keepwell-reason"
 DETAIL: Final = "keepwell-detail"
 TOPIC: Final = "keepwell-source-topic"
@@ -58,6 +62,9 @@ def letter(topic: str, record: Record, reason: str, detail: str) -> Message:
 
     `reason` is a code, `detail` the JSON path; neither may quote the payload. How often the record was refused before
     comes from the header that `replay` gave it. A record without a key goes to partition 0.
+
+    Two kinds of record no log lets us write again. One with neither key nor value gets the empty key. Of one above
+    `MAX_BYTES` the letter tells the place only, where the content stays, and counts as refused too often to be put back.
     """
     origin = tuple(header for header in record.headers if header[0] != ATTEMPTS)
     ours = (
@@ -68,8 +75,11 @@ def letter(topic: str, record: Record, reason: str, detail: str) -> Message:
         str(record.offset),
         str(_attempts(record) + 1),
     )
-    headers = origin + tuple((name, text.encode()) for name, text in zip(_OURS, ours, strict=True))
-    return Message(topic, record.key, record.value, headers, 0 if record.key is None else None)
+    headers = tuple((name, text.encode()) for name, text in zip(_OURS, ours, strict=True))
+    if _size(record) > MAX_BYTES:
+        return Message(topic, b"", b"", (*headers[:-1], (ATTEMPTS, str(MAX_ATTEMPTS).encode())))
+    key = b"" if record.key is None and record.value is None else record.key
+    return Message(topic, key, record.value, origin + headers, 0 if record.key is None else None)
 
 
 def reason_of(message: Message) -> str | None:
@@ -168,6 +178,10 @@ def _letter_of(record: Record) -> Letter | None:
         return None
     source = Partition(_text(topic), number)
     return Letter(record, _text(reason), _text(detail), source, offset, attempts, record.headers[: -len(_OURS)])
+
+
+def _size(record: Record) -> int:
+    return len(record.key or b"") + len(record.value or b"") + sum(len(n) * 4 + len(v) for n, v in record.headers)
 
 
 def _attempts(record: Record) -> int:

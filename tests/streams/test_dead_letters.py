@@ -36,10 +36,27 @@ def test_a_letter_keeps_key_value_and_headers_and_tells_why_and_whence(
     log.create_topics([Topic(SOURCE, 3), Topic(LETTERS, 3)])
     record = refuse(log, Message(SOURCE, key, value, headers, 2))
     [found] = letters(log, LETTERS)
-    assert (found.record.key, found.record.value) == (key, value)
+    assert (found.record.key, found.record.value) == (b"" if key is None and value is None else key, value)
     assert found.headers == tuple(header for header in headers if header[0] != dead_letters.ATTEMPTS)
     assert (found.reason, found.detail, found.attempts) == ("bad-json", "$.data.scores", 1)
     assert (found.source, found.source_offset) == (record.partition, record.offset)
+
+
+def test_of_a_record_too_large_to_be_written_again_the_letter_tells_the_place_and_is_never_put_back(
+    log: MemoryLog,
+) -> None:
+    record = refuse(log, Message(SOURCE, b"k", b"x" * (dead_letters.MAX_BYTES + 1), (("h", b"v"),)), "too-large")
+    [found] = letters(log, LETTERS)
+    assert (found.source, found.source_offset, found.reason) == (record.partition, record.offset, "too-large")
+    assert (found.record.value, found.headers) == (b"", ())
+    assert dead_letters.replay(log, [found]) == Outcome(0, 1)
+
+
+def test_a_record_with_neither_key_nor_value_gets_a_letter_that_kafka_takes(log: MemoryLog) -> None:
+    refuse(log, Message(SOURCE, None, None, partition=2))
+    [found] = letters(log, LETTERS)
+    assert (found.record.key, found.record.value, found.source.number) == (b"", None, 2)
+    assert dead_letters.replay(log, [found]) == Outcome(1, 0)
 
 
 def test_a_sender_that_writes_our_headers_is_told_apart_from_us(log: MemoryLog) -> None:
