@@ -172,7 +172,9 @@ class KafkaMember:
 
 def to_record(partition: Partition, record: Any) -> Record:
     """A record of kafka-python as one of the port."""
-    return Record(partition, record.offset, record.key, record.value, tuple(record.headers), record.timestamp)
+    # Other senders may write null headers, which kafka-python reads but will not write again.
+    headers = tuple((name, value or b"") for name, value in record.headers) if record.headers else ()
+    return Record(partition, record.offset, record.key, record.value, headers, record.timestamp)
 
 
 class _Changes(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no types
