@@ -89,7 +89,9 @@ class Rupture:
     """`chart`, `cutoff` or `reported`."""
     event: tuple[int, str]
     """Source index and id of the event that opened it."""
+    instrument: str | None = None
     scale: str | None = None
+    """The scale whose fall opened it; None for a reported one."""
     before: float = 0.0
     low: float = 0.0
     waited: int = 0
@@ -101,7 +103,10 @@ class Rupture:
 class Alliance:
     """Everything known of the alliance of one episode, at the end of its sweep."""
 
-    series: dict[str, Series] = field(default_factory=dict)
+    series: dict[str, dict[str, Series]] = field(default_factory=dict)
+    """By instrument, then by scale."""
+    current: dict[str, Series] = field(default_factory=dict)
+    """The series of the instrument rated last, by scale."""
     ruptures: list[Rupture] = field(default_factory=list)
     instrument: str | None = None
     """The alliance instrument rated last."""
@@ -121,7 +126,7 @@ class Alliance:
 
     def of(self, scale: str) -> Series | None:
         """The series of `total` or a pillar, in the instrument rated last."""
-        return self.series.get(f"{self.instrument}.{scale}")
+        return self.current.get(scale)
 
     def take_measure(self, entry: Measure, instrument: Instrument) -> None:
         """Takes a client's rating of the alliance."""
@@ -134,11 +139,11 @@ class Alliance:
         rated = {pillar: ratings[pillar] for pillar in PILLARS if pillar in ratings}
         self.lowest = min(rated, key=rated.__getitem__) if rated else None
         rupture = self.open
+        self.current = self.series.setdefault(instrument.name, {})
         for scale, rating in ratings.items():
-            name = f"{instrument.name}.{scale}"
-            series = self.series.get(name)
+            series = self.current.get(scale)
             if series is None:
-                series = self.series[name] = Series(PRIOR_MEAN.get(instrument.name, DEFAULT_MEAN))
+                series = self.current[scale] = Series(PRIOR_MEAN.get(instrument.name, DEFAULT_MEAN))
             series.rate(rating, learn=rupture is None)
         if rupture is None:
             self._open_if_fallen(entry, instrument, ratings)
@@ -199,7 +204,7 @@ class Alliance:
             limit, evidence = CUTOFF_LIMIT, "cutoff"
         fallen = {}
         for scale in ratings:
-            series = self.series[f"{instrument.name}.{scale}"]
+            series = self.current[scale]
             if series.standard >= limit and series.fall >= LEAST_FALL:
                 fallen[scale] = series
         if not fallen:
@@ -214,18 +219,17 @@ class Alliance:
         self.ruptures.append(
             Rupture(
                 entry.at, pillar, kind, evidence, (entry.source, entry.id),
-                scale=f"{instrument.name}.{scale}", before=series.last + series.fall, low=series.last,
+                instrument=instrument.name, scale=scale, before=series.last + series.fall, low=series.last,
             )
         )  # fmt: skip
 
     def _follow(self, rupture: Rupture, at: int, ratings: dict[str, float]) -> None:
-        series = self.series.get(rupture.scale) if rupture.scale else self.of(rupture.pillar) or self.of("total")
-        if series is None or series.ratings == 0:
-            return
         if rupture.scale is None:
-            if series.standard < CUTOFF_LIMIT and not self.below_cutoff:
+            series = self.of(rupture.pillar) or self.of("total")
+            if series is not None and series.standard < CUTOFF_LIMIT and not self.below_cutoff:
                 self._close(rupture, at, repaired=True)
-        elif rupture.scale.partition(".")[2] in ratings:
+        elif rupture.instrument == self.instrument and rupture.scale in ratings:
+            series = self.current[rupture.scale]
             rupture.low = min(rupture.low, series.last)
             if series.last - rupture.low > REPAIRED_SHARE * (rupture.before - rupture.low):
                 self._close(rupture, at, repaired=True)
@@ -235,8 +239,9 @@ class Alliance:
         rupture.repaired = repaired
         if not repaired:
             # The lower level is the person's level now; a further fall is measured from there.
-            for series in self.series.values():
-                series.level = min(series.level, series.last) if series.ratings else series.level
+            for scales in self.series.values():
+                for series in scales.values():
+                    series.level = min(series.level, series.last)
 
 
 def _ratings(entry: Measure, instrument: Instrument) -> dict[str, float]:

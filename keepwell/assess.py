@@ -45,7 +45,7 @@ class Assessor:
         self.policy = policy
 
     def score(self, live: Live, now: int, trigger: Trigger) -> tuple[Score, Sequence[Part]]:
-        """The score of an episode at `now` (µs, not before its newest entry), and its parts worth a sentence, strongest first."""
+        """The score of an episode at `now` (µs, not before its newest entry), and its strongest parts first."""
         course = live.course
         state = course.standing.state_at(now)
         risk: Risk | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from keepwell.alliance import Alliance
 from keepwell.endings import DAY, LATE_NOTICE, Standing
@@ -152,49 +152,12 @@ class Course:
         self.standing.take(entry, instrument)
         if self.first_at is None:
             self.first_at = entry.at
-        match entry:
-            case Booking():
-                self._book(entry)
-            case Attendance():
-                self._attend(entry)
-            case Measure():
-                self._measure(entry, instrument)
-            case Skip():
-                self._skip(entry)
-            case Move():
-                self._move(entry)
-            case Cancellation():
-                self._cancel(entry)
-            case Miss():
-                self._miss(entry)
-            case Opening():
-                if self.opening is None:
-                    self.opening = entry
-                self.clinician = entry.clinician
-                self.modality = entry.modality or self.modality
-            case Assignment():
-                self.assigned += 1
-            case Review():
-                self.homework.add(entry.completion)
-                self.assigned = max(0, self.assigned - 1)
-                self._hear(entry)
-                self.refs["homework"] = (entry.source, entry.id)
-            case Opinion():
-                self._opine(entry)
-            case Noted():
-                self.alliance.take_note(entry)
-                self.refs["rupture"] = (entry.source, entry.id)
-            case Repair():
-                self.alliance.take_repair(entry)
-                self.refs["rupture"] = (entry.source, entry.id)
-            case Touch():
-                self._touch(entry)
-            case Handover():
-                self._hand_over(entry)
-            case Answer():
-                self._answer(entry)
-            case _:
-                pass
+        if type(entry) is Measure:
+            self._measure(entry, instrument)
+            return
+        take = _TAKES.get(type(entry))
+        if take is not None:
+            take(self, entry)
 
     def next_visit(self, now: int) -> int | None:
         """Start of the next session that is booked; None where nothing is."""
@@ -206,6 +169,29 @@ class Course:
         self.heard_at = entry.at
         self.unanswered = 0
         self.refs["heard"] = (entry.source, entry.id)
+
+    def _open(self, entry: Opening) -> None:
+        if self.opening is None:
+            self.opening = entry
+        self.clinician = entry.clinician
+        self.modality = entry.modality or self.modality
+
+    def _assign(self, entry: Assignment) -> None:
+        self.assigned += 1
+
+    def _review(self, entry: Review) -> None:
+        self.homework.add(entry.completion)
+        self.assigned = max(0, self.assigned - 1)
+        self._hear(entry)
+        self.refs["homework"] = (entry.source, entry.id)
+
+    def _note(self, entry: Noted) -> None:
+        self.alliance.take_note(entry)
+        self.refs["rupture"] = (entry.source, entry.id)
+
+    def _repair(self, entry: Repair) -> None:
+        self.alliance.take_repair(entry)
+        self.refs["rupture"] = (entry.source, entry.id)
 
     def _book(self, entry: Booking) -> None:
         if self.first_booking is None:
@@ -359,6 +345,26 @@ class Course:
             self.snoozed_until[entry.alert] = entry.until
         if entry.action == "approach_changed" and self.wish == "approach":
             self.wish = self.wish_at = None
+
+
+_TAKES: Final[dict[type, Callable[[Course, Any], None]]] = {
+    Opening: Course._open,
+    Booking: Course._book,
+    Move: Course._move,
+    Cancellation: Course._cancel,
+    Miss: Course._miss,
+    Attendance: Course._attend,
+    Skip: Course._skip,
+    Assignment: Course._assign,
+    Review: Course._review,
+    Opinion: Course._opine,
+    Noted: Course._note,
+    Repair: Course._repair,
+    Touch: Course._touch,
+    Handover: Course._hand_over,
+    Answer: Course._answer,
+}
+"""What each kind of entry adds to a course, measures apart; the others add nothing."""
 
 
 def course_of(entries: Iterable[AnyEntry], interpret: Interpret) -> Course:

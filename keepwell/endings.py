@@ -6,9 +6,9 @@ is that a stop becomes declared, so the sweep settles that before it takes the n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from keepwell.events import SESSION_PURPOSES
 from keepwell.history import AnyEntry, Attendance, Booking, Cancellation, End, Measure, Miss, Move, Opening
@@ -92,31 +92,9 @@ class Standing:
         self.swept_to = entry.at
         if not self.spells:
             self.spells.append(Spell(entry.at))
-        match entry:
-            case Opening():
-                if not self.opened:
-                    self.opened = True
-                    self._sign(entry.at)
-            case Booking(appointment=name):
-                self.visits[name] = Visit(entry.starts, entry.purpose)
-                self._await(name)
-            case Move(appointment=name):
-                purpose = self.visits[name].purpose if name in self.visits else "treatment"
-                self.visits[name] = Visit(entry.starts, purpose)
-                self._await(name)
-            case Cancellation(appointment=name):
-                self._decide(name, "cancelled")
-            case Miss(appointment=name):
-                if self._decide(name, "missed").is_session:
-                    self._sign(entry.at)
-            case Attendance():
-                self._attend(entry)
-            case Measure():
-                self._measure(entry, instrument)
-            case End():
-                self._end(entry)
-            case _:
-                pass
+        take = _TAKES.get(type(entry))
+        if take is not None:
+            take(self, entry, instrument)
 
     def is_session(self, entry: Attendance) -> bool:
         """Whether an attended visit is a session: by its own purpose, else as booked, else treatment."""
@@ -161,13 +139,30 @@ class Standing:
     def _sign(self, at: int) -> None:
         self.last_sign = at if self.last_sign is None else max(self.last_sign, at)
 
-    def _await(self, name: str) -> None:
-        visit = self.visits[name]
-        if visit.starts is None:
-            return
-        self.booked[name] = visit.starts
+    def _open(self, entry: Opening, _: Instrument | None) -> None:
+        if not self.opened:
+            self.opened = True
+            self._sign(entry.at)
+
+    def _book(self, entry: Booking, _: Instrument | None) -> None:
+        self._await(entry.appointment, entry.starts, entry.purpose)
+
+    def _move(self, entry: Move, _: Instrument | None) -> None:
+        visit = self.visits.get(entry.appointment)
+        self._await(entry.appointment, entry.starts, visit.purpose if visit else "treatment")
+
+    def _cancel(self, entry: Cancellation, _: Instrument | None) -> None:
+        self._decide(entry.appointment, "cancelled")
+
+    def _miss(self, entry: Miss, _: Instrument | None) -> None:
+        if self._decide(entry.appointment, "missed").is_session:
+            self._sign(entry.at)
+
+    def _await(self, name: str, starts: int, purpose: str) -> None:
+        visit = self.visits[name] = Visit(starts, purpose)
+        self.booked[name] = starts
         if visit.is_session:
-            self.pending[name] = visit.starts
+            self.pending[name] = starts
         else:
             self.pending.pop(name, None)
 
@@ -180,7 +175,7 @@ class Standing:
         self.booked.pop(name, None)
         return visit
 
-    def _attend(self, entry: Attendance) -> None:
+    def _attend(self, entry: Attendance, _: Instrument | None) -> None:
         if entry.appointment is not None:
             self._decide(entry.appointment, "attended")
         if not self.is_session(entry):
@@ -202,7 +197,7 @@ class Standing:
         course.last = total
         self.last_outcome = course
 
-    def _end(self, entry: End) -> None:
+    def _end(self, entry: End, _: Instrument | None) -> None:
         spell = self.spells[-1]
         if spell.closed_at is not None:
             return
@@ -211,6 +206,19 @@ class Standing:
         else:
             spell.closed_at = entry.at
             spell.ending = "other" if entry.reason == "client_stopped" else entry.reason
+
+
+_TAKES: Final[dict[type, Callable[[Standing, Any, Instrument | None], None]]] = {
+    Opening: Standing._open,
+    Booking: Standing._book,
+    Move: Standing._move,
+    Cancellation: Standing._cancel,
+    Miss: Standing._miss,
+    Attendance: Standing._attend,
+    Measure: Standing._measure,
+    End: Standing._end,
+}
+"""What each kind of entry does to a standing; the others do nothing."""
 
 
 def spell_of(spells: Sequence[Spell], t: int) -> Spell | None:

@@ -71,23 +71,22 @@ class Scorer:
         self._slope = card.calibration[HEADLINE][1]
         # The missing value's row comes last, so that one index serves both.
         self._terms = [(BY_NAME[term.feature], term.edges, (*term.points, term.missing)) for term in card.terms]
-        self._reads = [(feature.read, edges, rows) for feature, edges, rows in self._terms]
+        self._reads = [feature.read for feature, _, _ in self._terms]
 
     def score(self, course: Course, now: int) -> Scored:
         """Scores an episode at a moment (µs) that must not lie before the newest entry of the course."""
-        values: list[Value] = []
-        picked = [self.card.base]
-        for read, edges, rows in self._reads:
-            value = read(course, now)
-            values.append(value)
-            picked.append(rows[-1] if value is None else rows[bisect_right(edges, value)])
+        values = [read(course, now) for read in self._reads]
+        picked = [
+            rows[-1] if value is None else rows[bisect_right(edges, value)]
+            for value, (_, edges, rows) in zip(values, self._terms, strict=True)
+        ]
         slope = self._slope
         parts = [
             Part(term[0], value, row[HEADLINE] * slope)
-            for term, value, row in zip(self._terms, values, picked[1:], strict=True)
+            for term, value, row in zip(self._terms, values, picked, strict=True)
             if row[HEADLINE]
         ]
-        return Scored(self._risks([sum(column) for column in zip(*picked, strict=True)]), parts)
+        return Scored(self._risks([sum(column) for column in zip(self.card.base, *picked, strict=True)]), parts)
 
     def risks(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scores a table: rows by features in the order of the card's terms, NaN for missing; gives rows by `OUTPUTS`."""
