@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.streams.conformance")
+pytest.register_assert_rewrite("tests.streams.conformance", "tests.streams.conformance_groups")

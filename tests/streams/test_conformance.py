@@ -12,14 +12,8 @@ from keepwell.streams.kafka import KafkaLog
 from keepwell.streams.log import Log, Partition
 from keepwell.streams.memory import MemoryLog
 from keepwell.streams.sqlite import SqliteLog
-from tests.streams.conformance import (
-    AppendContract,
-    Backend,
-    CommitContract,
-    GroupContract,
-    ReadContract,
-    TopicsContract,
-)
+from tests.streams.conformance import AppendContract, Backend, ReadContract, TopicsContract
+from tests.streams.conformance_groups import CommitContract, GroupContract
 
 
 class MemoryBackend:
