@@ -249,6 +249,7 @@ def _rc(v: float) -> str:
     return f"{abs(v):.1f} times the reliable change"
 
 
+_NOTHING = "Nothing that was recorded still holds"
 _NO_RATING = "No alliance rating yet"
 _NO_OUTCOME = "No outcome measured twice yet"
 
@@ -271,14 +272,15 @@ FEATURES: Final[Sequence[Feature]] = (
     Feature("client_cancelled", "attendance", "visits", lambda c, now: float(c.client_cancelled),
             lambda v: f"{_n(v, 'visit', 'visits')} cancelled by the client", "", "missed"),
     Feature("cancel_notice", "attendance", "hours", lambda c, now: c.last_notice,
-            lambda v: f"The last cancellation came {v:.0f} hours before the visit", "The client has cancelled nothing",
-            "missed"),
+            lambda v: f"The last cancellation came {_n(v, 'hour', 'hours')} before the visit",
+            "The client has cancelled nothing", "missed"),
     Feature("excused_share", "attendance", "share", lambda c, now: _share(c.excused, c.missed),
             lambda v: f"A reason was given for {v:.0%} of the missed visits", "No visit was missed", "missed"),
     Feature("client_moves", "attendance", "visits", lambda c, now: float(c.client_moves),
             lambda v: f"{_n(v, 'visit', 'visits')} moved by the client", "", "moved"),
     Feature("last_push", "attendance", "days", lambda c, now: c.last_push,
-            lambda v: f"The last visit that was moved went {v:.0f} days ahead", "No visit was moved", "moved"),
+            lambda v: f"The visit moved last was set for {_n(abs(v), 'day', 'days')} {'after' if v >= 0 else 'before'} the "
+            "move", "No visit was moved", "moved"),
     Feature("awaiting_rebooking", "attendance", "days", lambda c, now: _since(c.lost_at, now),
             lambda v: f"A visit was lost {_n(v, 'day', 'days')} ago and nothing has been booked since",
             "No lost visit waits to be rebooked", "missed"),
@@ -287,7 +289,7 @@ FEATURES: Final[Sequence[Feature]] = (
     Feature("days_since_session", "attendance", "days", lambda c, now: _since(c.last_session, now),
             lambda v: f"Last session {_n(v, 'day', 'days')} ago", "No session yet", "attended"),
     Feature("rhythm", "attendance", "days", lambda c, now: c.rhythm if c.sessions > 1 else None,
-            lambda v: f"About {v:.0f} days between sessions", "Fewer than two sessions", "attended"),
+            lambda v: f"About {_n(v, 'day', 'days')} between sessions", "Fewer than two sessions", "attended"),
     Feature("gap_in_rhythm", "attendance", "times the usual interval", _gap_in_rhythm,
             lambda v: f"The last session lies {v:.1f} times this person's usual interval back", "No session yet",
             "attended"),
@@ -297,11 +299,11 @@ FEATURES: Final[Sequence[Feature]] = (
             lambda v: f"Came {_n(max(v, 0), 'minute', 'minutes')} after the start", "No arrival time recorded",
             "attended"),
     Feature("later_than_usual", "attendance", "minutes", _later_than_usual,
-            lambda v: f"Came {abs(v):.0f} minutes {'later' if v > 0 else 'earlier'} than usual",
+            lambda v: f"Came {_n(abs(v), 'minute', 'minutes')} {'later' if v > 0 else 'earlier'} than usual",
             "Fewer than two arrival times", "attended"),
     Feature("shorter_than_usual", "attendance", "minutes", _shorter_than_usual,
-            lambda v: f"The last session was {abs(v):.0f} minutes {'shorter' if v > 0 else 'longer'} than usual",
-            "Fewer than two durations", "attended"),
+            lambda v: f"The last session was {_n(abs(v), 'minute', 'minutes')} {'shorter' if v > 0 else 'longer'} than "
+            "usual", "Fewer than two durations", "attended"),
     Feature("nothing_booked", "attendance", "0/1", lambda c, now: float(c.next_visit(now) is None),
             _says("No further session is booked", "A further session is booked"), ""),
     Feature("days_to_next_visit", "attendance", "days", _until_next,
@@ -336,7 +338,7 @@ FEATURES: Final[Sequence[Feature]] = (
     Feature("below_cutoff", "alliance", "0/1",
             lambda c, now: None if c.alliance.instrument is None else float(c.alliance.below_cutoff),
             _says("The last alliance rating lies below the published cut-off",
-                  "The last alliance rating lies above the published cut-off"), _NO_RATING, "alliance"),
+                  "The last alliance rating lies below no published cut-off"), _NO_RATING, "alliance"),
     Feature("rupture_open", "alliance", "0/1", _open(lambda r: True),
             _says("A rupture of the alliance is open", "No rupture of the alliance is open"), "", "rupture"),
     Feature("rupture_withdrawal", "alliance", "0/1", _open(lambda r: r.kind == "withdrawal"),
@@ -411,10 +413,10 @@ FEATURES: Final[Sequence[Feature]] = (
             _says("A complaint in the last two months", "No complaint in the last two months"), "", "feedback"),
     # ── silence ──────────────────────────────────────────────────────────────────────────────────────────────────
     Feature("days_since_heard", "silence", "days", _silence,
-            lambda v: f"Nothing heard from the client for {_n(v, 'day', 'days')}", "", "heard"),
+            lambda v: f"Nothing heard from the client for {_n(v, 'day', 'days')}", _NOTHING, "heard"),
     Feature("silence_in_rhythm", "silence", "times the usual interval",
             lambda c, now: None if (s := _silence(c, now)) is None else s / max(c.rhythm, 1.0),
-            lambda v: f"Nothing heard for {v:.1f} times the usual interval", "", "heard"),
+            lambda v: f"Nothing heard for {v:.1f} times the usual interval", _NOTHING, "heard"),
     Feature("skips_in_a_row", "silence", "measures", lambda c, now: float(c.skips_in_a_row),
             lambda v: f"{_n(v, 'questionnaire', 'questionnaires')} skipped in a row", "", "skipped"),
     Feature("declined_share", "silence", "share", lambda c, now: _share(c.declined, c.declined + c.completed),
@@ -438,7 +440,7 @@ FEATURES: Final[Sequence[Feature]] = (
     Feature("sessions", "context", "sessions", lambda c, now: float(c.sessions),
             lambda v: f"{_n(v, 'session', 'sessions')} so far", "", "attended"),
     Feature("weeks", "context", "weeks", lambda c, now: None if c.first_at is None else (now - c.first_at) / DAY / 7,
-            lambda v: f"In care for {_n(v, 'week', 'weeks')}", ""),
+            lambda v: f"In care for {_n(v, 'week', 'weeks')}", _NOTHING),
     Feature("plan_done", "context", "share", _plan_done,
             lambda v: f"{v:.0%} of the planned sessions have taken place", "The number of sessions was not planned"),
     Feature("previous_episodes", "context", "episodes", _of_opening(
