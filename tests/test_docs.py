@@ -20,7 +20,7 @@ from tests.command_lines import FENCE, Line, complaint, in_markdown
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 LINES = [line for page in PAGES for line in in_markdown(page) if page.name != "commands.md"]
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
