@@ -48,7 +48,7 @@ class Writer:
         self._usable = True
         self._producer = build(KafkaProducer, {**settings, **_PRODUCER, "transactional_id": transactional_id})
         self._manager = self._producer._transaction_manager
-        # Without this the client answers a stale epoch by taking a new one, and commits what is left (F2); a zombie would
+        # Without this the client answers a stale epoch by taking a new one, and commits what is left (F2); a zombie could
         # even abort its successor's transaction by it (F3).
         self._manager._supports_epoch_bump = lambda: False
         try:

@@ -236,6 +236,7 @@ class TestR1EverySendIsCheckedBeforeTheCommit:
         late = While.sending(overstay)
         with pytest.raises(Doubt):
             member.commit([message(target, b"1"), message(target, b"2", late)], {source: 5})
+        assert member._writer._manager.has_fatal_error(), "the bare client would go on with a new epoch"
         member.close()
         assert values(log, target) == []
         assert log.committed("g", source.topic) == {}
@@ -282,7 +283,7 @@ class TestR2AnErrorEndsTheLife:
         ):
             with pytest.raises(Doubt, match="join again"):
                 act()
-        with pytest.raises(Doubt):
+        with pytest.raises(Doubt, match="met an error before"):
             member._writer.write([message(target, b"3")])
         rival[0].close()
         assert values(log, target) == []
@@ -291,7 +292,7 @@ class TestR2AnErrorEndsTheLife:
     def test_a_zombie_leaves_its_successors_transaction_alone(
         self, log: KafkaLog, source: Partition, target: Partition, member: KafkaMember
     ) -> None:
-        """F3: the bare client takes a new epoch when refused in a partition it used, and aborts what the successor did."""
+        """F3: the bare client can take a new epoch when refused, and abort by it what the successor has open."""
         successors: list[KafkaMember] = []
         open_now, zombie_done = threading.Event(), threading.Event()
 
