@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
@@ -378,7 +378,7 @@ def test_with_strict_nothing_is_written_where_there_was_a_problem(clinic: Clinic
 _cell = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.lists(_cell | st.sampled_from(["17", "02.03.2026", "10:00", "came"]), min_size=8, max_size=8), max_size=5

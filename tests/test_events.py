@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keepwell.events import (
@@ -338,13 +338,13 @@ def _check_outcome(outcome: Accepted | Refusal) -> None:
     assert CANARY not in outcome.path + outcome.detail
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(broken())
 def test_decode_never_raises_and_a_refusal_holds_no_value_of_the_event(event: dict[str, Any]) -> None:
     _check_outcome(read(event))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(broken())
 def test_decode_never_raises_in_binary_mode(event: dict[str, Any]) -> None:
     data = json.dumps(event.pop("data", None)).encode()
@@ -352,13 +352,13 @@ def test_decode_never_raises_in_binary_mode(event: dict[str, Any]) -> None:
     _check_outcome(read(data, headers=headers))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=200), st.lists(st.tuples(st.text(max_size=8), st.binary(max_size=20)), max_size=4))
 def test_decode_never_raises_for_any_bytes(value: bytes, headers: list[tuple[str, bytes]]) -> None:
     _check_outcome(read(value, headers=headers))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(SENT), st.data())
 def test_decode_never_raises_for_damaged_bytes(name: str, data: st.DataObject) -> None:
     value = bytearray(json.dumps(golden(name)).encode())

@@ -14,11 +14,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from jsonschema import Draft202012Validator
 
 from keepwell.csv_import import Problem, Summary, import_csv
 from keepwell.csv_mapping import load_mapping
 from keepwell.events import CONTROL_TYPES, EVENT_TYPES, Accepted, decode
 from keepwell.instruments import Instruments
+from keepwell.schema import output_schema
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 WEEK = EXAMPLES / "quickstart" / "week.jsonl"
@@ -34,7 +36,7 @@ needs_data = pytest.mark.skipif(not DATA.exists(), reason=f"the trial's tables a
 
 
 def _week() -> list[dict[str, Any]]:
-    return [json.loads(line) for line in WEEK.read_text("utf-8").splitlines()]
+    return _lines(WEEK)
 
 
 def test_every_line_of_the_week_is_accepted_with_nothing_unknown_and_every_type_is_there() -> None:
@@ -71,11 +73,27 @@ def test_the_page_of_the_week_explains_every_line() -> None:
     assert rows == expected
 
 
-def test_the_week_raises_a_rupture_a_safety_and_a_risk_alert(tmp_path: Path) -> None:
-    _run("keepwell", "replay", str(WEEK), "--out", str(tmp_path))
-    alerts = [json.loads(line) for line in (tmp_path / "alerts.jsonl").read_text("utf-8").splitlines()]
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with what a replay of the week wrote."""
+    out = tmp_path_factory.mktemp("week")
+    _run("keepwell", "replay", str(WEEK), "--out", str(out))
+    return out
+
+
+def test_the_week_raises_a_rupture_a_safety_and_a_risk_alert(replayed: Path) -> None:
+    alerts = _lines(replayed / "alerts.jsonl")
     assert {"rupture", "safety", "risk"} <= {alert["kind"] for alert in alerts if alert["status"] == "raised"}
-    assert (tmp_path / "dead-letters.jsonl").read_bytes() == b""
+    assert _lines(replayed / "dead-letters.jsonl") == []
+
+
+@pytest.mark.parametrize("name", ["score", "alert"])
+def test_what_the_replay_writes_fits_its_published_schema(replayed: Path, name: str) -> None:
+    validator = Draft202012Validator(output_schema(name))
+    written = _lines(replayed / f"{name}s.jsonl")
+    assert written
+    for output in written:
+        validator.validate(output)
 
 
 # ── the trial ───────────────────────────────────────────────────────────────────────────────────────────
@@ -91,7 +109,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> tuple[Summary, list[dict[
         load_mapping(CTN / "mapping.toml"), files, out, instruments=Instruments(), on_problem=problems.append
     )
     assert problems == []
-    return summary, [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    return summary, _lines(out)
 
 
 @pytest.fixture(scope="module")
@@ -202,3 +220,7 @@ def test_without_the_data_the_script_says_what_to_put_where(tmp_path: Path) -> N
 def _run(name: str, *arguments: str) -> None:
     command = Path(sys.executable).with_name(name)
     subprocess.run([str(command), *arguments], check=True, capture_output=True)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
