@@ -28,6 +28,7 @@ class Topics:
         self.releases = f"{prefix}model-releases"
         self.ingest_group = "keepwell-ingest"
         self.predictor_group = "keepwell-predictor"
+        self.notify_group = "keepwell-notify"
 
     def all(self, partitions: int = PARTITIONS) -> list[Topic]:
         """Every topic, to be created. `model-releases` holds a few records only and has one partition."""

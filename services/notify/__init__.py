@@ -1,0 +1,1 @@
+"""Alerts out of the log, to where clinicians look: a webhook of the clinic."""
