@@ -124,7 +124,7 @@ def test_bad_records_become_dead_letters_and_nothing_stops_or_is_lost(settings: 
     log = MemoryLog()
     log.create_topics(TOPICS.all(2))
     sent = [Message(TOPICS.sessions, b"k" if number % 2 else None, value, (), 0) for number, value in enumerate(BAD)]
-    sent.append(Message(TOPICS.sessions, None, None, (), 0))
+    sent.append(Message(TOPICS.sessions, b"", None, (), 0))
     sent.append(Message(TOPICS.sessions, b"wrong key", text(), (), 0))
     log.append(sent)
     drain_ingest(settings, log, threading.Event())
