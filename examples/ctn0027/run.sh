@@ -5,7 +5,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 data=${1:-$here/../../../shared/data/ctn0027}
-out=${2:-$here/../../out/ctn0027}
+out=${2:-$(cd "$here/../.." && pwd)/out/ctn0027}
 tables=(visit randomization treatment site_masked demographics)
 
 files=()
