@@ -1,4 +1,4 @@
-"""The sentences of CONTRACT section 3 on stopping, one by one, told to the slow reading that the fast one is held against."""
+"""The sentences of CONTRACT section 3 on stopping, one by one, put to both readings of it, the slow and the fast."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from keepwell.events import (
     Retracted,
     micros,
 )
-from tests.oracle import DAY, HOUR, W, effective, next_visit_missed, spells, state, target
+from tests.both import next_visit_missed, spells, state, target
+from tests.oracle import DAY, HOUR, W, effective
 from tests.strategies import BASE, episode_logs, make, moment
 
 ORIGIN = micros(BASE)
