@@ -24,6 +24,7 @@ from keepwell.settings import Settings
 from keepwell.topics import PARTITIONS, Topics
 from services.clock.settings import ClockSettings
 from services.ingest.settings import IngestSettings
+from services.notify.settings import NotifySettings
 from services.predictor.bootstrap import PredictorSettings
 
 REFERENCE: Final = Path(__file__).parent / "reference"
@@ -33,6 +34,7 @@ SETTINGS: Final[Sequence[tuple[str, type[Settings]]]] = (
     ("Ingest", IngestSettings),
     ("Predictor", PredictorSettings),
     ("Clock", ClockSettings),
+    ("Notifier", NotifySettings),
 )
 
 

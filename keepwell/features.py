@@ -330,8 +330,8 @@ FEATURES: Final[Sequence[Feature]] = (
     Feature("bond_change", "bond", "points of 10", _change("bond"), _change_words("bond"),
             "Fewer than two ratings of the bond", "alliance"),
     Feature("steepest_fall", "alliance", "standard errors", _standard_fall,
-            lambda v: f"The lowest alliance rating lies {abs(v):.1f} standard errors {'below' if v > 0 else 'above'} "
-            "what was expected", _NO_RATING, "alliance"),
+            lambda v: f"The lowest alliance rating is {'far below' if v >= 2 else 'below' if v > 0 else 'not below'} "
+            "what was to be expected of this person", _NO_RATING, "alliance"),
     Feature("lowest_pillar_level", "alliance", "points of 10", _lowest,
             lambda v: f"The lowest of goals, tasks and bond was rated {v:.1f} of 10",
             "No rating of goals, tasks and bond", "alliance"),

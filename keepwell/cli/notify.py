@@ -27,6 +27,8 @@ def command(
     settings = NotifySettings(
         webhook=webhook, log=log, topic_prefix=topic_prefix, instance=instance, notify_host=host, notify_port=port
     )
+    if not settings.webhook:
+        raise typer.BadParameter("name the address that alerts are posted to: --webhook https://…")
     setup_logging("notify", settings.instance)
     stop = stop_on_signals()
     source = settings.open_log()

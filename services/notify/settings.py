@@ -12,7 +12,7 @@ LOOPBACK = ("http://127.0.0.1", "http://localhost", "http://[::1]")
 class NotifySettings(Settings):
     """Where alerts go, and how long to try. The retries are judgement: an outage of the receiver is to pass unnoticed."""
 
-    webhook: str = Field(description="Address that alerts are posted to; https, or http on this machine.")
+    webhook: str = Field("", description="Address that alerts are posted to; https, or http on this machine.")
     webhook_token: SecretStr | None = Field(None, description="Sent as bearer token; from the environment or a file.")
     webhook_timeout: float = Field(10.0, gt=0, description="Seconds that one post may take.")
     webhook_attempts: int = Field(8, ge=1, description="Posts of an alert before the notifier begins anew.")
