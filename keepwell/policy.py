@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b32encode
+from math import isfinite
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -17,6 +18,8 @@ from keepwell.outputs import AlertKind, AlertStatus, ResolvedBecause
 
 QUIET_ANSWERS: Final = frozenset(("dismissed", "snoozed"))
 """Answers after which an alert is not escalated."""
+LONGEST_DAYS: Final = 3650
+"""No waiting time of a policy is longer, so that every due moment is one."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,6 +49,14 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         if not 0 < self.release < self.line < self.escalate < 1:
             raise ValueError("policy: 0 < release < line < escalate < 1 must hold")
+        if not all(0 < days <= LONGEST_DAYS for days in (self.unbooked_days, self.unrebooked_days)):
+            raise ValueError(f"policy: unbooked_days and unrebooked_days must lie above 0 and not above {LONGEST_DAYS}")
+        if not 0 <= self.refractory_days <= LONGEST_DAYS:
+            raise ValueError(f"policy: refractory_days must lie between 0 and {LONGEST_DAYS}")
+        if min(self.skips, self.unanswered, self.ending_sessions) < 1:
+            raise ValueError("policy: skips, unanswered and ending_sessions must be at least 1")
+        if not isfinite(self.stalled_gain):
+            raise ValueError("policy: stalled_gain must be a number")
 
 
 class OpenAlert(msgspec.Struct, array_like=True, frozen=True):
