@@ -6,6 +6,7 @@ import sys
 from importlib import import_module
 from typing import Final
 
+import structlog
 import typer
 
 from keepwell.streams.log import LogError
@@ -34,6 +35,7 @@ for name in GROUPS:
 
 def run() -> None:
     """Entry point. Exit 0: done, 1: the work found a problem, 2: wrong use."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # results alone go to standard output
     try:
         app()
     except (LogError, OSError, ValueError) as error:
