@@ -173,17 +173,13 @@ class _Watched:
 
 
 async def _body(request: Request, most: int) -> bytes:
-    too_large = HTTPException(413, f"The body is larger than {most} bytes; send fewer events at a time.")
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > most:
-        raise too_large
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > most:
-                    raise too_large
+                    raise HTTPException(413, f"The body is larger than {most} bytes; send fewer events at a time.")
     except TimeoutError as error:
         raise HTTPException(408, f"The body did not arrive within {BODY_SECONDS:g} s.") from error
     return bytes(body)
