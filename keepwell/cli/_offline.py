@@ -1,7 +1,8 @@
 """The live code over files: what `replay` and `score` share.
 
 A file has no arrival times, so time is event time: events are taken in the order of their `time`, equal ones in the order
-of the contract's types, so that the order of lines does not matter. It goes through the very steps of ingest and predictor that run live.
+of the contract's types, so that the order of lines does not matter. They go through the very steps of ingest and predictor
+that run live.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from keepwell.control import CLOCK_KEY, tick
 from keepwell.events import EVENT_TYPES, AnyEvent, Refusal, decode, encode, micros
 from keepwell.instruments import Instruments
 from keepwell.streams.log import Partition, Record
-
 
 _RANK: Final = {cls: rank for rank, cls in enumerate(EVENT_TYPES.values())}
 
