@@ -120,5 +120,9 @@ def load_instruments(path: Path) -> Instruments:
                 raise ValueError(f"[{clinic}.{name}]: {error}") from error
             if not instrument.low < instrument.high or not instrument.low <= instrument.cutoff <= instrument.high:
                 raise ValueError(f"[{clinic}.{name}]: low < high and low <= cutoff <= high must hold")
+            if not 0 < instrument.reliable_change <= instrument.high - instrument.low:
+                raise ValueError(f"[{clinic}.{name}]: reliable_change must be above 0 and within the range")
+            if not all(low < high for low, high in instrument.scales.values()):
+                raise ValueError(f"[{clinic}.{name}]: low < high must hold for each scale")
             registered.setdefault(clinic, {})[name] = instrument
     return Instruments(registered)

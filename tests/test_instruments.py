@@ -108,6 +108,10 @@ def test_without_registration_only_the_known_are_known() -> None:
         (("high = 50\n", ""), "high"),
         (("high = 50", "high = -1"), "low < high"),
         (("cutoff = 20", "cutoff = 70"), "cutoff"),
+        (("reliable_change = 7", "reliable_change = 0"), "reliable_change"),
+        (("reliable_change = 7", "reliable_change = nan"), "reliable_change"),
+        (("reliable_change = 7", "reliable_change = 51"), "reliable_change"),
+        (("reliable_change = 7", "reliable_change = 7\nscales = { mood = [3, 3] }"), "each scale"),
         (('source = "our own validation, 2024"', ""), "source"),
     ],
 )
