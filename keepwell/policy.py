@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from keepwell.course import Course
-from keepwell.endings import DAY, State
+from keepwell.endings import DAY, RECORDING_TIME, State
 from keepwell.outputs import AlertKind, AlertStatus, ResolvedBecause
 
 QUIET_ANSWERS: Final = frozenset(("dismissed", "snoozed"))
@@ -34,7 +34,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     refractory_days: float
     """After an alert of a kind was resolved, none of that kind is raised for so long."""
     unbooked_days: float
-    """Silence: days since the last sign with no session booked ahead."""
+    """Silence: days since the last sign with no session pending (`unilateral-stop@1`): one that is under way, or was until
+    lately and may yet be recorded, is no silence."""
     unrebooked_days: float
     """Silence: days since a visit was missed or cancelled with nothing booked since."""
     skips: int
@@ -187,7 +188,8 @@ def silence(policy: Policy, course: Course, now: int) -> list[str]:
     if course.lost_at is not None and now - course.lost_at >= policy.unrebooked_days * DAY:
         found.append("A visit was lost and nothing has been booked since")
     sign = course.standing.last_sign
-    if sign is not None and now - sign >= policy.unbooked_days * DAY and course.next_visit(now) is None:
+    pending = any(starts + RECORDING_TIME >= now for starts in course.standing.pending.values())
+    if sign is not None and now - sign >= policy.unbooked_days * DAY and not pending:
         found.append(f"No session is booked, and the last sign lies {(now - sign) // DAY} days back")
     if course.skips_in_a_row >= policy.skips:
         found.append(f"{course.skips_in_a_row} questionnaires in a row were skipped")
@@ -217,12 +219,13 @@ def timers(policy: Policy, memory: Memory, course: Course, now: int) -> list[tup
     standing = course.standing
     if standing.state_at(now) != "open":
         return []
-    found = [(starts + 3 * DAY + 1, "visit-unrecorded") for starts in standing.pending.values()]
+    found = [(starts + RECORDING_TIME + 1, "visit-unrecorded") for starts in standing.pending.values()]
     declared = standing.declared()
     if declared is not None:
         found.append((declared, "stop-declared"))
     if standing.last_sign is not None:
-        alone = max([standing.last_sign + round(policy.unbooked_days * DAY), *standing.pending.values()])
+        unrecorded = (starts + RECORDING_TIME + 1 for starts in standing.pending.values())
+        alone = max([standing.last_sign + round(policy.unbooked_days * DAY), *unrecorded])
         found.append((alone, "nothing-booked"))
     if course.lost_at is not None:
         found.append((course.lost_at + round(policy.unrebooked_days * DAY), "not-rebooked"))

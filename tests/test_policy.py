@@ -275,6 +275,13 @@ def test_what_is_answered_is_not_silent(happenings: Sequence[Happening]) -> None
     assert silence(POLICY, course_of(*happenings), on(12)) == []
 
 
+@pytest.mark.parametrize("days_after_its_start", [0, 0.02, 1, 3])
+def test_a_session_under_way_or_not_yet_recorded_is_not_silent(days_after_its_start: float) -> None:
+    course = course_of((0, opened()), (0, Attended()), (0, booked("a", 14)))
+    assert silence(POLICY, course, on(14 + days_after_its_start)) == []
+    assert silence(POLICY, course, on(17) + 1) == ["No session is booked, and the last sign lies 17 days back"]
+
+
 def test_silence_is_resolved_when_the_client_is_back() -> None:
     told = Told(POLICY)
     gone: list[Happening] = [(0, booked("a", 8)), (8, Missed(appointment_id="a"))]
@@ -390,7 +397,7 @@ def due(happenings: Sequence[Happening], memory: Memory = Memory(), day: float =
 def test_timers_fall_where_an_episode_changes_without_an_event() -> None:
     assert due([(0, opened()), *weekly(1)]) == {"nothing-booked": 14, "stop-declared": 37}
     later = due([(0, opened()), *weekly(1), (8, booked("a", 20))])
-    assert later == {"nothing-booked": 20, "visit-unrecorded": pytest.approx(23), "stop-declared": 37}
+    assert later == {"nothing-booked": pytest.approx(23), "visit-unrecorded": pytest.approx(23), "stop-declared": 37}
     lost = due([(0, opened()), (0, booked("a", 8)), (8, Missed(appointment_id="a"))])
     assert lost == {"not-rebooked": 11, "nothing-booked": 15, "stop-declared": 38}
 

@@ -103,14 +103,13 @@ def test_each_due_timer_scores_once_at_the_tick_that_reaches_it() -> None:
     run = Run()
     run.take(*story((0, opened()), *weekly(1), (7, booked("a", 20))))
     found: dict[float, list[str]] = {}
-    for day in (13, 19.9, 20, 22.9, 23, 23.1, 36.9, 37, 38, 90):
+    for day in (13, 19.9, 20, 22.9, 23, 23.1, 24, 36.9, 37, 38, 90):
         step = run.take(ticked(day))
         triggers = [json.loads(m.value)["trigger"] for m in step.messages if m.topic == TOPICS.scores and m.value]
         if triggers:
             found[day] = triggers
     assert found == {
-        20: ["timer:nothing-booked:2026-01-25T09:00:00Z"],
-        23.1: ["timer:visit-unrecorded:2026-01-28T11:24:00Z"],
+        23.1: ["timer:nothing-booked:2026-01-28T11:24:00Z", "timer:visit-unrecorded:2026-01-28T11:24:00Z"],
         37: ["timer:stop-declared:2026-02-11T09:00:00Z"],
     }
     assert run.scores[-1]["state"] == "stopped"
