@@ -1,0 +1,1 @@
+"""Measures what DESIGN promises: rates, latencies, bytes; each beside its aim. `make bench` prints one table."""
