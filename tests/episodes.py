@@ -8,11 +8,11 @@ from typing import Any, Final
 import msgspec
 
 from keepwell.assess import Assessor
-from keepwell.cli._offline import records
 from keepwell.control import tick
 from keepwell.episode import Episode, Live
 from keepwell.events import AnyEvent, Attended, Booked, Data, Measured, Opened, micros
 from keepwell.features import BY_NAME, FEATURES, Value
+from keepwell.files import records
 from keepwell.instruments import KNOWN, Instruments
 from keepwell.scorecard import Scorecard, Scorer, Term
 from keepwell.streams import state as state_records

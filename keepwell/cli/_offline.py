@@ -1,105 +1,23 @@
-"""The live code over files: what `replay` and `score` share.
-
-A file has no arrival times, so time is event time: events are taken in the order of their `time`, equal ones in the order
-of the contract's types, so that the order of lines does not matter. They go through the very steps of ingest and predictor
-that run live.
-"""
+"""The options of commands that run the live code over files: which files, and which moment."""
 
 from __future__ import annotations
 
-import gzip
-import io
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Final, NamedTuple
 
 import typer
-import zstandard
 
-from keepwell.control import CLOCK_KEY, tick
-from keepwell.events import EVENT_TYPES, AnyEvent, Refusal, decode, encode, micros
-from keepwell.instruments import Instruments
-from keepwell.streams.log import Partition, Record
-
-_RANK: Final = {cls: rank for rank, cls in enumerate(EVENT_TYPES.values())}
+from keepwell import files
+from keepwell.files import Line
 
 
-class Line(NamedTuple):
-    """A line of a file, as it stands there. `number` counts from 1."""
-
-    file: str
-    number: int
-    content: bytes
-
-
-class Refused(NamedTuple):
-    """A line that is not an event of the contract, and why."""
-
-    line: Line
-    refusal: Refusal
-
-
-class Intake(NamedTuple):
-    """What a set of files holds: accepted events in order of time, refused lines, and how many unknown members."""
-
-    events: list[AnyEvent]
-    refused: list[Refused]
-    unknown: int
-
-
-def read_lines(files: Sequence[str]) -> Iterator[Line]:
-    """The lines of files in turn (`-`: standard input; `.gz` and `.zst` are unpacked); empty lines are not lines."""
-    for name in files:
-        with _opened(name) as stream:
-            for number, content in enumerate(stream, 1):
-                stripped = content.strip()
-                if stripped:
-                    yield Line(name, number, stripped)
-
-
-def take_in(lines: Iterator[Line], instruments: Instruments, now: datetime) -> Intake:
-    """Checks every line as ingest does. `now` is the clock against which the future is judged."""
-    events: list[AnyEvent] = []
-    refused: list[Refused] = []
-    unknown = 0
-    for line in lines:
-        checked = decode(line.content, now=now, instruments=instruments)
-        if isinstance(checked, Refusal):
-            refused.append(Refused(line, checked))
-        else:
-            events.append(checked.event)
-            unknown += checked.unknown
-    events.sort(key=lambda event: (event.time, _RANK[type(event)], event.source, event.id))
-    return Intake(events, refused, unknown)
-
-
-def with_ticks(events: Sequence[AnyEvent], until: datetime) -> Iterator[AnyEvent]:
-    """The events with a tick at every midnight UTC from the first to `until`, and one at `until`.
-
-    Events of the same moment come before the tick.
-    """
-    if not events:
-        return
-    midnight = datetime.combine(events[0].time.astimezone(UTC).date(), datetime.min.time(), UTC)
-    for event in events:
-        while midnight < event.time and midnight <= until:
-            yield tick(midnight)
-            midnight += timedelta(days=1)
-        yield event
-    while midnight < until:
-        yield tick(midnight)
-        midnight += timedelta(days=1)
-    yield tick(until)
-
-
-def records(events: Iterator[AnyEvent], source: Partition) -> Iterator[Record]:
-    """The events as they would stand in one partition of `episode-events`."""
-    for offset, event in enumerate(events):
-        key = CLOCK_KEY if event.subject == "_clock" else event.key.encode()
-        yield Record(source, offset, key, encode(event), (), micros(event.time) // 1000)
+def read_lines(names: Sequence[str]) -> Iterator[Line]:
+    """The lines of the files that arguments name. Raises `typer.BadParameter` before any is read where one is missing."""
+    for name in names:
+        if name != "-" and not Path(name).is_file():
+            raise typer.BadParameter(f"{name}: no such file")
+    return files.read_lines(names)
 
 
 def moment(text: str | None) -> datetime | None:
@@ -111,22 +29,3 @@ def moment(text: str | None) -> datetime | None:
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a moment; use RFC 3339, such as 2026-03-02T10:00:00Z") from None
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
-
-
-@contextmanager
-def _opened(name: str) -> Iterator[IO[bytes]]:
-    if name == "-":
-        yield sys.stdin.buffer
-        return
-    path = Path(name)
-    if not path.is_file():
-        raise typer.BadParameter(f"{name}: no such file")
-    if path.suffix == ".gz":
-        with gzip.open(path, "rb") as stream:
-            yield io.BufferedReader(stream)
-    elif path.suffix == ".zst":
-        with path.open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed) as stream:
-            yield io.BufferedReader(stream)
-    else:
-        with path.open("rb") as stream:
-            yield stream

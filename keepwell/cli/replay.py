@@ -16,10 +16,11 @@ import typer
 from rich.progress import Progress, TaskID
 
 from keepwell.cli._common import failed, progress, say
-from keepwell.cli._offline import Intake, Refused, moment, read_lines, records, take_in, with_ticks
+from keepwell.cli._offline import moment, read_lines
 from keepwell.cli._verify import Verdict, Verifier
 from keepwell.endings import spell_of
 from keepwell.events import micros, rfc3339
+from keepwell.files import Intake, Refused, records, take_in, with_ticks
 from keepwell.instruments import Instruments
 from keepwell.settings import Settings
 from keepwell.streams.log import Log, Message, Partition, Record

@@ -14,10 +14,11 @@ import typer
 
 from keepwell.assess import Assessor, Trigger
 from keepwell.cli._common import progress, say
-from keepwell.cli._offline import moment, read_lines, take_in
+from keepwell.cli._offline import moment, read_lines
 from keepwell.endings import next_visit_missed, spell_of, target
 from keepwell.episode import Episode, Live
 from keepwell.events import CONTROL_TYPES, AnyEvent, ClientErased, micros
+from keepwell.files import take_in
 from keepwell.history import effective
 from keepwell.instruments import Instruments
 from keepwell.scorecard import HORIZONS
