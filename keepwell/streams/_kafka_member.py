@@ -237,5 +237,7 @@ _CONSUMER: Final[dict[str, object]] = {
     "allow_auto_create_topics": False,
     "session_timeout_ms": 10_000,
     "heartbeat_interval_ms": 1_000,
+    # A partition just started waits until the broker has answered for the others.
+    "fetch_max_wait_ms": 100,
     "metrics_enabled": False,
 }

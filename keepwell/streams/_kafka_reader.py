@@ -133,6 +133,8 @@ _READER: Final[dict[str, object]] = {
     "enable_auto_commit": False,
     "auto_offset_reset": "none",
     "allow_auto_create_topics": False,
+    # The next partition waits until the broker has answered for this one, so it must not hold its answer at the end.
+    "fetch_max_wait_ms": 10,
     "max_poll_records": 5000,
     "max_partition_fetch_bytes": 8 * 1024 * 1024,
     "metrics_enabled": False,

@@ -53,8 +53,9 @@ class KafkaLog:
     def create_topics(self, topics: Sequence[Topic]) -> None:
         """As the port. Nothing is created where one of them cannot be.
 
-        Records are kept for ever unless compacted: how long a clinic may hold them is for its operator to set. Where the ACLs
-        do not let us see the settings of a topic that exists, only its partitions are compared.
+        Records are kept for ever unless compacted: how long a clinic may hold them is for its operator to set, and so is
+        replication, which is the cluster's default (in production 3, with min.insync.replicas 2). Where the ACLs do not let
+        us see the settings of a topic that exists, only its partitions are compared.
         """
         for topic in topics:
             if topic.partitions < 1:
@@ -68,7 +69,8 @@ class KafkaLog:
         except LogError as error:
             if not isinstance(error.__cause__, TopicAlreadyExistsError):
                 raise
-            # Another process was a moment faster with one of them: look again.
+            # Another process was a moment faster with one of them: look again, once the broker shows it.
+            self._ask(lambda admin: admin.wait_for_topics(list(wanted)), "waiting for topics")
             self.create_topics(topics)
 
     def partitions(self, topic: str) -> int:
@@ -92,6 +94,7 @@ class KafkaLog:
 
     def append(self, messages: Sequence[Message]) -> list[Place]:
         """As the port. More than one message is a transaction, of which one at a time goes through this object."""
+        self._open()
         if not messages:
             return []
         if len(messages) == 1:
@@ -134,6 +137,12 @@ class KafkaLog:
                 if held is not None:
                     held.close()
             self._single = self._several = self._admin = None
+
+    def _open(self) -> Any:
+        with self._lock:
+            if self._admin is None:
+                raise LogError("this log is closed")
+            return self._admin
 
     def _append_one(self, message: Message) -> Place:
         number = place(message, self._count(message.topic), compacted=False)
@@ -203,10 +212,7 @@ class KafkaLog:
                 raise explain(error, doing) from error
 
     def _within(self, deadline: float, question: Callable[[Any], T]) -> T:
-        with self._lock:
-            if self._admin is None:
-                raise LogError("this log is closed")
-            admin = self._admin
+        admin = self._open()
         answers: list[T] = []
         failures: list[Exception] = []
 
