@@ -29,11 +29,12 @@ PRIOR_WEIGHT: Final = 4.0
 DRIFT_VARIANCE: Final = 0.05
 """By how much a person's true level may move from rating to rating (points squared); sets the EWMA's steady weight."""
 
-CONTROL_LIMIT: Final = 2.5
-"""Standard errors below the expected rating at which a fall opens a rupture: wide, as four scales are looked at."""
+CONTROL_LIMIT: Final = 3.0
+"""Standard errors below the expected rating at which a fall opens a rupture: the three of Shewhart's charts. With the limit
+below, noise opens one at 3 to 4 of 100 ratings of a stable rater (SD .7 an item; tests/test_alliance.py)."""
 LEAST_FALL: Final = 1.0
 """Points (of 10) that a fall must have besides, so that a very even rater is not flagged for a trifle."""
-CUTOFF_LIMIT: Final = 1.75
+CUTOFF_LIMIT: Final = 2.5
 """Standard errors that suffice below a published cut-off."""
 REPAIRED_SHARE: Final = 0.5
 """More than this share of the fall regained counts as repaired ("most of the drop")."""

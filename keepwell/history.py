@@ -6,7 +6,7 @@ entry is its rank: the order in which events of the same moment take effect.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -141,6 +141,10 @@ AnyEntry = (
 )  # fmt: skip
 
 
+Identity = tuple[int, str]
+"""Source index and id of an entry."""
+
+
 def _optional_micros(moment: Any) -> int | None:
     return None if moment is None else micros(moment)
 
@@ -187,24 +191,46 @@ def order(entry: AnyEntry) -> tuple[int, int, int, str]:
 def effective(history: Sequence[AnyEntry]) -> list[AnyEntry]:
     """The entries of a sorted history that hold: not retracted, not replaced, and no retractions.
 
-    A retraction can itself be retracted by a later one; a correction that was retracted replaces nothing.
+    A correction that was retracted replaces nothing, and a retraction that was replaced retracts nothing. A retraction can
+    itself be retracted by a later one. Of two that correct each other, or the same event, the later holds.
     """
-    if not any(entry.corrects is not None or type(entry) is Retraction for entry in history):
+    corrections = [entry for entry in history if entry.corrects is not None]
+    retractions = [entry for entry in history if isinstance(entry, Retraction)]
+    if not corrections and not retractions:
         return list(history)
-    retracted = _retracted(entry for entry in history if isinstance(entry, Retraction))
-    replaced = {
-        (entry.source, entry.corrects)
-        for entry in history
-        if entry.corrects is not None and (entry.source, entry.id) not in retracted
-    }
+    retracted: set[Identity] = set()
+    replaced: set[Identity] = set()
+    # What a retraction undoes depends on what is replaced, and the other way round: the second round settles it.
+    for _ in range(2):
+        retracted = _retracted(retractions, replaced)
+        replaced = _replaced(corrections, retracted)
     gone = retracted | replaced
     return [entry for entry in history if (entry.source, entry.id) not in gone and type(entry) is not Retraction]
 
 
-def _retracted(retractions: Iterable[Retraction]) -> set[tuple[int, str]]:
-    """Identities retracted by retractions that hold. Read from the newest back, as only a later one can undo another."""
-    gone: set[tuple[int, str]] = set()
-    for entry in reversed(list(retractions)):
-        if (entry.source, entry.id) not in gone:
-            gone.add((entry.source, entry.event))
+def _retracted(retractions: Sequence[Retraction], replaced: set[Identity]) -> set[Identity]:
+    """What is retracted by retractions that hold. Read from the newest back, as only a later one can undo another."""
+    gone: set[Identity] = set()
+    passed: set[Identity] = set()
+    for entry in reversed(retractions):
+        identity, target = (entry.source, entry.id), (entry.source, entry.event)
+        passed.add(identity)
+        if identity not in gone and identity not in replaced and target not in passed:
+            gone.add(target)
     return gone
+
+
+def _replaced(corrections: Sequence[AnyEntry], retracted: set[Identity]) -> set[Identity]:
+    """What is replaced by corrections that were not retracted, and the corrections that lost to a later one."""
+    target_of: dict[Identity, Identity] = {}
+    claimed: set[Identity] = set()
+    lost: set[Identity] = set()
+    for entry in reversed(corrections):
+        identity, target = (entry.source, entry.id), (entry.source, entry.corrects or "")
+        if identity in retracted or target == identity or target_of.get(target) == identity:
+            continue
+        target_of[identity] = target
+        if target in claimed:
+            lost.add(identity)
+        claimed.add(target)
+    return claimed | lost | {identity for identity, target in target_of.items() if target in lost}

@@ -58,22 +58,49 @@ def effective(events: Iterable[AnyEvent]) -> list[AnyEvent]:
     for event in events:
         once.setdefault((event.source, event.id), event)
     ordered = sorted(once.values(), key=_order)
-    standing = [event for event in ordered if not _retracted(event, ordered)]
-    replaced = {(event.source, event.corrects) for event in standing if event.corrects is not None}
+    replaced: set[tuple[str, str]] = set()
+    for _ in range(2):
+        standing = [event for event in ordered if not _retracted(event, ordered, replaced)]
+        replacing = [
+            event
+            for event in standing
+            if event.corrects is not None and event.corrects != event.id and not _outdone(event, standing)
+        ]
+        lost = {
+            (event.source, event.id)
+            for event in replacing
+            if any(
+                (other.source, other.corrects) == (event.source, event.corrects) and _order(other) > _order(event)
+                for other in replacing
+            )
+        }
+        followers = {(e.source, e.id) for e in replacing if (e.source, e.corrects) in lost}
+        replaced = {(e.source, e.corrects or "") for e in replacing} | lost | followers
     return [event for event in standing if (event.source, event.id) not in replaced]
+
+
+def _outdone(event: AnyEvent, events: Sequence[AnyEvent]) -> bool:
+    """Whether the event it corrects is a later one that corrects it."""
+    return any(
+        (other.source, other.id) == (event.source, event.corrects)
+        and other.corrects == event.id
+        and _order(other) > _order(event)
+        for other in events
+    )
 
 
 def _order(event: AnyEvent) -> tuple[int, int, str, str]:
     return micros(event.time), RANK[type(event)], event.source, event.id
 
 
-def _retracted(event: AnyEvent, events: Sequence[AnyEvent]) -> bool:
+def _retracted(event: AnyEvent, events: Sequence[AnyEvent], replaced: set[tuple[str, str]]) -> bool:
     return any(
         isinstance(other, EventRetracted)
         and other.source == event.source
         and other.data.event_id == event.id
+        and (other.source, other.id) not in replaced
         and (not isinstance(event, EventRetracted) or _order(other) > _order(event))
-        and not _retracted(other, events)
+        and not _retracted(other, events, replaced)
         for other in events
     )
 

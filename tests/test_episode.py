@@ -6,7 +6,6 @@ from dataclasses import fields
 from typing import Any
 
 import msgspec
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
@@ -142,7 +141,6 @@ def test_a_retracted_correction_gives_the_first_word_back() -> None:
         assert (course.missed, course.sessions) == (1, 0)
 
 
-@pytest.mark.xfail(strict=True, reason="two corrections that both name the first word both hold")
 def test_of_two_corrections_of_one_event_the_later_holds() -> None:
     told = story((0, opened()), (8, Missed(appointment_id="a-1")))
     first = make(Attended(minutes_late=1), 8 * DAY, "c-1", corrects="e-1")

@@ -97,16 +97,19 @@ def scored(
     for event in events:
         if event.key in wanted and event.type not in CONTROL_TYPES and not isinstance(event, ClientErased):
             by_episode[event.key].append(event)
-    whole = {key: _live(key, known, instruments) for key, known in by_episode.items()}
+    whole = {
+        key: _live(key, [event for event in known if micros(event.time) <= now], instruments)
+        for key, known in by_episode.items()
+    }
     for pair in pairs:
         live = whole.get(pair.episode)
         risks: list[Any] = [""] * 4
         outcomes: list[Any] = [""] * 5
-        if live is not None:
+        if live is not None and live.episode.history:
             then = [event for event in by_episode[pair.episode] if micros(event.time) <= pair.at]
             if then:
                 risks = _risks(_live(pair.episode, then, instruments), pair.at, assessor)
-            outcomes = _outcomes(live, pair.at, max(now, live.episode.latest))
+            outcomes = _outcomes(live, pair.at, now)
         yield [pair.episode, pair.as_of, *risks, *outcomes]
 
 
