@@ -54,18 +54,23 @@ def _on(name: str, url: str, kafka: str | None, plan: Plan) -> list[Figure]:
 
 
 def _windows(system: System, send: Send, scores: Iterator[Sequence[Record]], plan: Plan) -> list[list[float]]:
-    """The latencies in ms, window by window, after a warm-up."""
-    warm = round(WARM_UP_SECONDS * plan.rate)
+    """The latencies in ms, window by window. A warm-up is fed and worked off before."""
+    warm = max(1, round(WARM_UP_SECONDS * plan.rate))
     size = max(1, round(plan.seconds * plan.rate))
-    happened = [event for event in events(1 + warm + plan.rounds * size) if not isinstance(event, ClientErased)]
-    send([_message(system, happened[0])])
-    _wait(system, scores, {(happened[0].source, happened[0].id)})
-    rest = happened[1:]
-    with Feeder(send, [_message(system, event) for event in rest], plan.rate) as feeder:
-        seen = _wait(system, scores, {(event.source, event.id) for event in rest})
-    latencies = [(seen[event.source, event.id] - due) * 1000 for event, due in zip(rest, feeder.due, strict=True)]
-    measured = latencies[warm:]
-    return [measured[start : start + size] for start in range(0, len(measured), size)][: plan.rounds]
+    happened = events(warm + plan.rounds * size)
+    _feed(system, send, scores, happened[:warm], plan.rate)
+    latencies = _feed(system, send, scores, happened[warm:], plan.rate)
+    return [latencies[start : start + size] for start in range(0, len(latencies), size)][: plan.rounds]
+
+
+def _feed(
+    system: System, send: Send, scores: Iterator[Sequence[Record]], happened: Sequence[Event], rate: float
+) -> list[float]:
+    """The latency in ms of each event, in order; an erasure gives no score and is left out."""
+    scored = [event for event in happened if not isinstance(event, ClientErased)]
+    with Feeder(send, [_message(system, event) for event in scored], rate) as feeder:
+        seen = _wait(system, scores, {(event.source, event.id) for event in scored})
+    return [(seen[event.source, event.id] - due) * 1000 for event, due in zip(scored, feeder.due, strict=True)]
 
 
 def _message(system: System, event: Event) -> Message:

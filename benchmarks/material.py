@@ -67,7 +67,7 @@ def open_episodes(count: int) -> Iterator[tuple[bytes, bytes]]:
 
     They are those open at the end of a made-up half year, repeated under other keys; each payload is an object of its own.
     """
-    half_year = list(made_up_clinic(400, SEED, START, 180))
+    half_year = list(made_up_clinic(min(count, 400), SEED, START, 180))
     worker, states = predictor(Topics()), dict[bytes, bytes]()
     for number, records in by_partition(accepted(half_year, Topics().episodes)).items():
         for key, payload in worker.step(number, records).state.items():

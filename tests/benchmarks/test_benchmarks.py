@@ -1,0 +1,115 @@
+"""The measurements work and give finite figures; how large these are is never asserted, as machines differ."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from benchmarks.__main__ import MEASUREMENTS, ON_KAFKA
+from benchmarks.captured import Replayed, capture, under
+from benchmarks.feeder import Feeder
+from benchmarks.figures import Plan, at_least, at_most
+from benchmarks.material import accepted, by_partition, events, open_episodes, predictor
+from keepwell.streams.log import Message
+from keepwell.topics import Topics
+
+ROOT = Path(__file__).parents[2]
+
+
+def tiny(folder: Path, kafka: str | None = None) -> Plan:
+    return Plan(folder, kafka, events=150, episodes=120, seconds=0.3, rate=100.0, rounds=2)
+
+
+def wait_until_done(feeder: Feeder) -> None:
+    deadline = time.monotonic() + 30
+    while not feeder.done and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("name", sorted(MEASUREMENTS))
+def test_every_measurement_gives_finite_figures_without_a_broker(name: str, tmp_path: Path) -> None:
+    figures = MEASUREMENTS[name](tiny(tmp_path))
+    assert bool(figures) == (name != "takeover"), "only the takeover is measured on Kafka alone"
+    for figure in figures:
+        assert figure.samples
+        assert all(math.isfinite(sample) for sample in figure.samples), figure
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("name", sorted(ON_KAFKA))
+def test_every_measurement_gives_finite_figures_on_a_broker(name: str, tmp_path: Path, kafka_bootstrap: str) -> None:
+    figures = MEASUREMENTS[name](tiny(tmp_path, kafka_bootstrap))
+    told = [figure for figure in figures if "Kafka" in figure.what]
+    assert told
+    assert all(math.isfinite(sample) and sample > 0 for figure in told for sample in figure.samples), told
+
+
+def test_captured_outputs_are_those_of_the_predictor_however_it_is_batched() -> None:
+    source = accepted(events(300), Topics().episodes)
+    topics = Topics("other.")
+    replayed, live = Replayed(under(topics, capture(source))), predictor(topics)
+    for number, records in by_partition(source).items():
+        assert replayed.step(number, records) == live.step(number, records)
+
+
+def test_events_are_the_same_each_time_and_as_many_as_asked() -> None:
+    assert events(200) == events(200)
+    assert len(events(200)) == 200
+
+
+def test_open_episodes_are_as_many_as_asked_with_keys_of_their_own() -> None:
+    assert len(dict(open_episodes(50))) == 50
+
+
+def test_a_slow_system_does_not_slow_the_feeder_and_waiting_counts() -> None:
+    sent: list[tuple[float, int]] = []
+
+    def slow(messages: object) -> None:
+        assert isinstance(messages, list)
+        sent.append((time.perf_counter(), len(messages)))
+        time.sleep(0.03)
+
+    with Feeder(slow, [Message("topic", b"key", b"value")] * 50, 1000) as feeder:
+        wait_until_done(feeder)
+    assert sum(count for _, count in sent) == 50
+    assert [round((due - feeder.due[0]) * 1000) for due in feeder.due] == list(range(50))
+    assert all(moment >= feeder.due[sum(count for _, count in sent[:n])] for n, (moment, _) in enumerate(sent) if n)
+
+
+def test_a_feeder_tells_that_sending_failed() -> None:
+    def broken(messages: object) -> None:
+        raise OSError("no way out")
+
+    with pytest.raises(OSError, match="no way out"), Feeder(broken, [Message("t", b"k", b"v")], 1000) as feeder:
+        wait_until_done(feeder)
+
+
+def test_an_aim_is_met_at_its_bound_and_not_beyond() -> None:
+    assert at_most(25).met(25)
+    assert not at_most(25).met(25.1)
+    assert at_least(0.6).met(0.6)
+    assert not at_least(0.6).met(0.59)
+
+
+def test_the_command_prints_one_table_and_writes_a_file_only_where_asked(tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "benchmarks", "--only", "memory", "--episodes", "100", "--json", str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "an episode at rest" in done.stdout
+    told = msgspec.json.decode(out.read_bytes())
+    assert {row["measurement"] for row in told["figures"]} == {"memory"}
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_an_unknown_measurement_is_wrong_use() -> None:
+    command = [sys.executable, "-m", "benchmarks", "--only", "luck"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert "luck" in done.stderr
