@@ -1,0 +1,66 @@
+"""The moments of the landmark table: after which events and after which silences an episode is looked at, and why.
+
+Live, every accepted event gives a score. Here a moment gets a row where something happened that moves a risk; the rest
+would only repeat the row before. A *silence* is a moment that comes without any event, as a tick of the clock falls due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from keepwell import events as ev
+from keepwell.endings import DAY
+from keepwell.episode import Live
+from keepwell.history import Miss, effective
+from keepwell.policy import Memory, Policy, timers
+
+EVENT_KINDS: Final[Mapping[type[ev.Event], str]] = {
+    ev.SessionAttended: "session",  # the landmark of the literature: after session n
+    ev.AppointmentMissed: "missed",  # the strongest single sign
+    ev.AppointmentCancelled: "cancelled",
+    ev.AppointmentRescheduled: "rescheduled",
+    ev.AppointmentBooked: "booked",  # the first is the landmark "at booking"; later ones end a silence
+    ev.EpisodeOpened: "opened",  # before anything is known but the referral
+    ev.EventRetracted: "corrected",  # what was believed changes, and with it the risk
+    ev.MeasureCompleted: "measured",
+    ev.MeasureSkipped: "skipped",
+    ev.RuptureWasNoted: "rupture",
+    ev.RepairWasAttempted: "repair",
+    ev.FeedbackGiven: "feedback",
+    ev.ClinicianChanged: "clinician_changed",
+    ev.ContactMade: "contact",  # ends a silence, or deepens it when unanswered
+    ev.HomeworkWasReviewed: "homework",
+}
+"""What the row after an event is called. Where several events fall on one moment there is one row, of what is known after
+all of them, and the kind declared first here names it. Left out: `homework.assigned` and `alert.actioned` (what the
+clinician did, which moves hardly a feature), `episode.ended` (nobody is at risk after it)."""
+
+TIMER_KINDS: Final[Mapping[str, str]] = {
+    "not-rebooked": "not_rebooked",
+    "nothing-booked": "nothing_booked",
+    "visit-unrecorded": "unrecorded",
+}
+"""What the row after a live timer (`keepwell.policy.timers`) is called. `stop-declared` ends the risk, and `snooze-over`
+belongs to an alert, not to the episode."""
+
+AFTER_MISS: Final = "missed_10d"
+AFTER_MISS_DAYS: Final = 10
+"""A row ten days after a missed visit, where none was attended, cancelled or missed since: later than the policy's timers,
+so that a silence that lasts is seen too; ours."""
+
+KINDS: Final = (*EVENT_KINDS.values(), *TIMER_KINDS.values(), AFTER_MISS)
+"""Every kind, the one that names a shared moment first."""
+RANK: Final = {kind: rank for rank, kind in enumerate(KINDS)}
+
+
+def silences(policy: Policy, live: Live) -> list[tuple[int, str]]:
+    """The moments (µs) at which an episode is looked at if nothing happens after its newest entry, with their kinds."""
+    course = live.course
+    due = timers(policy, Memory(), course, live.episode.latest)
+    found = [(at, TIMER_KINDS[name]) for at, name in due if name in TIMER_KINDS]
+    if course.last_lost == "missed":
+        history = effective(live.episode.history)
+        missed_at = next(entry.at for entry in reversed(history) if type(entry) is Miss)
+        found.append((missed_at + AFTER_MISS_DAYS * DAY, AFTER_MISS))
+    return sorted(found)

@@ -1,0 +1,261 @@
+"""Where accepted events come from: JSON lines, Parquet archives, the topic of a log; gathered episode by episode.
+
+Files know no arrival, so their order is event time, with a tick every midnight (as in `keepwell replay`). A log, and an
+archive of one, keep the order of arrival and the ticks that were written, so that a row sees what a live score saw.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from operator import itemgetter
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from keepwell.endings import DAY
+from keepwell.events import (
+    AnyEvent,
+    ClientErased,
+    ClockTicked,
+    EpisodeOpened,
+    ModelPromoted,
+    decode_accepted,
+    encode,
+    micros,
+)
+from keepwell.files import Refused, check_lines, read_lines
+from keepwell.instruments import Instruments
+from keepwell.streams.log import Log, Partition
+from keepwell.topics import Topics
+from training.dataset.archive import SUFFIX, Item, Order, order_of, read_archive, write_archive
+from training.dataset.replay import Ticks, Told
+
+
+class Live(NamedTuple):
+    """A log with the topics of an installation: its accepted events, and the alerts that were shown."""
+
+    log: Log
+    topics: Topics
+
+
+class Made(NamedTuple):
+    """Events in memory that are accepted already, such as a simulator's."""
+
+    events: Iterable[AnyEvent]
+
+
+Source = Live | Made | Sequence[str | Path]
+"""A log, events in memory, or files: JSON lines (`-`, `.jsonl`, `.gz`, `.zst`) and archives (`.parquet`)."""
+
+_TICK: Final = str(ClockTicked.__struct_config__.tag)
+_PROMOTED: Final = str(ModelPromoted.__struct_config__.tag)
+_ERASED: Final = str(ClientErased.__struct_config__.tag)
+_OPENED: Final = str(EpisodeOpened.__struct_config__.tag)
+
+
+class Stream(NamedTuple):
+    """Episodes that share one order of events and one clock: those of a partition, or of all files. Sorted by key."""
+
+    ticks: Ticks
+    told: Sequence[Told]
+
+
+class Gathered(NamedTuple):
+    """What sources hold until `now` (µs), and how many events were refused, came after `now`, or were erased."""
+
+    streams: Sequence[Stream]
+    now: int
+    refused: int
+    later: int
+    erased: int
+
+
+def gather(
+    source: Source, instruments: Instruments, as_of: datetime | None, shown: Mapping[str, list[int]]
+) -> Gathered:
+    """Gathers a source. `as_of` cuts it: what happened later is left out, as if it had never been told.
+
+    `shown` holds the moments (µs) of alerts shown, by episode; a log adds those it still holds.
+    Raises `ValueError` where files of different order are mixed, `OSError` and `LogError` where a source cannot be read.
+    """
+    counts = _Counts()
+    order, items = _items(source, instruments, as_of or datetime.now(UTC), counts)
+    if isinstance(source, Live):
+        shown = _joined(shown, shown_in_log(source))
+    until = micros(as_of) if as_of is not None else None
+    latest = 0
+    gatherers: dict[int, _Gatherer] = defaultdict(_Gatherer)
+    for item in items:
+        if until is not None and item.at > until:
+            counts.later += 1
+            continue
+        latest = max(latest, item.at)
+        gatherers[item.partition].take(item)
+    now = until if until is not None else latest
+    streams = [
+        Stream(gatherer.midnights(now) if order == "time" else gatherer.ticks(), gatherer.told(shown))
+        for _, gatherer in sorted(gatherers.items())
+    ]
+    return Gathered(streams, now, counts.refused, counts.later, sum(g.erased for g in gatherers.values()))
+
+
+def archive(source: Source, path: Path, instruments: Instruments, as_of: datetime | None = None) -> int:
+    """Writes the accepted events of a source as a Parquet archive and returns how many. Raises what `gather` raises."""
+    order, items = _items(source, instruments, as_of or datetime.now(UTC), _Counts())
+    return write_archive(path, items, order)
+
+
+def shown_in_log(source: Live) -> dict[str, list[int]]:
+    """When alerts were shown (raised or escalated; µs), by episode, as far as the log still holds them."""
+    topic = source.topics.alerts
+    values = (
+        record.value
+        for number in range(source.log.partitions(topic))
+        for record in source.log.read(Partition(topic, number))
+    )
+    return _shown(value for value in values if value is not None)
+
+
+def shown_in_files(files: Sequence[str | Path]) -> dict[str, list[int]]:
+    """The same from JSON lines of alerts that were really shown, such as an export of `risk-alerts`."""
+    return _shown(line.content for line in read_lines([str(name) for name in files]))
+
+
+class _Counts:
+    def __init__(self) -> None:
+        self.refused = 0
+        self.later = 0
+
+
+class _Gatherer:
+    """What one stream told so far. An erasure takes effect as in the predictor: all before it is gone."""
+
+    def __init__(self) -> None:
+        self.erased = 0
+        self._episodes: dict[str, tuple[list[int], list[bytes]]] = {}
+        self._of_client: dict[str, set[str]] = defaultdict(set)
+        self._places: list[int] = []
+        self._moments: list[int] = []
+        self._first: int | None = None
+
+    def take(self, item: Item) -> None:
+        """Takes the next item of the stream."""
+        if item.type == _TICK:
+            if not self._moments or item.at > self._moments[-1]:
+                self._places.append(item.place)
+                self._moments.append(item.at)
+            return
+        if item.type == _PROMOTED:
+            return
+        if self._first is None:
+            self._first = item.at
+        if item.type in (_OPENED, _ERASED):
+            event = decode_accepted(item.value)
+            client = f"{event.clinic}/{event.data.client_id}"  # type: ignore[union-attr]  # both types have one
+            if item.type == _ERASED:
+                for key in self._of_client.pop(client, ()):
+                    self.erased += len(self._episodes.pop(key, ((), ()))[0])
+                return
+            self._of_client[client].add(item.key)
+        places, values = self._episodes.setdefault(item.key, ([], []))
+        places.append(item.place)
+        values.append(item.value)
+
+    def told(self, shown: Mapping[str, list[int]]) -> list[Told]:
+        """The episodes, sorted by key."""
+        return [Told(key, *told, tuple(shown.get(key, ()))) for key, told in sorted(self._episodes.items())]
+
+    def ticks(self) -> Ticks:
+        """The ticks as they came."""
+        return Ticks(np.array(self._places, dtype=np.int64), np.array(self._moments, dtype=np.int64))
+
+    def midnights(self, now: int) -> Ticks:
+        """A tick at every midnight UTC since the first event, and one now. Events of a tick's moment come before it."""
+        if self._first is None:
+            return Ticks()
+        moments = np.append(np.arange(self._first - self._first % DAY, now, DAY, dtype=np.int64), now)
+        return Ticks(moments, moments)
+
+
+def _items(source: Source, instruments: Instruments, clock: datetime, counts: _Counts) -> tuple[Order, Iterable[Item]]:
+    """The items of a source, stream by stream in the order of each."""
+    if isinstance(source, Live):
+        return "arrival", _of_log(source, counts)
+    if isinstance(source, Made):
+        return "time", _by_time(_item(event, encode(event)) for event in source.events)
+    archives = [Path(name) for name in source if str(name).endswith(SUFFIX)]
+    lines = [str(name) for name in source if not str(name).endswith(SUFFIX)]
+    orders = {order_of(path) for path in archives} | ({"time"} if lines else set())
+    if orders == {"arrival"}:
+        return "arrival", _merged(archives)
+    if "arrival" in orders:
+        raise ValueError("an archive of a log keeps the order of arrival and cannot be mixed with files that have none")
+    return "time", _by_time([*_of_lines(lines, instruments, clock, counts), *_of_archives(archives)])
+
+
+def _of_lines(files: Sequence[str], instruments: Instruments, clock: datetime, counts: _Counts) -> Iterator[Item]:
+    for checked in check_lines(read_lines(files), instruments, clock):
+        if isinstance(checked, Refused):
+            counts.refused += 1
+        else:
+            yield _item(checked.event, encode(checked.event))
+
+
+def _of_archives(archives: Sequence[Path]) -> Iterator[Item]:
+    for path in archives:
+        yield from read_archive(path)
+
+
+def _of_log(source: Live, counts: _Counts) -> Iterator[Item]:
+    topic = source.topics.episodes
+    for number in range(source.log.partitions(topic)):
+        for record in source.log.read(Partition(topic, number)):
+            value = record.value or b""
+            try:
+                event = decode_accepted(value)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                counts.refused += 1
+                continue
+            yield _item(event, value)._replace(partition=number, place=record.offset)
+
+
+def _merged(archives: Sequence[Path]) -> Iterator[Item]:
+    """Archives of one log, such as one a month; an event that two of them hold counts once."""
+    last = None
+    for item in heapq.merge(*map(read_archive, archives), key=itemgetter(0, 1)):
+        if last != (item.partition, item.place):
+            yield item
+        last = (item.partition, item.place)
+
+
+def _by_time(items: Iterable[Item]) -> list[Item]:
+    return sorted(items, key=itemgetter(2))
+
+
+def _item(event: AnyEvent, value: bytes) -> Item:
+    at = micros(event.time)
+    return Item(0, at, at, event.key, event.type, value)
+
+
+class _Alert(msgspec.Struct):
+    episode: str
+    status: str
+    at: datetime
+
+
+def _shown(values: Iterable[bytes]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = defaultdict(list)
+    for value in values:
+        alert = msgspec.json.decode(value, type=_Alert)
+        if alert.status != "resolved":
+            found[alert.episode].append(micros(alert.at))
+    return {episode: sorted(moments) for episode, moments in found.items()}
+
+
+def _joined(one: Mapping[str, list[int]], other: Mapping[str, list[int]]) -> dict[str, list[int]]:
+    return {key: sorted({*one.get(key, ()), *other.get(key, ())}) for key in {*one, *other}}
