@@ -507,12 +507,7 @@ def _check(
         event: Any = msgspec.convert(raw, cls)
     except (msgspec.ValidationError, OverflowError, RecursionError) as error:
         return _explain(str(error))
-    refusal = (
-        _check_times(event, now)
-        or _check_origin(event, clinic)
-        or _check_correction(event)
-        or _check_scores(event, instruments)
-    )
+    refusal = _check_times(event, now) or _check_origin(event, clinic) or _check_scores(event, instruments)
     if refusal:
         return refusal
     return Accepted(event, sum(member not in _KNOWN[name] for member in data))
@@ -543,12 +538,6 @@ def _check_origin(event: Event, clinic: str | None) -> Refusal | None:
         return Refusal("control_type", "$.type", "This type is written by Keepwell only; do not send it.")
     if clinic is not None and event.clinic != clinic:
         return Refusal("foreign_source", "$.source", "`source` must begin with the clinic that the key belongs to.")
-    return None
-
-
-def _check_correction(event: Event) -> Refusal | None:
-    if event.corrects is not None and event.corrects == event.id:
-        return Refusal("invalid", "$.corrects", "Name the earlier event that this one replaces, not this one itself.")
     return None
 
 

@@ -65,6 +65,7 @@ class OpenAlert(msgspec.Struct, array_like=True, frozen=True):
 
     id: str
     kind: AlertKind
+    raised_at: int
     escalated: bool = False
 
 
@@ -118,15 +119,14 @@ def decide(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decisio
             continue
         if not alert.escalated and _escalates(policy, alert, now):
             told.append(Decision(alert.id, alert.kind, "escalated"))
-            alert = OpenAlert(alert.id, alert.kind, escalated=True)  # noqa: PLW2901  # the alert goes on, changed
+            alert = OpenAlert(alert.id, alert.kind, alert.raised_at, escalated=True)  # noqa: PLW2901  # the alert goes on, changed
         kept.append(alert)
-    open_kinds = {alert.kind for alert in kept}
     for kind in ("risk", "rupture", "silence", "ending"):
-        if kind in open_kinds or _holds(policy, kind, now) != "holds":
+        if _holds(policy, kind, now) != "holds" or any(_covers(alert, kind, now) for alert in kept):
             continue
         if kind not in again and kind in resolved and now.now - resolved[kind] < policy.refractory_days * DAY:
             continue
-        alert = OpenAlert(alert_id(now.episode, kind, now.trigger, now.model), kind)
+        alert = OpenAlert(alert_id(now.episode, kind, now.trigger, now.model), kind, now.now)
         kept.append(alert)
         told.append(Decision(alert.id, kind, "raised"))
     if now.safety:
@@ -147,6 +147,13 @@ def alert_id(episode: str, kind: str, trigger: str, model: str) -> str:
 def snoozes(memory: Memory, course: Course) -> list[int]:
     """The moments (µs) at which the snoozes of open alerts run out."""
     return [course.snoozed_until[alert.id] for alert in memory.open if alert.id in course.snoozed_until]
+
+
+def _covers(alert: OpenAlert, kind: AlertKind, now: Situation) -> bool:
+    """Whether an open alert tells of the condition already; one of an earlier rupture does not tell of a new one."""
+    if alert.kind != kind:
+        return False
+    return kind != "rupture" or alert.raised_at >= now.course.alliance.ruptures[-1].opened_at
 
 
 def _resolved(policy: Policy, alert: OpenAlert, now: Situation) -> ResolvedBecause | None:

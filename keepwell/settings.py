@@ -15,6 +15,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from keepwell.streams.limits import Limits
 from keepwell.streams.log import Log
 from keepwell.streams.open import open_log
 
@@ -72,3 +73,18 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         file = Path(os.environ.get("KEEPWELL_CONFIG", "keepwell.toml"))
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+
+
+class WorkerSettings(Settings):
+    """What the workers of ingest and predictor share besides."""
+
+    accept_gap: bool = Field(False, description="Go on where records were deleted before they were read.")
+    refusal_run: int = Field(
+        5000, ge=1, description="Refusals in a row above which the worker stops: the feed is broken."
+    )
+    refusal_share: float = Field(0.9, gt=0, le=1, description="Share refused of the last 10000 above which it stops.")
+
+    @property
+    def limits(self) -> Limits:
+        """The limits on refusals."""
+        return Limits(self.refusal_run, self.refusal_share)

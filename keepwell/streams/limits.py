@@ -63,5 +63,6 @@ class Guard:
 
 _ADVICE = (
     "The feed looks broken, so this batch was not committed. Look at the newest reasons with `keepwell dead-letters list`, "
-    "mend the sender, then start again; to let the records become dead letters all the same, raise the limits."
+    "mend the sender, then start again; to let the records become dead letters all the same, raise "
+    "KEEPWELL_REFUSAL_RUN and KEEPWELL_REFUSAL_SHARE."
 )

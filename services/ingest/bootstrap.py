@@ -66,6 +66,7 @@ def make_worker(settings: IngestSettings, log: Log, instruments: Instruments) ->
         instance=settings.instance,
         changelog_topic=None,
         accept_gap=settings.accept_gap,
+        limits=settings.limits,
     )
 
 

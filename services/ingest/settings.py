@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from keepwell.settings import Settings
+from keepwell.settings import WorkerSettings
 
 
-class IngestSettings(Settings):
+class IngestSettings(WorkerSettings):
     """Where the HTTP intake listens, which keys it knows, and its limits.
 
     The limits are judgement: a city's clinics make a few events a second, so they only meet a sender that went wrong, or
@@ -23,7 +23,6 @@ class IngestSettings(Settings):
     max_batch: int = Field(1000, ge=1, description="Most events in one request.")
     rate: float = Field(500, gt=0, description="Events a second that one key may send in the long run.")
     burst: int = Field(5000, ge=1, description="Events that one key may send at once after a pause.")
-    accept_gap: bool = Field(False, description="Go on where records were deleted before they were read.")
 
     @model_validator(mode="after")
     def _a_whole_batch_can_pass(self) -> IngestSettings:

@@ -14,7 +14,7 @@ from keepwell import metrics
 from keepwell.assess import Assessor
 from keepwell.instruments import Instruments, load_instruments
 from keepwell.observe import HealthServer, setup_logging
-from keepwell.settings import Settings
+from keepwell.settings import Settings, WorkerSettings
 from keepwell.streams.log import Log
 from keepwell.streams.process import Watchdog, stop_on_signals, tune_gc
 from keepwell.streams.processor import Step
@@ -26,7 +26,7 @@ from services.predictor.step import PredictorProcessor
 _log = structlog.get_logger(__name__)
 
 
-class PredictorSettings(Settings):
+class PredictorSettings(WorkerSettings):
     """Settings of the predictor."""
 
     releases: Path | None = Field(None, description="Folder of releases beside the shipped one.")
@@ -35,7 +35,6 @@ class PredictorSettings(Settings):
     predictor_port: int = Field(
         8082, ge=0, le=65535, description="Port of /livez, /readyz and /metrics; 0: any free one."
     )
-    accept_gap: bool = Field(False, description="Go on although records were deleted from the log unread.")
 
 
 def assessor_of(release: Release) -> Assessor:
@@ -80,6 +79,7 @@ def worker_of(settings: PredictorSettings, log: Log) -> Worker:
         instance=settings.instance,
         changelog_topic=topics.state,
         accept_gap=settings.accept_gap,
+        limits=settings.limits,
         after_commit=partial(_count, topics),
     )
 
