@@ -57,12 +57,12 @@ def _interleaved(draw: DrawFn, log: list[AnyEvent]) -> list[AnyEvent]:
 
 @st.composite
 def partitions(draw: DrawFn) -> list[AnyEvent]:
-    """The records of a partition: episodes of two clinics out of order, ticks, an erasure perhaps."""
+    """The records of a partition: episodes of two clinics out of order, ticks, an erasure perhaps, and time passing."""
     log = _interleaved(draw, draw(clinic_logs()))
     if draw(st.booleans()):
         gone = make(Erased(client_id="p-1"), 0, "erase-1", source="/north/booking", subject="any")
         log.insert(draw(st.integers(0, len(log))), gone)
-    return log
+    return log + [ticked(day) for day in (50, 120, 400)]
 
 
 @st.composite
