@@ -325,12 +325,12 @@ def opened_by_noise(people: int, sessions: int, seed: int, within: float = 0.7) 
 
 
 def test_noise_opens_a_rupture_at_fewer_than_five_ratings_in_a_hundred() -> None:
-    """Stable raters, SRS, SD .7 on each item and independent, 30 sessions of 500 people."""
+    """Stable raters, SRS, SD .7 on each item and independent, 30 sessions of 500 people: 3.5 % of ratings were measured."""
     assert opened_by_noise(500, 30, seed=1) < 0.05
 
 
 def test_a_rather_even_rater_is_almost_never_taken_to_be_in_a_rupture() -> None:
-    """Stable raters, SRS, SD .3 on each item, 30 sessions of 200 people: 0.4 % of ratings were measured."""
+    """Stable raters, SRS, SD .3 on each item, 30 sessions of 200 people: 0.02 % of ratings were measured."""
     assert opened_by_noise(200, 30, seed=1, within=0.3) < 0.01
 
 
