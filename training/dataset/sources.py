@@ -19,10 +19,10 @@ import numpy as np
 
 from keepwell.endings import DAY
 from keepwell.events import (
-    AnyEvent,
     ClientErased,
     ClockTicked,
     EpisodeOpened,
+    Event,
     ModelPromoted,
     decode_accepted,
     encode,
@@ -46,7 +46,7 @@ class Live(NamedTuple):
 class Made(NamedTuple):
     """Events in memory that are accepted already, such as a simulator's."""
 
-    events: Iterable[AnyEvent]
+    events: Iterable[Event]
 
 
 Source = Live | Made | Sequence[str | Path]
@@ -237,7 +237,7 @@ def _by_time(items: Iterable[Item]) -> list[Item]:
     return sorted(items, key=itemgetter(2))
 
 
-def _item(event: AnyEvent, value: bytes) -> Item:
+def _item(event: Event, value: bytes) -> Item:
     at = micros(event.time)
     return Item(0, at, at, event.key, event.type, value)
 
