@@ -156,6 +156,11 @@ class Shelf:
             self.dirty.add(key)
         return gone
 
+    def payloads(self) -> dict[bytes, bytes]:
+        """What the changelog holds of this partition once the last step is committed."""
+        own = {} if self.state == PartitionState() else {PARTITION_KEY: _encoder.encode(self.state)}
+        return self._stored | own
+
     def keys(self) -> list[bytes]:
         """The keys of all episodes, sorted."""
         return sorted(self._stored.keys() | self._held.keys())
