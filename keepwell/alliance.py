@@ -56,6 +56,8 @@ class Series:
     variance: float = BETWEEN_SD**2
     squares: float = 0.0
     ratings: int = 0
+    learned: int = 0
+    """Ratings that taught the level: not those at which a rupture opened or was open."""
     last: float = 0.0
     previous: float | None = None
     fall: float = 0.0
@@ -63,20 +65,25 @@ class Series:
     standard: float = 0.0
     """The same in standard errors of prediction."""
 
-    def rate(self, rating: float, learn: bool) -> None:
-        """Takes a rating. While a rupture is open the expected level is not taught by it (`learn` False)."""
-        within = (PRIOR_WEIGHT * WITHIN_SD**2 + self.squares) / (PRIOR_WEIGHT + self.ratings)
+    def rate(self, rating: float) -> None:
+        """Takes a rating and compares it with what was expected, which it does not change."""
         self.fall = self.level - rating
-        self.standard = self.fall / sqrt(self.variance + within)
+        self.standard = self.fall / sqrt(self.variance + self._within())
         self.previous = self.last if self.ratings else None
         self.last = rating
         self.ratings += 1
-        if not learn:
-            return
-        gain = self.variance / (self.variance + within)
-        self.level += gain * (rating - self.level)
-        self.squares += self.fall * (self.level - rating)
+
+    def learn(self) -> None:
+        """Moves the expected level towards the last rating."""
+        gain = self.variance / (self.variance + self._within())
+        self.level += gain * (self.last - self.level)
+        self.squares += self.fall * (self.level - self.last)
+        self.learned += 1
         self.variance = (1 - gain) * self.variance + DRIFT_VARIANCE
+
+    def _within(self) -> float:
+        """The variance of this person's ratings around the level, shrunk towards the population's."""
+        return (PRIOR_WEIGHT * WITHIN_SD**2 + self.squares) / (PRIOR_WEIGHT + self.learned)
 
 
 @dataclass(slots=True)
@@ -145,9 +152,12 @@ class Alliance:
             series = self.current.get(scale)
             if series is None:
                 series = self.current[scale] = Series(PRIOR_MEAN.get(instrument.name, DEFAULT_MEAN))
-            series.rate(rating, learn=rupture is None)
+            series.rate(rating)
         if rupture is None:
             self._open_if_fallen(entry, instrument, ratings)
+            if self.open is None:
+                for scale in ratings:
+                    self.current[scale].learn()
         else:
             self._follow(rupture, entry.at, ratings)
 
@@ -206,7 +216,8 @@ class Alliance:
         fallen = {}
         for scale in ratings:
             series = self.current[scale]
-            if series.standard >= limit and series.fall >= LEAST_FALL:
+            # A first rating has no course of its own to fall from: a low start is a level, not a rupture.
+            if series.ratings > 1 and series.standard >= limit and series.fall >= LEAST_FALL:
                 fallen[scale] = series
         if not fallen:
             return
@@ -227,7 +238,9 @@ class Alliance:
     def _follow(self, rupture: Rupture, at: int, ratings: dict[str, float]) -> None:
         if rupture.scale is None:
             series = self.of(rupture.pillar) or self.of("total")
-            if series is not None and series.standard < CUTOFF_LIMIT and not self.below_cutoff:
+            # A perfect rating after a rupture was reported may be politeness, the sign of withdrawal itself.
+            honest = min(ratings.values()) < PERFECT and not self.below_cutoff
+            if series is not None and honest and series.fall <= LEAST_FALL / 2:
                 self._close(rupture, at, repaired=True)
         elif rupture.instrument == self.instrument and rupture.scale in ratings:
             series = self.current[rupture.scale]
@@ -268,4 +281,7 @@ def _below_cutoff(entry: Measure, instrument: Instrument) -> bool:
         return False
     total = entry.scores.get("total")
     items = [entry.scores[scale] for scale in entry.scores if scale != "total" and instrument.limits(scale)]
-    return (total is not None and total < instrument.cutoff) or any(item < instrument.item_cutoff for item in items)
+    return (total is not None and not instrument.past_cutoff(total)) or any(
+        item < instrument.item_cutoff if instrument.higher_is_better else item > instrument.item_cutoff
+        for item in items
+    )

@@ -87,11 +87,14 @@ class Assessor:
         told = decision.status != "resolved"
         # Attendance is no pillar at fault, but what helps with it stands in the playbook under logistics.
         about = pillar or ("logistics" if raising and raising[0].feature.pillar == "attendance" else None)
-        rupture = course.alliance.ruptures[-1].kind if course.alliance.ruptures else None
+        latest = course.alliance.ruptures[-1] if course.alliance.ruptures else None
+        rupture = latest.kind if latest and (latest.closed_at is None or decision.kind == "rupture") else None
+        # The chance of stopping beside a safety item could be read as how great the danger is: it is left out.
+        risk = score.risk.d30 if score.risk and decision.kind != "safety" else None
         return Alert(
             alert_id=decision.id, episode=score.episode, clinician_id=score.clinician_id, kind=decision.kind,
-            status=decision.status, at=score.as_of, risk=score.risk.d30 if score.risk else None,
-            horizon="30d" if score.risk else None, reasons=words if told else (), pillar=pillar,
+            status=decision.status, at=score.as_of, risk=risk,
+            horizon="30d" if risk is not None else None, reasons=words if told else (), pillar=pillar,
             suggestions=suggest(decision.kind, about, rupture) if told else (),  # type: ignore[arg-type]  # both are checked words of the contract
             evidence=_evidence(live, topics, origin), model=self.model,
             why=decision.why if decision.why is not None else UNSET, traceparent=score.traceparent,

@@ -37,6 +37,8 @@ Ref = tuple[int, str]
 
 HOUR: Final = 3_600_000_000
 """Microseconds an hour."""
+SAME_VISIT: Final = 12 * HOUR
+"""A measure at most so long before the end of a session belongs to that session; ours."""
 RHYTHM_PRIOR: Final = 9.0
 """Days between sessions assumed before any interval is known: between weekly and fortnightly; ours."""
 RHYTHM_WEIGHT: Final = 0.3
@@ -49,14 +51,16 @@ EARLY_SESSIONS: Final = 3
 
 @dataclass(slots=True)
 class Mean:
-    """A running mean, and the newest value."""
+    """A running mean, the newest value, and what was usual before it."""
 
     count: int = 0
     mean: float = 0.0
     last: float = 0.0
+    usual: float = 0.0
 
     def add(self, value: float) -> None:
         self.count += 1
+        self.usual = self.mean
         self.mean += (value - self.mean) / self.count
         self.last = value
 
@@ -110,6 +114,8 @@ class Course:
     last_session: int | None = None
     rhythm: float = RHYTHM_PRIOR
     last_interval: float | None = None
+    stretch: float | None = None
+    """The last interval in terms of what was usual before it."""
     first_booking: int | None = None
     lateness: Mean = field(default_factory=Mean)
     duration: Mean = field(default_factory=Mean)
@@ -120,6 +126,8 @@ class Course:
     uninterpreted: set[str] = field(default_factory=set)
     since_outcome: int = 0
     since_alliance: int = 0
+    outcome_at: int | None = None
+    alliance_at: int | None = None
     safety_at: int | None = None
 
     assigned: int = 0
@@ -218,10 +226,12 @@ class Course:
         if not self.standing.is_session(entry):
             return
         self.sessions += 1
-        self.since_outcome += 1
-        self.since_alliance += 1
+        # What was filled in just before or in a session belongs to it.
+        self.since_outcome += self.outcome_at is None or entry.at - self.outcome_at > SAME_VISIT
+        self.since_alliance += self.alliance_at is None or entry.at - self.alliance_at > SAME_VISIT
         if self.last_session is not None:
             self.last_interval = (entry.at - self.last_session) / DAY
+            self.stretch = self.last_interval / max(self.rhythm, 1.0)
             self.rhythm += RHYTHM_WEIGHT * (min(self.last_interval, LONGEST_INTERVAL) - self.rhythm)
         self.last_session = entry.at
         self.alliance.take_session(entry.at)
@@ -239,6 +249,7 @@ class Course:
             self.uninterpreted.add(entry.instrument)
         elif instrument.kind == "alliance":
             self.since_alliance = 0
+            self.alliance_at = entry.at
             self.refs["alliance"] = (entry.source, entry.id)
             self.alliance.take_measure(entry, instrument)
             opened = self.alliance.open
@@ -252,6 +263,7 @@ class Course:
         if total is None:
             return
         self.since_outcome = 0
+        self.outcome_at = entry.at
         self.refs["outcome"] = (entry.source, entry.id)
         course = self.progress.get(instrument.name)
         if course is None:

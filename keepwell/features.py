@@ -68,7 +68,7 @@ def _gap_in_rhythm(c: Course, now: int) -> Value:
 
 
 def _stretch(c: Course, now: int) -> Value:
-    return None if c.last_interval is None else c.last_interval / max(c.rhythm, 1.0)
+    return c.stretch
 
 
 def _until_next(c: Course, now: int) -> Value:
@@ -171,7 +171,7 @@ def _severity(c: Course, now: int) -> Value:
 
 
 def _homework_fall(c: Course, now: int) -> Value:
-    return None if c.homework.count < 2 else c.homework.mean - c.homework.last
+    return None if c.homework.count < 2 else c.homework.usual - c.homework.last
 
 
 def _opinion(pillar: str) -> Read:
@@ -196,11 +196,11 @@ def _last_late(c: Course, now: int) -> Value:
 
 
 def _later_than_usual(c: Course, now: int) -> Value:
-    return None if c.lateness.count < 2 else c.lateness.last - c.lateness.mean
+    return None if c.lateness.count < 2 else c.lateness.last - c.lateness.usual
 
 
 def _shorter_than_usual(c: Course, now: int) -> Value:
-    return None if c.duration.count < 2 else c.duration.mean - c.duration.last
+    return None if c.duration.count < 2 else c.duration.usual - c.duration.last
 
 
 def _plan_done(c: Course, now: int) -> Value:
@@ -238,7 +238,7 @@ def _fall_words(scale: str) -> Words:
 
 def _change_words(scale: str) -> Words:
     name = _ORDINAL.get(scale, "Alliance")
-    return lambda v: f"{name} rating {'fell' if v < 0 else 'rose'} {abs(v):.1f} of 10 points since the last session"
+    return lambda v: f"{name} rating {'fell' if v < 0 else 'rose'} {abs(v):.1f} of 10 points since the last rating"
 
 
 def _opinion_words(pillar: str) -> Words:

@@ -164,6 +164,8 @@ def _resolved(policy: Policy, alert: OpenAlert, now: Situation) -> ResolvedBecau
         return "snoozed_out"
     if _holds(policy, alert.kind, now) != "over":
         return None
+    if alert.kind == "rupture" and not now.course.alliance.ruptures:
+        return "risk_fell"  # what was reported was taken back: there is no rupture, and nothing was repaired
     return {"risk": "risk_fell", "rupture": "repaired", "silence": "returned", "ending": None}[alert.kind]
 
 

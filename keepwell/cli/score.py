@@ -17,7 +17,7 @@ from keepwell.cli._common import progress, say
 from keepwell.cli._offline import moment, read_lines
 from keepwell.endings import next_visit_missed, spell_of, target
 from keepwell.episode import Episode, Live
-from keepwell.events import CONTROL_TYPES, AnyEvent, ClientErased, micros
+from keepwell.events import CONTROL_TYPES, AnyEvent, ClientErased, EpisodeOpened, micros
 from keepwell.files import take_in
 from keepwell.history import effective
 from keepwell.instruments import Instruments
@@ -92,11 +92,7 @@ def scored(
     events: Sequence[AnyEvent], pairs: Sequence[Pair], assessor: Assessor, instruments: Instruments, now: int
 ) -> Iterator[list[Any]]:
     """One row of `COLUMNS` for each pair, in their order; cells are empty where nothing is known or determined."""
-    wanted = {pair.episode for pair in pairs}
-    by_episode: dict[str, list[AnyEvent]] = defaultdict(list)
-    for event in events:
-        if event.key in wanted and event.type not in CONTROL_TYPES and not isinstance(event, ClientErased):
-            by_episode[event.key].append(event)
+    by_episode = _by_episode(events, {pair.episode for pair in pairs})
     whole = {
         key: _live(key, [event for event in known if micros(event.time) <= now], instruments)
         for key, known in by_episode.items()
@@ -106,11 +102,27 @@ def scored(
         risks: list[Any] = [""] * 4
         outcomes: list[Any] = [""] * 5
         if live is not None and live.episode.history:
-            then = [event for event in by_episode[pair.episode] if micros(event.time) <= pair.at]
+            then = [event for event in by_episode[pair.episode] if micros(event.time) <= min(pair.at, now)]
             if then:
                 risks = _risks(_live(pair.episode, then, instruments), pair.at, assessor)
             outcomes = _outcomes(live, pair.at, now)
         yield [pair.episode, pair.as_of, *risks, *outcomes]
+
+
+def _by_episode(events: Sequence[AnyEvent], wanted: set[str]) -> dict[str, list[AnyEvent]]:
+    """The events of the episodes in time order; an erasure takes the client's episodes away, as it does live."""
+    found: dict[str, list[AnyEvent]] = defaultdict(list)
+    client: dict[str, set[str]] = defaultdict(set)
+    for event in events:
+        if isinstance(event, ClientErased):
+            gone = [key for key in found if key.startswith(f"{event.clinic}/") and event.data.client_id in client[key]]
+            for key in gone:
+                del found[key], client[key]
+        elif event.key in wanted and event.type not in CONTROL_TYPES:
+            found[event.key].append(event)
+            if isinstance(event, EpisodeOpened):
+                client[event.key].add(event.data.client_id)
+    return found
 
 
 def _live(key: str, events: Sequence[AnyEvent], instruments: Instruments) -> Live:
