@@ -14,6 +14,7 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 from kafka.structs import MemberState
 
 from keepwell.streams._kafka_client import UNDECIDED_SECONDS, build, explain, ms
+from keepwell.streams._kafka_join import JOIN_SECONDS, HeldJoin
 from keepwell.streams._kafka_writer import Writer
 from keepwell.streams.embedded import check_start
 from keepwell.streams.log import Doubt, Fenced, LogError, Message, Partition, Polled, Record
@@ -45,6 +46,7 @@ class KafkaMember:
             "partition_assignment_strategy": [CooperativeStickyAssignor()],
         }
         self._consumer = build(KafkaConsumer, {**settings, **_CONSUMER, **own})
+        self._join = HeldJoin(self._consumer._coordinator)
         self._changes = _Changes(self._consumer)
         try:
             # A member that joins before it knows the topic can stay without partitions (KAFKA.md, F25).
@@ -60,7 +62,8 @@ class KafkaMember:
             deadline = time.monotonic() + timeout
             while True:
                 remaining = max(0.0, deadline - time.monotonic())
-                batches = self._consumer.poll(timeout_ms=ms(min(remaining, POLL_SLICE)), max_records=limit)
+                patience = max(min(remaining, POLL_SLICE), JOIN_SECONDS if self._join.under_way() else 0.0)
+                batches = self._consumer.poll(timeout_ms=ms(patience), max_records=limit)
                 # Right after the poll: read any later, it can be that of a member already removed, which the broker would
                 # let commit (KAFKA.md, F6).
                 self._group = self._consumer.group_metadata()

@@ -468,6 +468,25 @@ class TestR6RestoringReadsToTheHighWatermark:
         assert member._consumer.paused() == {TopicPartition(*source)}
         member.close()
 
+    def test_a_join_that_ends_between_two_polls_is_not_forgotten(self, log: KafkaLog, prefix: str) -> None:
+        """Cause of F25: the bare client would join again in each poll, and the group might never settle."""
+        log.create_topics([Topic(f"{prefix}two", 2)])
+        first = log.join("g", f"{prefix}two", "a")
+        until(lambda: len(first.poll(0.1).gained) == 2)
+        second = log.join("g", f"{prefix}two", "b")
+        until(lambda: second.poll(0) is not None and self.joining(second))
+        until(lambda: first.poll(0) is not None and self.joining(first))
+        # The second member's join can end only after the first's, which nobody is polling meanwhile.
+        until(lambda: second.poll(0.1) is not None and not self.joining(second))
+        assert len(first.poll(1.0).lost) == 1
+        until(lambda: first.poll(0.1) is not None and len(second.poll(0.1).gained) == 1)
+        first.close()
+        second.close()
+
+    @staticmethod
+    def joining(member: KafkaMember) -> bool:
+        return member._consumer._coordinator._join_task is not None
+
 
 class TestR8ATransactionIsShort:
     def test_no_batch_outlives_its_transaction(self) -> None:
