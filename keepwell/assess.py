@@ -53,7 +53,7 @@ class Assessor:
         parts: Sequence[Part] = ()
         reasons: tuple[Reason, ...] = ()
         if state == "open":
-            scored = self.scorer.score(course, now)
+            scored = self.scorer.score(course, now, live.episode.key.partition("/")[0])
             d14, d30, d60, following = (round(r, RISK_DIGITS) for r in scored.risks)
             risk, parts = Risk(d14=d14, d30=d30, d60=d60), _strongest(scored.parts)
             next_missed = following if any(starts > now for starts in course.standing.booked.values()) else None

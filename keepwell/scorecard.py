@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
 from math import exp
 from typing import Final, Literal, NamedTuple
 
@@ -28,6 +27,7 @@ HEADLINE: Final = OUTPUTS.index("30d")
 
 Points = tuple[float, float, float, float]
 """Added log-odds, one for each of `OUTPUTS`."""
+ZERO: Final[Points] = (0.0, 0.0, 0.0, 0.0)
 
 
 class Term(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,6 +47,21 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     calibration: tuple[tuple[float, float], ...] = ((0.0, 1.0),) * len(OUTPUTS)
 
 
+class Offsets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Added log-odds of clinics and of their clinicians (`<clinic>/<pseudonym>`), by partial pooling: context for
+    calibration, never a ranking of people. Used only where `active`; an unknown name adds nothing."""
+
+    active: bool
+    clinics: Mapping[str, Points]
+    clinicians: Mapping[str, Points]
+
+    def of(self, clinic: str | None, clinician: str | None) -> Points:
+        """What is added for a clinic and one of its clinicians by pseudonym."""
+        here = self.clinics.get(clinic or "", ZERO)
+        there = self.clinicians.get(f"{clinic}/{clinician}", ZERO)
+        return (here[0] + there[0], here[1] + there[1], here[2] + there[2], here[3] + there[3])
+
+
 class Part(NamedTuple):
     """One feature's part in a score: its value, and its points for the headline output."""
 
@@ -63,17 +78,21 @@ class Scored(NamedTuple):
 
 
 class Scorer:
-    """A scorecard bound to the declared features. Raises `ValueError` where the two do not fit."""
+    """A scorecard bound to the declared features. Raises `ValueError` where the two do not fit.
 
-    def __init__(self, card: Scorecard) -> None:
+    The risk at 30 days is the sum of its parts and never moved; that at 14 days is held not above it, that at 60 not below.
+    """
+
+    def __init__(self, card: Scorecard, offsets: Offsets | None = None) -> None:
         check(card)
         self.card = card
+        self.offsets = offsets if offsets is not None and offsets.active else None
         self._slope = card.calibration[HEADLINE][1]
         # The missing value's row comes last, so that one index serves both.
         self._terms = [(BY_NAME[term.feature], term.edges, (*term.points, term.missing)) for term in card.terms]
         self._reads = [feature.read for feature, _, _ in self._terms]
 
-    def score(self, course: Course, now: int) -> Scored:
+    def score(self, course: Course, now: int, clinic: str | None = None) -> Scored:
         """Scores an episode at a moment (µs) that must not lie before the newest entry of the course."""
         values = [read(course, now) for read in self._reads]
         picked = [
@@ -86,22 +105,34 @@ class Scorer:
             for term, value, row in zip(self._terms, values, picked, strict=True)
             if row[HEADLINE]
         ]
+        if self.offsets is not None:
+            picked.append(self.offsets.of(clinic, course.clinician))
         return Scored(self._risks([sum(column) for column in zip(self.card.base, *picked, strict=True)]), parts)
 
     def risks(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scores a table: rows by features in the order of the card's terms, NaN for missing; gives rows by `OUTPUTS`."""
+        """Scores a table without offsets: rows by features in the order of the card's terms, NaN for missing; gives rows by
+        `OUTPUTS`."""
+        calibration = np.asarray(self.card.calibration, dtype=np.float64)
+        logits = calibration[:, 0] + calibration[:, 1] * self.logits(table)
+        return coherent(1 / (1 + np.exp(-logits)))
+
+    def logits(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The summed log-odds of a table before calibration, rows by `OUTPUTS`."""
         logits = np.tile(np.asarray(self.card.base, dtype=np.float64), (len(table), 1))
         for column, (_, edges, rows) in zip(table.T, self._terms, strict=True):
             bins = np.searchsorted(np.asarray(edges, dtype=np.float64), column, side="right")
             logits += np.asarray(rows, dtype=np.float64)[np.where(np.isnan(column), len(rows) - 1, bins)]
-        calibration = np.asarray(self.card.calibration, dtype=np.float64)
-        risks: NDArray[np.float64] = 1 / (1 + np.exp(-(calibration[:, 0] + calibration[:, 1] * logits)))
-        risks[:, :3] = np.maximum.accumulate(risks[:, :3], axis=1)
-        return risks
+        return logits
 
     def _risks(self, logits: Sequence[float]) -> tuple[float, ...]:
         risks = [_sigmoid(a + b * x) for (a, b), x in zip(self.card.calibration, logits, strict=True)]
-        return (*accumulate(risks[:3], max), risks[3])
+        return (min(risks[0], risks[1]), risks[1], max(risks[1], risks[2]), risks[3])
+
+
+def coherent(risks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Risks by `OUTPUTS` that do not fall with the horizon; the headline stays what its parts say."""
+    d14, d30, d60, following = risks.T
+    return np.column_stack([np.minimum(d14, d30), d30, np.maximum(d60, d30), following])
 
 
 def check(card: Scorecard) -> None:
