@@ -1,0 +1,167 @@
+"""The steps of a course of therapy that the log and the oracle share: a visit moved, lost or attended, the next one, an end.
+
+The generator lives them once and tells them as events; the oracle lives them many times from a copy. Nothing else decides
+what happens to a person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from training.simulate.hazards import (
+    BACK_WITHIN,
+    EARLY,
+    REACHED,
+    UNCALLED,
+    UNREACHED,
+    longest_notice,
+    notice,
+    sigmoid,
+)
+from training.simulate.people import DAY, HOUR, NODES, PRIOR, Bools, Floats, Ints, People, Tables
+from training.simulate.presets import World
+
+MISSED: Final = (UNCALLED, REACHED, UNREACHED)
+GOES_ON, PLANNED, IMPROVED, TRANSFERRED, ADMINISTRATIVE, MUTUAL, DECEASED = range(7)
+"""How a session can end an episode."""
+PLANNED_CHANCE: Final = 0.8
+"""Of ending once the planned number is reached; ours."""
+UNPLANNED_CHANCE: Final = 0.07
+"""Of a planned end a session from the sixth on where no number was planned; ours."""
+IMPROVED_CHANCE: Final = 0.1
+"""Of ending early as improved, a session from the fourth on once recovered; ours."""
+AFTER: Final = 15.0
+"""Minutes after a session until all that it leaves in the log is there."""
+
+
+@dataclass(frozen=True)
+class Roster:
+    """The clinicians of all clinics, those of a clinic side by side."""
+
+    effects: Floats
+    a_clinic: int
+
+    def someone(self, clinic: Ints, rng: np.random.Generator) -> Ints:
+        return np.asarray(clinic * self.a_clinic + rng.integers(0, self.a_clinic, len(clinic)))
+
+
+def spread(world: World) -> float:
+    """SD of what comes with a clinician, the clinic's part included."""
+    return float(np.hypot(world.clinician_sd, world.clinic_sd))
+
+
+def away_by_node(logit: Floats, world: World) -> Floats:
+    """Chance of not coming back for each of `NODES`, on a new last axis."""
+    return sigmoid(logit[..., None] + spread(world) * NODES)
+
+
+# ── the visit ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def move(people: People, world: World, rng: np.random.Generator, chance: Floats | None = None) -> tuple[Bools, Floats]:
+    """Clients move some visits, each at most once. Returns who did, and when."""
+    n = len(people)
+    share = world.moved * ~people.moved if chance is None else chance
+    moved = rng.random(n) < share
+    at = people.starts - notice(rng, np.full(n, EARLY), longest_notice(people))
+    people.starts = np.where(moved, _workday(people.starts + DAY * rng.integers(1, 7, n)), people.starts)
+    people.since = np.where(moved, at, people.since)
+    people.moved = people.moved | moved
+    return moved, at
+
+
+def lose(people: People, ways: Ints, logit: Floats, rng: np.random.Generator) -> None:
+    """The booked visit is lost in one of the five ways; `logit` is that of not coming back."""
+    missed = np.isin(ways, MISSED)
+    called_off = people.starts - notice(rng, ways, longest_notice(people))
+    people.lost_at = np.where(missed, people.starts + 20, called_off)
+    people.sign = np.where(missed, people.lost_at, people.sign)
+    people.missed += missed
+    people.row += 1
+    _wait(people, logit)
+
+
+def leave_unbooked(people: People, logit: Floats) -> None:
+    """A session ends with nothing booked."""
+    people.lost_at = people.last + AFTER - 1
+    _wait(people, logit)
+
+
+def _wait(people: People, logit: Floats) -> None:
+    people.lost_logit = logit
+    people.cap = np.maximum(people.sign + BACK_WITHIN - people.lost_at, 0.0)
+    people.starts = np.full(len(people), np.nan)
+
+
+def come_back(people: People, at: Floats, rng: np.random.Generator) -> None:
+    """They book again, at the moment `at`."""
+    day = np.floor(at / DAY) + rng.integers(3, 9, len(people))
+    people.starts = _workday(DAY * day + HOUR * rng.integers(8, 18, len(people)))
+    people.since = at
+    people.moved = np.zeros(len(people), bool)
+    people.lost_at = np.full(len(people), np.nan)
+
+
+def clinic_cancels(people: People, rng: np.random.Generator) -> Floats:
+    """The clinic calls the visit off and offers the same hour a week later. Returns when."""
+    n = len(people)
+    at = people.starts - notice(rng, np.full(n, EARLY), longest_notice(people))
+    people.clinic_cancelled += 1
+    people.starts = _workday(people.starts + 7 * DAY)
+    people.since = at
+    people.moved = np.zeros(n, bool)
+    return at
+
+
+# ── after a session ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def ending(people: People, world: World, tables: Tables, rng: np.random.Generator) -> Ints:
+    """Whether, and how, the session was the last by intent."""
+    n = len(people)
+    planned = np.where(
+        np.isnan(people.planned),
+        UNPLANNED_CHANCE * (people.sessions >= 6),
+        PLANNED_CHANCE * (people.sessions >= people.planned),
+    )
+    improved = IMPROVED_CHANCE * (tables.recovered(people) & (people.sessions >= 4))
+    bounds = np.cumsum(np.stack([planned, improved * (1 - planned)], axis=1), axis=1)
+    others = (1 - bounds[:, 1])[:, None] * np.cumsum(world.other_endings)
+    draw = rng.random(n)[:, None]
+    passed = (draw >= np.concatenate([bounds, bounds[:, 1:] + others], axis=1)).sum(axis=1)
+    return np.where(passed == bounds.shape[1] + others.shape[1], GOES_ON, passed + 1)
+
+
+def hand_over(people: People, world: World, roster: Roster, rng: np.random.Generator) -> Bools:
+    """Another clinician takes over from some; nothing is known of the new one's effect."""
+    n = len(people)
+    changed = rng.random(n) < world.handover_chance * (1 + 2 * ~np.isnan(people.wish_at))
+    new = roster.someone(people.clinic, rng)
+    changed &= new != people.clinician
+    people.clinician = np.where(changed, new, people.clinician)
+    people.effect = np.where(changed, roster.effects[people.clinician], people.effect)
+    people.weights = np.where(changed[:, None], PRIOR, people.weights)
+    people.handover_at = np.where(changed, people.last + 10, people.handover_at)
+    return changed
+
+
+def book_next(people: People, rng: np.random.Generator) -> None:
+    """The next visit is booked at the end of a session, mostly at the usual interval."""
+    n = len(people)
+    draw = rng.random(n)
+    days = people.rhythm + np.where(draw < 0.08, 7.0, np.where(draw < 0.16, rng.integers(-3, 4, n), 0.0))
+    people.since = people.last + AFTER - 1
+    people.starts = _workday(people.starts + DAY * days)
+    people.moved = np.zeros(n, bool)
+
+
+def _workday(at: Floats) -> Floats:
+    """The moment itself, or the next working day at that hour: not at weekends, and not between the years."""
+    day = np.floor(at / DAY)
+    year = (day + 1) % 365.25
+    day = day + np.where(year >= 355, 367 - np.floor(year), np.where(year < 3, 3 - np.floor(year), 0.0))
+    weekday = day % 7
+    return day * DAY + at % DAY + DAY * np.where(weekday >= 5, 7 - weekday, 0.0)

@@ -1,0 +1,165 @@
+"""The simulated worlds: every number that drives one, in one table, with its source or `ours`.
+
+Effects are on the logit scale of two chances at a visit: that it is lost, and that the person does not come back after a
+lost one. Their product is the stop hazard, so a coefficient that acts on both counts about one and a half times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Effects of what is known at the opening on strain (logit)."""
+
+    preference_unmet: float = 0.5
+    """Swift et al. 2018: odds 1.79 = .58."""
+    previous: float = 0.16
+    """An earlier episode, up to three; ours."""
+    referral: Mapping[str, float] = field(
+        default_factory=lambda: {"self": -0.25, "primary_care": 0.0, "specialist": -0.1, "employer": 0.25, "court": 0.4}
+    )
+    """Ours."""
+    modality: Mapping[str, float] = field(
+        default_factory=lambda: {"in_person": 0.0, "video": -0.1, "phone": 0.35, "group": 0.4}
+    )
+    """Ours."""
+    week_waited: float = 0.15
+    """A week from the opening to the first visit; ours, direction as Reitzel et al. 2006, Psychol Serv 3:83."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """Effects of what the log shows of the work on strain (logit)."""
+
+    level: float = 0.35
+    """1.2 points of 10 of the last alliance rating below its usual mean (SD between persons); Sharf 2010: d = .55 in all."""
+    fall: float = 0.35
+    """A point of 10 below the person's own course; ours, as d = .55 needs both."""
+    bond_fall: float = 0.15
+    """The same for the bond alone; ours."""
+    gain: float = 0.35
+    """A reliable change better than at first; Lambert 2005: those who gain early stay."""
+    skip: float = 0.25
+    """A questionnaire skipped in a row, up to four; ours."""
+    homework: float = 0.6
+    """All of the last homework left undone against all done; ours."""
+    negative: float = 0.55
+    """Negative feedback in the last 60 days; ours."""
+    wish: float = 0.35
+    """An open wish to change something; ours."""
+    withdrawal: float = 0.45
+    """A withdrawal rupture that was noted and is not repaired; ours."""
+    confrontation: float = 0.25
+    """The same for a confrontation; ours."""
+    repaired: float = -0.3
+    """The last repair went well; Eubanks et al. 2018: a repaired rupture predicts better than none."""
+    handover: float = 0.45
+    """The clinician changed in the last 60 days; ours."""
+    late: float = 0.2
+    """Ten minutes late last time, up to twenty; ours."""
+    missed_share: float = 2.6
+    """Share of visits missed, shrunk; ours, past attendance being the strongest sign of future attendance."""
+    row: float = 0.35
+    """A visit lost in a row, up to three; ours."""
+    clinic_cancelled: float = 0.12
+    """A visit that the clinic called off, up to three; ours."""
+
+
+@dataclass(frozen=True)
+class World:
+    """A world. Chances are per visit or session, logits where named so; times in days."""
+
+    name: str
+    lost_first: float = -1.5
+    """Logit of losing the first visit, at no strain."""
+    lost: float = -1.55
+    """Logit of losing a later visit."""
+    stay_away_first: float = -2.35
+    """Logit of not coming back after losing the first visit."""
+    stay_away: float = -4.8
+    """Logit of not coming back after losing a later one, late in the course."""
+    early: tuple[float, ...] = (0.0, 1.25, 1.0, 0.75, 0.45, 0.25, 0.1)
+    """What is added to `stay_away` after so many sessions; Barrett et al. 2008: most stop in the first sessions."""
+    on_lost: float = 0.55
+    """How strongly strain acts on losing a visit."""
+    on_stay_away: float = 0.74
+    """How strongly it acts on not coming back."""
+    none_booked: float = -2.5
+    """Logit that nothing is booked at the end of a session."""
+    kinds: tuple[float, float, float] = (0.22, 0.2, 0.58)
+    """Lost visits: cancelled in good time, cancelled late, missed without notice."""
+    kind_logits: tuple[float, ...] = (-0.5, 0.25, 0.05, -0.75, 0.5, 0.3)
+    """What each way of losing a visit adds to not coming back: early and late cancellation; missed and not called, called and
+    reached, called and not reached; nothing booked."""
+    called: float = 0.6
+    reached: float = 0.5
+    intake: Intake = Intake()
+    process: Process = Process()
+    clinician_sd: float = 0.5
+    """Logit; .45 to .69 (rates.CLINICIAN_SD)."""
+    clinic_sd: float = 0.15
+    """Logit; part of what comes with a clinician; ours."""
+    lead: float = 0.3
+    """Effect of the log of weeks to the visit on losing it; lead time is the best known predictor of no-shows; ours."""
+    clinic_cancels: float = 0.02
+    moved: float = 0.05
+    rhythm: tuple[float, float] = (7.0, 14.0)
+    fortnightly: float = 0.15
+    wait_mean: float = 9.0
+    """Mean days from the opening to the first visit, beyond two."""
+    unmet: float = 0.25
+    """Share whose preference is not met."""
+    referral: Mapping[str, float] = field(
+        default_factory=lambda: {"self": 0.4, "primary_care": 0.35, "specialist": 0.15, "employer": 0.05, "court": 0.05}
+    )
+    modality: Mapping[str, float] = field(
+        default_factory=lambda: {"in_person": 0.62, "video": 0.24, "phone": 0.08, "group": 0.06}
+    )
+    outcomes: tuple[str, ...] = ("ORS", "PHQ-9", "ORS", "CORE-10")
+    """Outcome instrument by clinic, in turn."""
+    alliance_mean: float = 8.7
+    """Mean alliance rating of 10 (rates.SRS_MEAN)."""
+    rupture: float = 0.08
+    """Chance of a rupture a session; Muran et al. 2009, Psychotherapy 46:233: 37 % of clients in the first six sessions."""
+    confrontations: float = 0.3
+    """Share of ruptures; Eubanks et al. 2018."""
+    skipping: float = -2.7
+    """Logit of skipping a questionnaire; skips are not at random, see `session`."""
+    early_step: float = 0.24
+    late_step: float = 0.07
+    """Mean gain a session up to the third and after, in reliable changes (rates.EARLY_SHARE)."""
+    planned_mean: float = 11.0
+    """Mean of the planned number of sessions; most evidence-based courses are 8 to 16."""
+    other_endings: tuple[float, float, float, float] = (0.006, 0.004, 0.004, 0.0003)
+    """Chance a session: transferred, administrative, stopped by mutual agreement, deceased; ours."""
+    handover_chance: float = 0.008
+    returning: float = 0.12
+    """Share of those who stopped that come back later; ours."""
+    closed: float = 0.35
+    """Share of those who stopped whose clinic closes the episode; ours."""
+    fair_pathways: bool = False
+    """Whether the fairness attributes act on measured things (wait, preference, modality)."""
+
+
+CLINIC: Final = World("clinic")
+COMMUNITY: Final = replace(
+    CLINIC, name="community", lost_first=-1.25, lost=-1.5, stay_away_first=-2.0, stay_away=-4.3, wait_mean=13.0, unmet=0.35,
+    referral={"self": 0.25, "primary_care": 0.4, "specialist": 0.15, "employer": 0.03, "court": 0.17},
+    modality={"in_person": 0.55, "video": 0.2, "phone": 0.17, "group": 0.08}, outcomes=("PHQ-9", "ORS", "PHQ-9"),
+    alliance_mean=8.5, skipping=-2.2, planned_mean=12.0, rupture=0.1,
+)  # fmt: skip
+SHIFTED: Final = replace(
+    CLINIC, name="shifted", lost_first=-1.3, lost=-1.3, stay_away_first=-2.0, stay_away=-4.0,
+    early=(0.0, 0.7, 0.7, 0.6, 0.5, 0.4, 0.3), kinds=(0.45, 0.2, 0.35), fortnightly=0.5, clinician_sd=0.6, wait_mean=16.0,
+    outcomes=("GAD-7", "OQ-45"), alliance_mean=9.0, skipping=-1.6, rupture=0.06, fair_pathways=True,
+    process=Process(
+        level=0.2, fall=0.2, bond_fall=0.05, gain=0.6, skip=0.08, homework=1.0, negative=0.3, wish=0.6, withdrawal=0.2,
+        confrontation=0.6, handover=0.8, late=0.35, missed_share=4.0, row=0.2, clinic_cancelled=0.3,
+    ),
+)  # fmt: skip
+
+PRESETS: Final[Mapping[str, World]] = {world.name: world for world in (CLINIC, COMMUNITY, SHIFTED)}

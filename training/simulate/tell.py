@@ -1,0 +1,258 @@
+"""Tells what happens to simulated people as events of the contract. What is drawn here decides nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from math import isnan
+from random import Random
+from typing import Final, Literal
+
+from keepwell import events as ev
+from keepwell.events import Data, Event, encode
+from training.simulate import course
+from training.simulate.hazards import EARLY, LATE, NONE_BOOKED, REACHED, UNREACHED
+from training.simulate.intake import Arrivals
+from training.simulate.people import DAY, EPOCH, HOUR, Bools, Floats, Ints, People, Tables
+from training.simulate.presets import World
+from training.simulate.session import DONE, NOT_OFFERED, Said
+
+PILLARS: Final[tuple[ev.AlliancePillar, ...]] = ("goals", "tasks", "bond")
+OTHER_PILLARS: Final[tuple[ev.Pillar, ...]] = ("trust", "empathy", "consistency", "culture", "pace", "logistics")
+ENDS: Final[dict[int, tuple[ev.EndReason, bool | None]]] = {
+    course.PLANNED: ("planned", True), course.IMPROVED: ("improved", True), course.TRANSFERRED: ("transferred", None),
+    course.ADMINISTRATIVE: ("administrative", None), course.MUTUAL: ("client_stopped", True),
+    course.DECEASED: ("deceased", None),
+}  # fmt: skip
+WAI_SESSIONS: Final = frozenset((4, 9, 14, 19))
+"""Sessions after which the WAI-SR is filled in before the SRS."""
+LETTER: Final = 0.4
+"""Chance of a letter to whom nothing was heard of for a week after a missed visit; ours."""
+
+
+def moment(minutes: float) -> datetime:
+    return EPOCH + timedelta(minutes=minutes)
+
+
+class Teller:
+    """Gathers the events of a world's people up to the cut. `lines` gives them in order of time."""
+
+    def __init__(self, world: World, tables: Tables, cut: float, seed: int) -> None:
+        self._world, self._tables, self._cut, self._rng = world, tables, cut, Random(seed)
+        self._clinic: list[str] = []
+        self._appointments: list[int] = []
+        self._visits: list[str] = []
+        self._modality: list[ev.Modality] = []
+        self._told: list[tuple[float, int, bytes]] = []
+
+    def lines(self) -> Iterable[bytes]:
+        self._told.sort()
+        return (line for _, _, line in self._told)
+
+    def key(self, person: int) -> str:
+        """The episode key."""
+        return f"{self._clinic[person]}/ep-{person}"
+
+    # ── openings ────────────────────────────────────────────────────────────────────────────────────────
+
+    def opened(self, people: People, arrivals: Arrivals) -> None:
+        n = len(people)
+        self._clinic = [f"sim-{self._world.name}-{clinic + 1}" for clinic in people.clinic.tolist()]
+        self._appointments, self._visits = [0] * n, [""] * n
+        self._modality = arrivals.modality
+        rows = zip(
+            people.id.tolist(), arrivals.opened.tolist(), people.clinician.tolist(), people.planned.tolist(),
+            arrivals.client.tolist(), arrivals.previous.tolist(), arrivals.referral, arrivals.modality,
+            arrivals.met.tolist(), arrivals.fairness, strict=True,
+        )  # fmt: skip
+        for person, at, clinician, planned, client, previous, referral, modality, met, fairness in rows:
+            data = ev.Opened(
+                client_id=f"p-{client}", clinician_id=f"c-{clinician}", service="simulated", modality=modality,
+                planned_sessions=None if isnan(planned) else int(planned), referral=referral, preference_met=met,
+                previous_episodes=previous, fairness=fairness,
+            )  # fmt: skip
+            self._tell(ev.EpisodeOpened, "booking", person, at, data)
+        self._book(people, [True] * n, "intake")
+
+    # ── visits ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def booked(self, people: People, rows: Bools) -> None:
+        """The next visit, at the end of a session."""
+        self._book(people, rows.tolist())
+
+    def rebooked(self, people: People, ways: Ints, rows: Bools, returned: Bools) -> None:
+        """A visit booked after one was lost; where that is at once, the booking comes before the cancellation."""
+        self._book(people, rows.tolist())
+        for person, at, back in zip(people.id.tolist(), people.since.tolist(), (returned & rows).tolist(), strict=True):
+            if back:
+                contact = ev.Contact(direction="inbound", channel="phone")
+                self._tell(ev.ContactMade, "booking", person, at - 1, contact)
+
+    def _book(self, people: People, rows: list[bool], purpose: ev.Purpose = "treatment") -> None:
+        told = zip(
+            people.id.tolist(), people.since.tolist(), people.starts.tolist(), people.sessions.tolist(),
+            people.clinician.tolist(), rows, strict=True,
+        )  # fmt: skip
+        for person, at, starts, sessions, clinician, wanted in told:
+            if not wanted:
+                continue
+            self._appointments[person] += 1
+            self._visits[person] = f"a-{person}-{self._appointments[person]}"
+            data = ev.Booked(
+                appointment_id=self._visits[person], starts_at=moment(starts), clinician_id=f"c-{clinician}",
+                modality=self._modality[person],
+                purpose="intake" if not sessions else "review" if sessions % 6 == 5 else purpose,
+            )  # fmt: skip
+            self._tell(ev.AppointmentBooked, "booking", person, at, data)
+
+    def moved(self, people: People, rows: Bools, at: Floats) -> None:
+        for row in rows.nonzero()[0].tolist():
+            person = int(people.id[row])
+            data = ev.Rescheduled(
+                appointment_id=self._visits[person], starts_at=moment(people.starts[row]), initiator="client"
+            )
+            self._tell(ev.AppointmentRescheduled, "booking", person, at[row], data)
+
+    def clinic_cancelled(self, people: People, at: Floats) -> None:
+        cancelled = [self._visits[person] for person in people.id.tolist()]
+        self._book(people, [True] * len(people))
+        for person, visit, when in zip(people.id.tolist(), cancelled, at.tolist(), strict=True):
+            initiator: ev.Initiator = "clinician" if self._rng.random() < 0.6 else "clinic"
+            data = ev.Cancelled(appointment_id=visit, initiator=initiator, reason="illness")
+            self._tell(ev.AppointmentCancelled, "booking", person, when + 1, data)
+
+    def waited(self, people: People, ways: Ints, back_at: Floats, shut: Bools) -> None:
+        """How a visit was lost, who was called, and which episodes of those who stopped the clinic closes."""
+        rng = self._rng
+        rows = zip(
+            people.id.tolist(), ways.tolist(), people.lost_at.tolist(), back_at.tolist(), shut.tolist(), strict=True
+        )
+        for person, way, at, back, closed in rows:
+            if way in (EARLY, LATE):
+                reason: Literal["illness", "work", "family", "travel", "unknown"] = rng.choice(
+                    ("illness", "work", "family", "travel", "unknown")
+                )
+                off = ev.Cancelled(appointment_id=self._visits[person], initiator="client", reason=reason)
+                self._tell(ev.AppointmentCancelled, "booking", person, at + 1, off)
+            elif way != NONE_BOOKED:
+                missed = ev.Missed(
+                    appointment_id=self._visits[person], reason="illness" if rng.random() < 0.12 else "no_show"
+                )
+                self._tell(ev.AppointmentMissed, "booking", person, at, missed)
+            if way in (REACHED, UNREACHED):
+                call = ev.Contact(direction="outbound", channel="phone", purpose="outreach", reached=way == REACHED)
+                self._tell(ev.ContactMade, "booking", person, at + 2 * HOUR, call)
+            if way not in (EARLY, LATE) and back > at + 7 * DAY and rng.random() < LETTER:
+                letter = ev.Contact(direction="outbound", channel="letter", purpose="outreach")
+                self._tell(ev.ContactMade, "booking", person, at + 7 * DAY, letter)
+            if closed:
+                days = rng.randint(14, 45)
+                self._tell(ev.EpisodeEnded, "booking", person, at + days * DAY, ev.Ended(reason="client_stopped"))
+
+    # ── sessions ────────────────────────────────────────────────────────────────────────────────────────
+
+    def attended(self, people: People, said: Said) -> None:
+        """A session with all that was said; `people` as they are after it."""
+        rng = self._rng
+        instruments = self._tables.instruments
+        rows = zip(
+            people.id.tolist(), people.last.tolist(), people.sessions.tolist(), people.clinician.tolist(),
+            people.late.tolist(), people.outcome.tolist(), said.outcome.tolist(), people.score.tolist(),
+            said.alliance.tolist(), said.ratings.tolist(), strict=True,
+        )  # fmt: skip
+        for person, end, session, clinician, late, kind, outcome, score, alliance, ratings in rows:
+            visit = self._visits[person]
+            name = instruments[kind].name
+            safety = float(rng.random() < 0.15) if name == "PHQ-9" and score > 15 else None
+            scores = {"total": round(score, 1)}
+            self._measure(person, end - 55, outcome, name, visit, scores, safety)
+            data = ev.Attended(
+                appointment_id=visit, started_at=moment(end - 50 + late), minutes_late=late, duration_minutes=50 - late,
+                clinician_id=f"c-{clinician}", modality=self._modality[person],
+            )  # fmt: skip
+            self._tell(ev.SessionAttended, "notes", person, end, data)
+            if session in WAI_SESSIONS and alliance == DONE:
+                self._measure(person, end + 1, DONE, "WAI-SR", visit, self._wai(ratings))
+            goals, tasks, bond = ratings
+            overall = round(sum(ratings) / 3, 1)
+            scores = {"total": round(goals + tasks + bond + overall, 1), "goals": goals, "tasks": tasks, "bond": bond}
+            self._measure(person, end + 2, alliance, "SRS", visit, scores | {"overall": overall})
+        self._work(people, said)
+
+    def _work(self, people: People, said: Said) -> None:
+        rng = self._rng
+        rows = zip(
+            people.id.tolist(), people.last.tolist(), people.homework.tolist(), said.kind.tolist(), said.pillar.tolist(),
+            said.repair.tolist(), said.reviewed.tolist(), said.assigned.tolist(), said.sentiment.tolist(),
+            said.wishes.tolist(), strict=True,
+        )  # fmt: skip
+        for person, end, done, kind, at_fault, repair, reviewed, assigned, sentiment, wishes in rows:
+            pillar = PILLARS[at_fault]
+            if repair != 9:
+                went: Literal["worse", "same", "better"] = ("worse", "same", "better")[repair + 1]
+                self._tell(ev.RepairWasAttempted, "notes", person, end + 3, ev.RepairAttempted(outcome=went))
+            if reviewed:
+                self._tell(ev.HomeworkWasReviewed, "notes", person, end + 4, ev.HomeworkReviewed(completion=done))
+            if assigned:
+                self._tell(ev.HomeworkWasAssigned, "notes", person, end + 5, ev.HomeworkAssigned())
+            if kind:
+                noted = ev.RuptureNoted(kind="withdrawal" if kind == 1 else "confrontation", pillar=pillar)
+                self._tell(ev.RuptureWasNoted, "notes", person, end + 6, noted)
+            if sentiment != 9:
+                about: ev.Pillar = pillar if rng.random() < 0.7 else rng.choice(OTHER_PILLARS)
+                wish: Literal["approach", "clinician", "format"] = rng.choice(
+                    ("approach", "approach", "clinician", "format")
+                )
+                feedback = ev.Feedback(
+                    pillar=about, sentiment=("negative", "neutral", "positive")[sentiment + 1],
+                    wants_change=wish if wishes else "none",
+                )  # fmt: skip
+                self._tell(ev.FeedbackGiven, "measures", person, end + 8, feedback)
+
+    def _measure(
+        self, person: int, at: float, status: int, instrument: str, visit: str, scores: dict[str, float],
+        safety: float | None = None,
+    ) -> None:  # fmt: skip
+        if status == DONE:
+            done = ev.Measured(instrument=instrument, scores=scores, appointment_id=visit, safety_item=safety)
+            self._tell(ev.MeasureCompleted, "measures", person, at, done)
+            return
+        reason: Literal["declined", "not_offered", "technical", "unknown"]
+        if status == NOT_OFFERED:
+            reason = "not_offered" if self._rng.random() < 0.7 else "technical"
+        else:
+            reason = "declined" if self._rng.random() < 0.4 else "unknown"
+        skipped = ev.Skipped(instrument=instrument, appointment_id=visit, reason=reason)
+        self._tell(ev.MeasureSkipped, "measures", person, at, skipped)
+
+    def _wai(self, ratings: list[float]) -> dict[str, float]:
+        """WAI-SR subscales that go with SRS ratings, about two points of ten lower."""
+        found = {
+            name: float(min(20, max(4, round(4 + 1.6 * (rating - 1.8 + self._rng.gauss(0, 0.6))))))
+            for name, rating in zip(PILLARS, ratings, strict=True)
+        }
+        return {"total": sum(found.values())} | found
+
+    def handed_over(self, people: People, rows: Bools) -> None:
+        for row in rows.nonzero()[0].tolist():
+            wanted = not isnan(people.wish_at[row])
+            data = ev.ClinicianChange(
+                clinician_id=f"c-{people.clinician[row]}", reason="client_request" if wanted else "absence"
+            )
+            self._tell(ev.ClinicianChanged, "booking", int(people.id[row]), people.last[row] + 10, data)
+
+    def ended(self, people: People, ending: Ints) -> None:
+        for person, at, how in zip(people.id.tolist(), people.last.tolist(), ending.tolist(), strict=True):
+            if how in ENDS:
+                reason, mutual = ENDS[how]
+                self._tell(ev.EpisodeEnded, "booking", person, at + 12, ev.Ended(reason=reason, mutual=mutual))
+
+    def _tell(self, kind: Callable[..., Event], system: str, person: int, at: float, data: Data) -> None:
+        if at >= self._cut:
+            return
+        number = len(self._told)
+        event = kind(
+            specversion="1.0", id=f"e-{number}", source=f"/{self._clinic[person]}/{system}", subject=f"ep-{person}",
+            time=moment(at), data=data,
+        )  # fmt: skip
+        self._told.append((at, number, encode(event)))
