@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final, NamedTuple
 
 from msgspec import UNSET
@@ -15,7 +16,7 @@ from keepwell.features import gaps
 from keepwell.outputs import Alert, Reason, Risk, Score
 from keepwell.playbook import suggest
 from keepwell.policy import Decision, Memory, Policy, Situation, decide, ending, silence
-from keepwell.scorecard import Part, Scorer
+from keepwell.scorecard import Part, Scored, Scorer
 
 MOST_REASONS: Final = 5
 """Reasons named in a score; an alert names at most `ALERT_REASONS` of those that raise the risk."""
@@ -44,44 +45,46 @@ class Assessor:
         self.scorer = scorer
         self.policy = policy
 
-    def score(self, live: Live, now: int, trigger: Trigger) -> tuple[Score, Sequence[Part]]:
-        """The score of an episode at `now` (µs, not before its newest entry), and its strongest parts first."""
+    def score(self, live: Live, now: int, trigger: Trigger) -> tuple[Score, Scored | None]:
+        """The score of an episode at `now` (µs, not before its newest entry), and what it was made of; None if not open."""
         course = live.course
         state = course.standing.state_at(now)
         risk: Risk | None = None
         next_missed: float | None = None
-        parts: Sequence[Part] = ()
+        scored: Scored | None = None
         reasons: tuple[Reason, ...] = ()
         if state == "open":
             scored = self.scorer.score(course, now, live.episode.key.partition("/")[0])
-            d14, d30, d60, following = (round(r, RISK_DIGITS) for r in scored.risks)
-            risk, parts = Risk(d14=d14, d30=d30, d60=d60), _strongest(scored.parts)
+            d14, d30, d60, following = [round(r, RISK_DIGITS) for r in scored.risks]
+            risk = Risk(d14=d14, d30=d30, d60=d60)
             next_missed = following if any(starts > now for starts in course.standing.booked.values()) else None
-            reasons = tuple([_reason(part) for part in parts[:MOST_REASONS]])
+            reasons = tuple([_reason(part) for part in islice(scored.strongest(LEAST_POINTS), MOST_REASONS)])
         score = Score(
             episode=live.episode.key, clinician_id=course.clinician, as_of=rfc3339(now), trigger=trigger.id,
             trigger_source=trigger.source, model=self.model, definition=DEFINITION, state=state, risk=risk,
             next_visit_missed=next_missed, reasons=reasons, gaps=tuple(gaps(course, now)),
             traceparent=trigger.traceparent if trigger.traceparent is not None else UNSET,
         )  # fmt: skip
-        return score, parts
+        return score, scored
 
     def assess(self, live: Live, memory: Memory, now: int, trigger: Trigger) -> tuple[Score, list[Alert], Memory]:
         """The score, the alerts to tell, and what the policy remembers from here on."""
-        score, parts = self.score(live, now, trigger)
+        score, scored = self.score(live, now, trigger)
         origin = trigger.id if trigger.source is None else f"{trigger.source}#{trigger.id}"
         situation = Situation(
             live.episode.key, origin, self.model, now, score.state, score.risk.d30 if score.risk else None,
             live.course, trigger.safety,
         )  # fmt: skip
         decisions, memory = decide(self.policy, memory, situation)
-        return score, [self._alert(live, score, parts, decision, origin, now) for decision in decisions], memory
+        if not decisions:
+            return score, [], memory
+        raising = [part for part in scored.strongest(LEAST_POINTS) if part.points > 0] if scored else []
+        return score, [self._alert(live, score, raising, decision, origin, now) for decision in decisions], memory
 
     def _alert(
-        self, live: Live, score: Score, parts: Sequence[Part], decision: Decision, origin: str, now: int
+        self, live: Live, score: Score, raising: Sequence[Part], decision: Decision, origin: str, now: int
     ) -> Alert:
         course = live.course
-        raising = [part for part in parts if part.points > 0]
         pillar = _pillar(course, decision, raising[:ALERT_REASONS])
         words, topics = self._grounds(course, decision, raising, now)
         told = decision.status != "resolved"
@@ -119,13 +122,6 @@ class Assessor:
         if decision.kind == "ending":
             return tuple(ending(self.policy, course)[:ALERT_REASONS]), ["outcome"]
         return words, drivers
-
-
-def _strongest(parts: Sequence[Part]) -> list[Part]:
-    """The parts worth a sentence, strongest first; equals in the order of the scorecard."""
-    found = [part for part in parts if abs(part.points) >= LEAST_POINTS]
-    found.sort(key=lambda part: -abs(part.points))
-    return found
 
 
 def _words(part: Part) -> str:

@@ -7,7 +7,7 @@ calibration. Points depend on one feature alone: the bin its value falls in, or 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import exp
 from typing import Final, Literal, NamedTuple
 
@@ -71,10 +71,18 @@ class Part(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """Risks in the order of `OUTPUTS`, and the parts of the headline's log-odds that are not zero (base value apart)."""
+    """Risks in the order of `OUTPUTS`; and of each term of the card its feature, value and points for the headline."""
 
     risks: tuple[float, ...]
-    parts: Sequence[Part]
+    features: Sequence[Feature]
+    values: Sequence[Value]
+    points: Sequence[float]
+
+    def strongest(self, least: float) -> Iterator[Part]:
+        """The parts of at least so many points either way, strongest first; equals in the order of the card."""
+        noted = [(-abs(value), index) for index, value in enumerate(self.points) if value >= least or value <= -least]
+        noted.sort()
+        return (Part(self.features[index], self.values[index], self.points[index]) for _, index in noted)
 
 
 class Scorer:
@@ -87,27 +95,26 @@ class Scorer:
         check(card)
         self.card = card
         self.offsets = offsets if offsets is not None and offsets.active else None
-        self._slope = card.calibration[HEADLINE][1]
+        self.features = [BY_NAME[term.feature] for term in card.terms]
+        self._reads = [feature.read for feature in self.features]
         # The missing value's row comes last, so that one index serves both.
-        self._terms = [(BY_NAME[term.feature], term.edges, (*term.points, term.missing)) for term in card.terms]
-        self._reads = [feature.read for feature, _, _ in self._terms]
+        self._rows = [(term.edges, (*term.points, term.missing)) for term in card.terms]
+        slope = card.calibration[HEADLINE][1]
+        self._heads = [[row[HEADLINE] * slope for row in rows] for _, rows in self._rows]
 
     def score(self, course: Course, now: int, clinic: str | None = None) -> Scored:
         """Scores an episode at a moment (µs) that must not lie before the newest entry of the course."""
         values = [read(course, now) for read in self._reads]
-        picked = [
-            rows[-1] if value is None else rows[bisect_right(edges, value)]
-            for value, (_, edges, rows) in zip(values, self._terms, strict=True)
+        bins = [
+            -1 if value is None else bisect_right(edges, value)
+            for value, (edges, _) in zip(values, self._rows, strict=True)
         ]
-        slope = self._slope
-        parts = [
-            Part(term[0], value, row[HEADLINE] * slope)
-            for term, value, row in zip(self._terms, values, picked, strict=True)
-            if row[HEADLINE]
-        ]
+        picked = [rows[index] for (_, rows), index in zip(self._rows, bins, strict=True)]
         if self.offsets is not None:
             picked.append(self.offsets.of(clinic, course.clinician))
-        return Scored(self._risks([sum(column) for column in zip(self.card.base, *picked, strict=True)]), parts)
+        logits = [sum(column) for column in zip(self.card.base, *picked, strict=True)]
+        points = [heads[index] for heads, index in zip(self._heads, bins, strict=True)]
+        return Scored(self._risks(logits), self.features, values, points)
 
     def risks(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scores a table without offsets: rows by features in the order of the card's terms, NaN for missing; gives rows by
@@ -119,7 +126,7 @@ class Scorer:
     def logits(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
         """The summed log-odds of a table before calibration, rows by `OUTPUTS`."""
         logits = np.tile(np.asarray(self.card.base, dtype=np.float64), (len(table), 1))
-        for column, (_, edges, rows) in zip(table.T, self._terms, strict=True):
+        for column, (edges, rows) in zip(table.T, self._rows, strict=True):
             bins = np.searchsorted(np.asarray(edges, dtype=np.float64), column, side="right")
             logits += np.asarray(rows, dtype=np.float64)[np.where(np.isnan(column), len(rows) - 1, bins)]
         return logits

@@ -117,8 +117,8 @@ def test_the_next_visit_has_a_chance_only_where_one_is_booked() -> None:
 def test_where_an_episode_is_not_open_there_is_no_risk_and_no_reason(
     told: list[Happening], day: float, state: str
 ) -> None:
-    score, parts = SHIPPED.score(lived(story(*told)), on(day), TRIGGER)
-    assert (score.state, score.risk, score.next_visit_missed, score.reasons, list(parts)) == (state, None, None, (), [])
+    score, scored = SHIPPED.score(lived(story(*told)), on(day), TRIGGER)
+    assert (score.state, score.risk, score.next_visit_missed, score.reasons, scored) == (state, None, None, (), None)
 
 
 def test_an_episode_without_its_opening_is_scored_and_the_gaps_say_so() -> None:

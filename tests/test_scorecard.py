@@ -69,7 +69,7 @@ def test_a_score_is_the_base_and_the_points_of_each_output(sessions: int) -> Non
 def test_a_missing_value_takes_the_points_of_its_absence() -> None:
     term = msgspec.structs.replace(TERM, feature="alliance_level")
     scored = Scorer(Scorecard(base=ZERO, terms=(term,))).score(attended(1).course, on(8))
-    assert [(part.value, part.points) for part in scored.parts] == [(None, 8)]
+    assert list(zip(scored.values, scored.points, strict=True)) == [(None, 8)]
     assert scored.risks[3] == pytest.approx(sigmoid(6))
 
 
@@ -96,14 +96,15 @@ def test_the_parts_sum_to_the_log_odds_of_the_headline(events: list[AnyEvent], l
     for card in (scorecard(), card_of_all()):
         scored = Scorer(card).score(live.course, live.episode.latest + later)
         intercept, slope = card.calibration[HEADLINE]
-        total = intercept + slope * card.base[HEADLINE] + sum(part.points for part in scored.parts)
+        total = intercept + slope * card.base[HEADLINE] + sum(scored.points)
         assert logit(scored.risks[HEADLINE]) == pytest.approx(total, abs=1e-9)
 
 
 def test_a_part_names_its_feature_and_value_and_a_term_without_points_is_no_part() -> None:
     silent = Term(feature="missed", edges=(), points=(ZERO,))
     scored = Scorer(Scorecard(base=ZERO, terms=(silent, TERM))).score(attended(2).course, on(15))
-    assert [(part.feature.name, part.value, part.points) for part in scored.parts] == [("sessions", 2.0, 2)]
+    parts = [(part.feature.name, part.value, part.points) for part in scored.strongest(0.05)]
+    assert parts == [("sessions", 2.0, 2)]
 
 
 # ── tables ──────────────────────────────────────────────────────────────────────────────────────────────
