@@ -17,6 +17,8 @@ from keepwell.scorecard import Scorecard, Term
 from models.release import DEFAULT, write
 
 CREATED: Final = "2026-11-22"
+CODE: Final = "0.1.0"
+"""The version of Keepwell for which the table was last changed; another version of the software changes no digest."""
 ORIGIN: Final = (
     "Set by hand from published effects; not fitted to any data, not calibrated on any clinic. Sources: hand_set.py."
 )
@@ -115,7 +117,7 @@ def build() -> None:
         "scorecard.json": msgspec.json.format(msgspec.json.encode(scorecard()), indent=1) + b"\n",
         "policy.json": msgspec.json.format(msgspec.json.encode(POLICY), indent=1) + b"\n",
     }
-    write(DEFAULT, title="Hand-set default", origin=ORIGIN, created=CREATED, files=files)
+    write(DEFAULT, title="Hand-set default", origin=ORIGIN, created=CREATED, code=CODE, files=files)
 
 
 if __name__ == "__main__":

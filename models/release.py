@@ -3,108 +3,183 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from keepwell.endings import DEFINITION
+from keepwell.features import BY_NAME
 from keepwell.policy import Policy
 from keepwell.scorecard import Scorecard, Scorer
+from models.signing import SIGNATURES, Keyring, Unsigned
 
 FORMAT: Final = 1
+"""Version of the manifest. A later one is refused: what it means is not known here."""
 MANIFEST: Final = "manifest.json"
-NEEDED: Final = ("scorecard.json", "policy.json")
-"""The files a service reads. Others (report, card, estimator) may lie beside them and are covered by the digest too."""
+SCORECARD: Final = "scorecard.json"
+POLICY: Final = "policy.json"
+NEEDED: Final = (SCORECARD, POLICY)
+"""The files a service reads. Others lie beside them and are covered by the digest too: report.json, report.html, card.md,
+and estimator.joblib, which data teams may unpickle and nothing that serves ever does."""
 
 DEFAULT: Final = Path(__file__).parent / "default"
 """The folder that holds the one release shipped with Keepwell."""
 
+Read = Callable[[str], bytes]
+"""The content of a file of a release, by its name. Raises `OSError`."""
+
+Refusal = Literal["not_found", "unreadable", "changed", "format", "foreign", "content", "unsigned"]
+"""Why a release is not loaded: `foreign` is made for another definition or other features, `content` contradicts itself."""
+
 
 class InvalidRelease(ValueError):
-    """A release that must not be loaded; the message says what is wrong with it."""
+    """A release that must not be loaded; the message says what is wrong with it, `code` in one word."""
+
+    def __init__(self, code: Refusal, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Basis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The data a release was fitted to. `fingerprint` is `sha256:` and the SHA-256 of the accepted events."""
+
+    fingerprint: str
+    events: int
+    episodes: int
+    rows: int
+    first: str
+    last: str
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a release says of itself. `files`: SHA-256 of each file beside the manifest."""
+    """What a release says of itself.
+
+    `created` is a date; `code` the version of Keepwell that made it; `definition` that of stopping; `features` the unit of
+    each feature it uses; `data` what it was fitted to, None where to nothing; `metrics` its chief figures, None where one
+    could not be had; `files` the SHA-256 of each file beside the manifest.
+    """
 
     format: int
     title: str
     origin: str
-    definition: str
     created: str
+    code: str
+    definition: str
+    features: Mapping[str, str]
+    data: Basis | None = None
+    metrics: Mapping[str, float | None] = {}
     files: Mapping[str, str]
 
 
+class _Format(msgspec.Struct, frozen=True):
+    format: int
+
+
 class Release(NamedTuple):
-    """A verified release. `digest` is `sha256:` and 64 hex digits."""
+    """A verified release. `digest` is `sha256:` and 64 hex digits; `signer` the id of the key that vouches for it, None
+    where no keys are configured."""
 
     digest: str
     manifest: Manifest
     scorer: Scorer
     policy: Policy
+    signer: str | None = None
 
 
-def load(folder: Path) -> Release:
-    """Loads and verifies a release: the folder is named by the manifest, which sums every file.
+def load(folder: Path, keys: Keyring | None = None) -> Release:
+    """Loads and verifies the release of a folder that is named by its digest. Raises `InvalidRelease`."""
+    release = verified(read_in(folder), str(folder), keys)
+    check_name(folder.name, release.digest, str(folder))
+    return release
 
-    Raises `InvalidRelease` where anything is missing, changed, foreign or of another format.
+
+def verified(read: Read, where: str, keys: Keyring | None = None) -> Release:
+    """Loads a release, whatever the name of its folder: the digest is that of the content. `where` is said in errors.
+
+    Raises `InvalidRelease` where anything is missing, changed, foreign, of another format or, with `keys`, not signed by
+    one of them.
     """
     try:
-        content = (folder / MANIFEST).read_bytes()
-        manifest = msgspec.json.decode(content, type=Manifest)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise InvalidRelease(f"{folder}: no readable {MANIFEST}: {error}") from error
-    digest = digest_of(content)
-    if folder.name != folder_name(digest):
-        raise InvalidRelease(f"{folder}: the manifest's digest is {digest}, the folder's name is another")
-    if manifest.format != FORMAT or manifest.definition != DEFINITION:
-        raise InvalidRelease(
-            f"{folder}: made for format {manifest.format}, {manifest.definition}; not for this version"
-        )
-    files = {name: _verified(folder, name, wanted) for name, wanted in manifest.files.items()}
+        content = read(MANIFEST)
+    except OSError as error:
+        raise InvalidRelease("unreadable", f"{where}: no readable {MANIFEST}: {error}") from error
+    manifest = _decoded(content, where)
+    signer = _signer(read, content, where, keys) if keys is not None else None
+    files = {name: _verified_file(read, where, name, wanted) for name, wanted in manifest.files.items()}
     missing = [name for name in NEEDED if name not in files]
     if missing:
-        raise InvalidRelease(f"{folder}: the manifest does not list {', '.join(missing)}")
+        raise InvalidRelease("content", f"{where}: the manifest does not list {', '.join(missing)}")
     try:
-        card = msgspec.json.decode(files["scorecard.json"], type=Scorecard)
-        policy = msgspec.json.decode(files["policy.json"], type=Policy)
-        return Release(digest, manifest, Scorer(card), policy)
+        card = msgspec.json.decode(files[SCORECARD], type=Scorecard)
+        policy = msgspec.json.decode(files[POLICY], type=Policy)
+        _check_features(card, manifest, where)
+        return Release(digest_of(content), manifest, Scorer(card), policy, signer)
+    except InvalidRelease:
+        raise
     except (msgspec.MsgspecError, ValueError) as error:
-        raise InvalidRelease(f"{folder}: {error}") from error
-
-
-def find(digest: str, *registries: Path) -> Release:
-    """The release of a digest, from the shipped one or the first registry folder that holds it. Raises `InvalidRelease`."""
-    for registry in (DEFAULT, *registries):
-        folder = registry / folder_name(digest)
-        if folder.is_dir():
-            return load(folder)
-    raise InvalidRelease(f"{digest}: no such release in {', '.join(str(r) for r in (DEFAULT, *registries))}")
+        raise InvalidRelease("content", f"{where}: {error}") from error
 
 
 def default() -> Release:
-    """The release shipped with Keepwell."""
+    """The release shipped with Keepwell. It is part of the software, so no key has to vouch for it."""
     folders = [folder for folder in DEFAULT.iterdir() if folder.is_dir()] if DEFAULT.is_dir() else []
     if len(folders) != 1:
-        raise InvalidRelease(f"{DEFAULT}: exactly one release must be shipped, there are {len(folders)}")
+        told = f"{DEFAULT}: exactly one release must be shipped, there are {len(folders)}"
+        raise InvalidRelease("not_found", told)
     return load(folders[0])
 
 
-def write(registry: Path, *, title: str, origin: str, created: str, files: Mapping[str, bytes]) -> Path:
-    """Writes a release below `registry` and returns its folder. The same input gives the same digest."""
-    sums = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
-    manifest = Manifest(
-        format=FORMAT, title=title, origin=origin, definition=DEFINITION, created=created, files=sums
+def write(
+    registry: Path,
+    *,
+    title: str,
+    origin: str,
+    created: str,
+    files: Mapping[str, bytes],
+    code: str | None = None,
+    data: Basis | None = None,
+    metrics: Mapping[str, float | None] | None = None,
+) -> Path:
+    """Writes a release below `registry`, in a folder named by its digest, and returns that folder.
+
+    For a folder of another name, see `describe` and `put`.
+    """
+    manifest = describe(
+        title=title, origin=origin, created=created, files=files, code=code, data=data, metrics=metrics
     )  # fmt: skip
-    content = msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
-    folder = registry / folder_name(digest_of(content))
+    folder = registry / folder_name(digest_of(manifest))
+    put(folder, manifest, files)
+    return folder
+
+
+def describe(
+    *,
+    title: str,
+    origin: str,
+    created: str,
+    files: Mapping[str, bytes],
+    code: str | None = None,
+    data: Basis | None = None,
+    metrics: Mapping[str, float | None] | None = None,
+) -> bytes:
+    """The bytes of a manifest. The same input gives the same, and so the same digest; `code` defaults to this version."""
+    manifest = Manifest(
+        format=FORMAT, title=title, origin=origin, created=created, code=code or version("keepwell"),
+        definition=DEFINITION, features=_units(files.get(SCORECARD, b"")), data=data, metrics=metrics or {},
+        files={name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
+    )  # fmt: skip
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
+
+
+def put(folder: Path, manifest: bytes, files: Mapping[str, bytes]) -> None:
+    """Writes the files of a release, its manifest last: what has none is no release yet."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, body in files.items():
         (folder / name).write_bytes(body)
-    (folder / MANIFEST).write_bytes(content)
-    return folder
+    (folder / MANIFEST).write_bytes(manifest)
 
 
 def digest_of(manifest: bytes) -> str:
@@ -117,13 +192,70 @@ def folder_name(digest: str) -> str:
     return digest.replace(":", "-")
 
 
-def _verified(folder: Path, name: str, wanted: str) -> bytes:
-    if Path(name).name != name:
-        raise InvalidRelease(f"{folder}: {name!r} is not a plain file name")
+def read_in(folder: Path) -> Read:
+    """Reads the files of a local folder."""
+    return lambda name: (folder / name).read_bytes()
+
+
+def check_name(name: str, digest: str, where: str) -> None:
+    """Raises `InvalidRelease` where a folder is not named by the digest of what it holds."""
+    if name != folder_name(digest):
+        raise InvalidRelease("changed", f"{where}: the manifest's digest is {digest}, the folder's name is another")
+
+
+def _units(scorecard: bytes) -> dict[str, str]:
+    """The units of the features that a scorecard uses. What cannot be read uses none, and is refused when it is loaded."""
     try:
-        body = (folder / name).read_bytes()
+        terms = msgspec.json.decode(scorecard, type=Scorecard).terms
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return {}
+    return {term.feature: BY_NAME[term.feature].unit for term in terms if term.feature in BY_NAME}
+
+
+def _decoded(content: bytes, where: str) -> Manifest:
+    try:
+        found = msgspec.json.decode(content, type=_Format).format
+        if found != FORMAT:
+            told = f"{where}: of format {found}, not for this version, which reads {FORMAT}; upgrade Keepwell"
+            raise InvalidRelease("format", told)
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidRelease("unreadable", f"{where}: no readable {MANIFEST}: {error}") from error
+    if manifest.definition != DEFINITION:
+        raise InvalidRelease("foreign", f"{where}: made for {manifest.definition}; not for this version ({DEFINITION})")
+    return manifest
+
+
+def _signer(read: Read, manifest: bytes, where: str, keys: Keyring) -> str:
+    try:
+        signatures = read(SIGNATURES)
+    except OSError:
+        signatures = None
+    try:
+        return keys.signer(manifest, signatures)
+    except Unsigned as error:
+        raise InvalidRelease("unsigned", f"{where}: {error}") from error
+
+
+def _check_features(card: Scorecard, manifest: Manifest, where: str) -> None:
+    """Whether each feature is still here, and in the unit that its points were made for."""
+    for term in card.terms:
+        feature = BY_NAME.get(term.feature)
+        if feature is None:
+            raise InvalidRelease("foreign", f"{where}: {term.feature}: no such feature in this version of Keepwell")
+        made_for = manifest.features.get(term.feature)
+        if made_for != feature.unit:
+            told = f"{where}: {term.feature} is told in {feature.unit!r} here, the release was made for {made_for!r}"
+            raise InvalidRelease("foreign", told)
+
+
+def _verified_file(read: Read, where: str, name: str, wanted: str) -> bytes:
+    if not name or Path(name).name != name:
+        raise InvalidRelease("content", f"{where}: {name!r} is not a plain file name")
+    try:
+        body = read(name)
     except OSError as error:
-        raise InvalidRelease(f"{folder}: {name} is listed but cannot be read") from error
+        raise InvalidRelease("changed", f"{where}: {name} is listed but cannot be read") from error
     if hashlib.sha256(body).hexdigest() != wanted:
-        raise InvalidRelease(f"{folder}: {name} is not the file that was released")
+        raise InvalidRelease("changed", f"{where}: {name} is not the file that was released")
     return body

@@ -17,12 +17,10 @@ from models.release import (
     MANIFEST,
     InvalidRelease,
     digest_of,
-    find,
     folder_name,
     load,
     write,
 )
-from models.release import default as shipped
 
 FILES = {
     "scorecard.json": msgspec.json.encode(scorecard()),
@@ -160,16 +158,3 @@ def test_an_unlisted_file_beside_the_others_is_not_looked_at(tmp_path: Path) -> 
     folder = released(tmp_path)
     (folder / "notes.txt").write_text("left by somebody")
     assert load(folder).policy == POLICY
-
-
-def test_a_release_is_found_by_its_digest_in_the_first_registry_that_holds_it(tmp_path: Path) -> None:
-    release = load(released(tmp_path / "b"))
-    (tmp_path / "a").mkdir()
-    assert find(release.digest, tmp_path / "a", tmp_path / "b").manifest == release.manifest
-    assert find(shipped().digest, tmp_path / "a").digest == shipped().digest
-
-
-@pytest.mark.parametrize("digest", ["sha256:" + "0" * 64, "", "../default", ".", "sha256:"])
-def test_what_is_not_in_a_registry_is_not_found(tmp_path: Path, digest: str) -> None:
-    with pytest.raises(InvalidRelease):
-        find(digest, tmp_path)
