@@ -68,6 +68,7 @@ def _channels(topics: Topics) -> dict[str, Any]:
         topics.dead_letters: ["dead-letter", "marker"],
         topics.scores: ["score"],
         topics.alerts: ["alert"],
+        topics.shadow_scores: ["score"],
         topics.state: ["state"],
         topics.releases: ["release"],
     }
@@ -77,6 +78,7 @@ def _channels(topics: Topics) -> dict[str, Any]:
         topics.dead_letters: "Refused records, untouched, with the reason in the headers.",
         topics.scores: f"One score for every accepted event or due timer of an episode. {_TOMBSTONE}",
         topics.alerts: f"Alerts raised, escalated and resolved. {_TOMBSTONE}",
+        topics.shadow_scores: f"Scores of a release on trial, beside those of the one in use. {_TOMBSTONE}",
         topics.state: "The predictor's changelog. Private: its form may change with any version.",
         topics.releases: "Manifests of model releases.",
     }
@@ -106,6 +108,7 @@ def _operations(topics: Topics) -> dict[str, Any]:
         "receiveEpisodeEvents": _operation("receive", topics.episodes, "Predictor folds and scores."),
         "sendScores": _operation("send", topics.scores, "Predictor writes scores."),
         "sendAlerts": _operation("send", topics.alerts, "Predictor writes alerts."),
+        "sendShadowScores": _operation("send", topics.shadow_scores, "Predictor writes scores of a release on trial."),
         "sendState": _operation("send", topics.state, "Predictor writes its changelog."),
         "receiveReleases": _operation("receive", topics.releases, "Predictor learns of releases."),
     }

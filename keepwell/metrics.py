@@ -79,6 +79,13 @@ ALERTS = _counter("alerts", "alerts", "Alerts written, by kind and status.", ["k
 NOTIFIED = _counter("notified", "alerts", "Alerts posted to the webhook: sent, or rejected by it for good.", ["result"])
 TICK_AGE = _gauge("tick_age_seconds", "seconds", "Age of the newest tick of the clock that was worked in.")
 MODEL = _gauge("model_in_use", "1", "1 for each release in use, by role (champion, shadow).", ["release", "role"])
+RELEASES_REFUSED = _counter(
+    "releases_refused",
+    "tries",
+    "Tries to use a release that was refused, by reason: not_found, unreadable, changed, format, foreign, content, "
+    "unsigned.",
+    ["reason"],
+)
 HTTP_REQUESTS = _counter("http_requests", "requests", "HTTP requests answered, by status.", ["service", "status"])
 HTTP_EVENTS = _counter(
     "http_events", "events", "Events that came over HTTP: accepted, or the code of the refusal.", ["result"]

@@ -220,6 +220,11 @@ def ending(policy: Policy, course: Course) -> list[str]:
     return []
 
 
+def timing(policy: Policy) -> tuple[float, ...]:
+    """What of a policy `timers` rests on: where it is equal, so are the due moments."""
+    return policy.unbooked_days, policy.unrebooked_days
+
+
 def timers(policy: Policy, memory: Memory, course: Course, now: int) -> list[tuple[int, str]]:
     """The moments (µs) at which an open episode changes without any event, each with its name; none before the newest entry.
 

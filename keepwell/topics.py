@@ -24,6 +24,7 @@ class Topics:
         self.dead_letters = f"{prefix}dead-letters"
         self.scores = f"{prefix}risk-scores"
         self.alerts = f"{prefix}risk-alerts"
+        self.shadow_scores = f"{prefix}shadow-scores"
         self.state = f"{prefix}episode-state"
         self.releases = f"{prefix}model-releases"
         self.ingest_group = "keepwell-ingest"
@@ -38,6 +39,7 @@ class Topics:
             Topic(self.dead_letters, partitions),
             Topic(self.scores, partitions, "compact"),
             Topic(self.alerts, partitions, "compact,delete"),
+            Topic(self.shadow_scores, partitions, "compact"),
             Topic(self.state, partitions, "compact"),
             Topic(self.releases, 1, "compact"),
         ]
@@ -62,7 +64,7 @@ def ensure_topics(log: Log, topics: Topics, partitions: int | None = None) -> li
     none is. Raises `LogError` where those that are there differ among themselves, as their partitions could not be matched.
     """
     wanted = topics.all(partitions or PARTITIONS)
-    found = {topic.name: count for topic in wanted if (count := _partitions(log, topic.name)) is not None}
+    found = {topic.name: count for topic in wanted if (count := partitions_of(log, topic.name)) is not None}
     shared = {name: count for name, count in found.items() if name != topics.releases}
     if len(set(shared.values())) > 1:
         told = ", ".join(f"{name} has {count}" for name, count in sorted(shared.items()))
@@ -75,7 +77,8 @@ def ensure_topics(log: Log, topics: Topics, partitions: int | None = None) -> li
     return [topic.name for topic in missing]
 
 
-def _partitions(log: Log, name: str) -> int | None:
+def partitions_of(log: Log, name: str) -> int | None:
+    """Number of partitions of a topic; None where there is no such topic."""
     try:
         return log.partitions(name)
     except LogError:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from keepwell.streams.log import Log, Message, Partition, Record
-from keepwell.topics import Topics
+from keepwell.topics import Topics, partitions_of
 
 Name = tuple[str, bytes, str]
 """An output: its topic, its key, and what tells it from others of that key."""
@@ -23,7 +23,7 @@ class Verdict(NamedTuple):
 
 
 class Verifier:
-    """Collects what a replay produced, then looks at every score and alert that the log still holds.
+    """Collects what a replay produced, then looks at every score, alert and shadow score that the log still holds.
 
     A compacted topic may have dropped older records, never the newest of a key: so each record held must be one that the
     replay produced, to the byte and once, and the newest produced of each key must be held.
@@ -31,7 +31,7 @@ class Verifier:
 
     def __init__(self, log: Log, topics: Topics) -> None:
         self._log = log
-        self._topics = (topics.scores, topics.alerts)
+        self._topics = (topics.scores, topics.alerts, topics.shadow_scores)
         self._sums: dict[Name, bytes] = {}
         self._newest: dict[tuple[str, bytes], Name | None] = {}
 
@@ -52,7 +52,7 @@ class Verifier:
         compared = 0
         seen: set[Name] = set()
         for topic in self._topics:
-            for number in range(self._log.partitions(topic)):
+            for number in range(self._partitions(topic)):
                 for record in self._log.read(Partition(topic, number)):
                     if record.key is None or record.value is None:
                         continue
@@ -64,6 +64,12 @@ class Verifier:
             if name is not None and name not in seen:
                 return Verdict(compared, f"{topic}: the newest record of a key is missing: {name[2]}")
         return Verdict(compared, None)
+
+    def _partitions(self, topic: str) -> int:
+        """A log from before there were shadows has no topic for them, and that is no difference."""
+        if any(name[0] == topic for name in self._newest):
+            return self._log.partitions(topic)
+        return partitions_of(self._log, topic) or 0
 
     def _compare(self, topic: str, record: Record, seen: set[Name]) -> str | None:
         key, value = record.key or b"", record.value or b""

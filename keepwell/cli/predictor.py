@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from keepwell.cli._options import Model, ReleaseKeys, ReleasesAt
 from services.predictor.bootstrap import PredictorSettings, run
 
 
@@ -14,10 +15,9 @@ def command(
     log: Annotated[str | None, typer.Option(help="Where the log is: sqlite:///FILE or kafka://HOST:PORT.")] = None,
     topic_prefix: Annotated[str | None, typer.Option(help="Prefix of all topics and groups.")] = None,
     instance: Annotated[str | None, typer.Option(help="Name of this worker: unique, the same after a restart.")] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Digest of the release to begin with; default: the shipped one.")
-    ] = None,
-    releases: Annotated[Path | None, typer.Option(help="Folder of releases beside the shipped one.")] = None,
+    model: Model = None,
+    releases: ReleasesAt = None,
+    release_keys: ReleaseKeys = None,
     instruments: Annotated[Path | None, typer.Option(help="TOML file with the clinics' own instruments.")] = None,
     host: Annotated[str | None, typer.Option(help="Address of /livez, /readyz and /metrics.")] = None,
     port: Annotated[int | None, typer.Option(help="Port of /livez, /readyz and /metrics.")] = None,
@@ -28,7 +28,8 @@ def command(
     run(
         PredictorSettings(
             log=log, topic_prefix=topic_prefix, instance=instance, model=model, releases=releases,
-            instruments=instruments, predictor_host=host, predictor_port=port, accept_gap=accept_gap,
+            release_keys=release_keys, instruments=instruments, predictor_host=host, predictor_port=port,
+            accept_gap=accept_gap,
         ),
         drain=drain,
     )  # fmt: skip

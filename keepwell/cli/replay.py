@@ -17,16 +17,18 @@ from rich.progress import Progress, TaskID
 
 from keepwell.cli._common import failed, progress, say
 from keepwell.cli._offline import moment, read_lines
+from keepwell.cli._options import Model, ReleasesAt
 from keepwell.cli._verify import Verdict, Verifier
 from keepwell.endings import spell_of
 from keepwell.events import micros, rfc3339
 from keepwell.files import Intake, Refused, records, take_in, with_ticks
 from keepwell.instruments import Instruments
-from keepwell.settings import Settings
 from keepwell.streams.log import Log, Message, Partition, Record
 from keepwell.topics import Topics
-from services.predictor.bootstrap import instruments_of, processor
+from models.registry import Releases
+from services.predictor.bootstrap import PredictorSettings, instruments_of, processor
 from services.predictor.step import PredictorProcessor
+from services.predictor.turns import recorded
 
 Item = TypeVar("Item")
 
@@ -40,8 +42,8 @@ def command(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results; made if need be.")] = None,
     as_of: Annotated[str | None, typer.Option(help="Now, RFC 3339; default: the time of the last event.")] = None,
-    model: Annotated[str | None, typer.Option(help="Digest of a release; default: the shipped one.")] = None,
-    releases: Annotated[Path | None, typer.Option(help="Folder of releases beside the shipped one.")] = None,
+    model: Model = None,
+    releases: ReleasesAt = None,
     instruments: Annotated[Path | None, typer.Option(help="TOML file with the clinics' own instruments.")] = None,
     log: Annotated[str | None, typer.Option(help="Replay the accepted events of this log instead of files.")] = None,
     topic_prefix: Annotated[str | None, typer.Option(help="Prefix of the log's topics.")] = None,
@@ -51,9 +53,11 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Run the live code over FILES, or over a log, and write scores, alerts, dead letters and a summary."""
-    settings = Settings(log=log, topic_prefix=topic_prefix, instruments=instruments)
+    settings = PredictorSettings(
+        log=log, topic_prefix=topic_prefix, instruments=instruments, model=model, releases=releases
+    )
     topics = Topics(settings.topic_prefix)
-    worker = processor(topics, instruments_of(settings), model, releases)
+    worker = processor(topics, instruments_of(settings), settings.model, Releases.of(settings))
     if log is None:
         if not files:
             raise typer.BadParameter("name at least one FILE, or a log with --log")
@@ -67,7 +71,7 @@ def command(
         if files:
             raise typer.BadParameter("replay either FILES or --log, not both")
         with closing(settings.open_log()) as source:
-            summary, verdict = replay_log(source, worker, topics, out, verify)
+            summary, verdict = replay_log(source, worker, topics, out, verify, as_begun=model is None)
     say(summary, as_json)
     if verdict is not None and verdict.difference is not None:
         failed(verdict.difference)
@@ -101,9 +105,13 @@ def replay_files(
 
 
 def replay_log(
-    source: Log, worker: PredictorProcessor, topics: Topics, out: Path | None, verify: bool
+    source: Log, worker: PredictorProcessor, topics: Topics, out: Path | None, verify: bool, as_begun: bool = True
 ) -> tuple[dict[str, Any], Verdict | None]:
-    """Replays what the predictor has committed of a log; with `verify`, compares with what the log holds of its outputs."""
+    """Replays what the predictor has committed of a log; with `verify`, compares with what the log holds of its outputs.
+
+    Promotions are taken and refused as they were then; with `as_begun`, the release that the predictor began with is that of
+    then too, else it is the worker's own. Raises `InvalidRelease` where a release that was in use cannot be loaded here.
+    """
     verifier = Verifier(source, topics) if verify else None
     latest = 0
     with ExitStack() as stack:
@@ -119,6 +127,8 @@ def replay_log(
                 failed(
                     f"{partition.topic}[{number}] begins at offset {first}: what came before is gone, so no replay is whole"
                 )
+            turns = recorded(source, topics, number)
+            worker.recall(number, turns if as_begun else [turn for turn in turns if turn.role != "begin"])
             stream = source.read(partition, 0, committed.get(partition, 0))
             for batch in _batches(_told(stream, bar, task)):
                 step = worker.step(number, batch)
@@ -144,7 +154,10 @@ class Results:
 
     def __init__(self, out: Path, topics: Topics) -> None:
         self._out = out
-        self._names = {topics.scores: "scores", topics.alerts: "alerts", topics.dead_letters: "dead-letters"}
+        self._names = {
+            topics.scores: "scores", topics.alerts: "alerts", topics.dead_letters: "dead-letters",
+            topics.shadow_scores: "shadow-scores",
+        }  # fmt: skip
         self._files: dict[str, IO[bytes]] = {}
         self._counts: Counter[str] = Counter()
         self._alerts: Counter[str] = Counter()
@@ -153,14 +166,16 @@ class Results:
 
     def __enter__(self) -> Results:
         self._out.mkdir(parents=True, exist_ok=True)
-        self._files = {name: (self._out / f"{name}.jsonl").open("wb") for name in self._names.values()}
+        (self._out / "shadow-scores.jsonl").unlink(missing_ok=True)
+        self._files = {name: self._file(name) for name in ("scores", "alerts", "dead-letters")}
         return self
 
     def __exit__(self, *_: object) -> None:
         for file in self._files.values():
             file.close()
         for name, gone in self._erased.items():
-            self._forget(name, gone)
+            if name in self._files:
+                self._forget(name, gone)
 
     def add(self, messages: Sequence[Message]) -> None:
         """Writes what a step put out."""
@@ -186,13 +201,19 @@ class Results:
 
     def counts(self) -> dict[str, Any]:
         """How much was written, of what."""
+        shadow = {"shadow_scores": self._counts["shadow-scores"]} if "shadow-scores" in self._files else {}
         return {
             "scores": self._counts["scores"],
             "alerts": dict(sorted(self._alerts.items())),
             "dead_letters": dict(sorted(self._refusals.items())),
-        }
+        } | shadow
+
+    def _file(self, name: str) -> IO[bytes]:
+        return (self._out / f"{name}.jsonl").open("wb")
 
     def _write(self, name: str, line: bytes) -> None:
+        if name not in self._files:  # most replays have no shadow, and need no file for it
+            self._files[name] = self._file(name)
         self._files[name].write(line + b"\n")
         self._counts[name] += 1
 

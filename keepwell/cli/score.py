@@ -15,6 +15,7 @@ import typer
 from keepwell.assess import Assessor, Trigger
 from keepwell.cli._common import progress, say
 from keepwell.cli._offline import moment, read_lines
+from keepwell.cli._options import Model, ReleasesAt
 from keepwell.endings import next_visit_missed, spell_of, target
 from keepwell.episode import Episode, Live
 from keepwell.events import CONTROL_TYPES, AnyEvent, ClientErased, EpisodeOpened, micros
@@ -22,9 +23,9 @@ from keepwell.files import take_in
 from keepwell.history import effective
 from keepwell.instruments import Instruments
 from keepwell.scorecard import HORIZONS
-from keepwell.settings import Settings
 from keepwell.topics import Topics
-from services.predictor.bootstrap import instruments_of, processor
+from models.registry import Releases
+from services.predictor.bootstrap import PredictorSettings, instruments_of, processor
 
 COLUMNS: Final = (
     "episode", "as_of", "risk_14d", "risk_30d", "risk_60d", "risk_next", "target_14d", "target_30d", "target_60d",
@@ -47,20 +48,21 @@ def command(
     as_of: Annotated[
         str | None, typer.Option(help="Until when outcomes are known, RFC 3339; default: the time of the last event.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Digest of a release; default: the shipped one.")] = None,
-    releases: Annotated[Path | None, typer.Option(help="Folder of releases beside the shipped one.")] = None,
+    model: Model = None,
+    releases: ReleasesAt = None,
     instruments: Annotated[Path | None, typer.Option(help="TOML file with the clinics' own instruments.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Score episodes of FILES at chosen moments: each risk from what was known then, each target from the whole file."""
     pairs = read_pairs(at)
-    known = instruments_of(Settings(instruments=instruments))
+    settings = PredictorSettings(instruments=instruments, model=model, releases=releases)
+    known = instruments_of(settings)
     until = moment(as_of)
     with progress() as bar:
         bar.add_task("reading", total=None)
         intake = take_in(read_lines(files), known, until or datetime.now(UTC))
     now = micros(until) if until is not None else micros(intake.events[-1].time) if intake.events else 0
-    assessor = processor(Topics(), known, model, releases).default
+    assessor = processor(Topics(), known, settings.model, Releases.of(settings)).default
     rows = scored(intake.events, pairs, assessor, known, now)
     with out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

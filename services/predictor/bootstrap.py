@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 import msgspec
 import structlog
@@ -20,17 +19,19 @@ from keepwell.streams.process import Watchdog, stop_on_signals, tune_gc
 from keepwell.streams.processor import Step
 from keepwell.streams.worker import STALLED_SECONDS, Worker
 from keepwell.topics import Topics, ensure_topics
-from models.release import InvalidRelease, Release, default, find
+from models.registry import Releases, ReleaseSettings
+from models.release import InvalidRelease, Release
 from services.predictor.step import PredictorProcessor
 
 _log = structlog.get_logger(__name__)
 
 
-class PredictorSettings(WorkerSettings):
+class PredictorSettings(ReleaseSettings, WorkerSettings):
     """Settings of the predictor."""
 
-    releases: Path | None = Field(None, description="Folder of releases beside the shipped one.")
-    model: str | None = Field(None, description="Digest of the release to begin with; default: the shipped one.")
+    model: str | None = Field(
+        None, description="Release to begin with: digest, unique prefix or path; default: the shipped one."
+    )
     predictor_host: str = Field("127.0.0.1", description="Address of /livez, /readyz and /metrics.")
     predictor_port: int = Field(
         8082, ge=0, le=65535, description="Port of /livez, /readyz and /metrics; 0: any free one."
@@ -42,22 +43,26 @@ def assessor_of(release: Release) -> Assessor:
     return Assessor(release.digest, release.scorer, release.policy)
 
 
-def promote(registries: tuple[Path, ...], digest: str) -> Assessor:
-    """The assessor of a digest. Raises `InvalidRelease` (and says so in the log) where it cannot be used."""
+def promote(releases: Releases, digest: str) -> Assessor:
+    """The assessor of a digest. Raises `InvalidRelease` (counted, and told in the log) where it cannot be used."""
     try:
-        return assessor_of(find(digest, *registries))
+        return assessor_of(releases.load(digest))
     except InvalidRelease as error:
-        _log.error("release.refused", digest=digest, why=str(error))
+        metrics.RELEASES_REFUSED.labels(error.code).inc()
+        _log.error("release.refused", digest=digest, reason=error.code, why=str(error))
         raise
 
 
 def processor(
-    topics: Topics, instruments: Instruments, model: str | None = None, releases: Path | None = None
+    topics: Topics, instruments: Instruments, model: str | None = None, releases: Releases | None = None
 ) -> PredictorProcessor:
-    """A processor without memory. Raises `InvalidRelease` where the release to begin with cannot be used."""
-    registries = (releases,) if releases is not None else ()
-    first = assessor_of(default()) if model is None else promote(registries, model)
-    return PredictorProcessor(topics, instruments, first, partial(promote, registries))
+    """A processor without memory. Raises `InvalidRelease` where the release to begin with cannot be used.
+
+    `model` is a digest, a unique prefix or a path; `releases` defaults to the shipped one alone.
+    """
+    releases = releases or Releases()
+    first = releases.open(model) if model is not None else releases.default()
+    return PredictorProcessor(topics, instruments, assessor_of(first), partial(promote, releases))
 
 
 def instruments_of(settings: Settings) -> Instruments:
@@ -69,18 +74,20 @@ def worker_of(settings: PredictorSettings, log: Log) -> Worker:
     """The predictor's worker on a log whose topics exist."""
     topics = Topics(settings.topic_prefix)
     instruments = instruments_of(settings)
-    make = partial(processor, topics, instruments, settings.model, settings.releases)
+    releases = Releases.of(settings)
+    make = partial(processor, topics, instruments, settings.model, releases)
     make()  # a release that cannot be used is told before anything is joined
+    lives = _Lives(topics, make)
     return Worker(
         log,
-        make,
+        lives.begin,
         group=topics.predictor_group,
         source_topic=topics.episodes,
         instance=settings.instance,
         changelog_topic=topics.state,
         accept_gap=settings.accept_gap,
         limits=settings.limits,
-        after_commit=partial(_count, topics),
+        after_commit=lives.tell,
     )
 
 
@@ -105,17 +112,37 @@ def run(settings: PredictorSettings, *, drain: bool = False) -> None:
         log.close()
 
 
-def _count(topics: Topics, steps: Sequence[Step]) -> None:
-    """Counts what a commit wrote."""
-    for step in steps:
-        for message in step.messages:
-            if message.value is None:
-                continue
-            if message.topic == topics.scores:
-                metrics.SCORES.inc()
-            elif message.topic == topics.alerts:
-                alert = msgspec.json.decode(message.value, type=_Kind)
-                metrics.ALERTS.labels(alert.kind, alert.status).inc()
+class _Lives:
+    """The processor of each life of a worker, and what is told of it after a commit."""
+
+    def __init__(self, topics: Topics, make: Callable[[], PredictorProcessor]) -> None:
+        self._topics = topics
+        self._make = make
+        self._present: PredictorProcessor | None = None
+        self._in_use: set[tuple[str, str]] = set()
+
+    def begin(self) -> PredictorProcessor:
+        """A processor without memory."""
+        self._present = self._make()
+        return self._present
+
+    def tell(self, steps: Sequence[Step]) -> None:
+        """Counts what a commit wrote, and shows the releases in use."""
+        for step in steps:
+            for message in step.messages:
+                if message.value is None:
+                    continue
+                if message.topic == self._topics.scores:
+                    metrics.SCORES.inc()
+                elif message.topic == self._topics.alerts:
+                    alert = msgspec.json.decode(message.value, type=_Kind)
+                    metrics.ALERTS.labels(alert.kind, alert.status).inc()
+        in_use = self._present.in_use() if self._present is not None else set()
+        for release, role in self._in_use - in_use:
+            metrics.MODEL.remove(release, role)
+        for release, role in in_use - self._in_use:
+            metrics.MODEL.labels(release, role).set(1)
+        self._in_use = in_use
 
 
 class _Kind(msgspec.Struct):

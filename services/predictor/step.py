@@ -26,11 +26,13 @@ from keepwell.events import (
 from keepwell.history import Opening
 from keepwell.instruments import Instruments
 from keepwell.outputs import encode_output
-from keepwell.policy import Memory, timers
+from keepwell.policy import Memory, timers, timing
 from keepwell.streams.dead_letters import letter
 from keepwell.streams.log import Message, Record
 from keepwell.streams.processor import Step
 from keepwell.topics import Topics
+from models.release import InvalidRelease
+from services.predictor.turns import TURNS_KEY, Turn, decode_turns, encode_turns, standing, turn_of
 
 PARTITION_KEY: Final = b"_partition"
 """Key of the state of the partition itself; no episode key is without a slash."""
@@ -40,7 +42,7 @@ _NEVER: Final = (1 << 62) - 1
 _DUE: Final = struct.Struct(">q")
 
 Promote = Callable[[str], Assessor]
-"""Finds the assessor of a release digest. Raises `ValueError` where it cannot be used; the present one then stays."""
+"""Finds the assessor of a release digest. Raises `InvalidRelease` where it cannot be used; the present one then stays."""
 
 
 class EpisodeState(msgspec.Struct, array_like=True):
@@ -51,10 +53,9 @@ class EpisodeState(msgspec.Struct, array_like=True):
 
 
 class PartitionState(msgspec.Struct, array_like=True):
-    """What the changelog holds of a partition: its newest tick (µs), and the release in use."""
+    """What the changelog holds of a partition beside its releases: its newest tick (µs)."""
 
     tick: int | None = None
-    champion: str | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -77,7 +78,11 @@ class Shelf:
 
     def __init__(self, instruments: Instruments) -> None:
         self.state = PartitionState()
-        self.assessor: Assessor | None = None
+        self.turns: tuple[Turn, ...] = ()
+        self.champion: Assessor | None = None
+        self.shadow: Assessor | None = None
+        self.begun = False
+        self.recalled: dict[tuple[int, str], Turn] = {}
         self._instruments = instruments
         self._stored: dict[bytes, bytes] = {}
         self._held: OrderedDict[bytes, Held] = OrderedDict()
@@ -89,6 +94,8 @@ class Shelf:
         """Takes one changelog entry."""
         if key == PARTITION_KEY:
             self.state = _partition_state.decode(payload) if payload is not None else PartitionState()
+        elif key == TURNS_KEY:
+            self.turns = decode_turns(payload)
         elif payload is None:
             self._stored.pop(key, None)
             self._due.pop(key, None)
@@ -105,12 +112,23 @@ class Shelf:
         payload = self._stored.get(key)
         if payload is None:
             return None
-        state = _episode_state.decode(memoryview(payload)[_DUE.size :])
-        return self._hold(key, Held(self._live(state.episode), state.memory))
+        return self._hold(key, self._unfolded(payload))
 
     def open(self, key: bytes) -> Held:
         """A new episode."""
         return self._hold(key, Held(self._live(Episode(key.decode())), Memory()))
+
+    def redue(self, due_of: Callable[[Held], int]) -> None:
+        """Looks at every episode anew for when it is due. Those held as bytes stay so."""
+        for key in sorted(self._due):
+            held = self._held.get(key) or self._unfolded(self._stored[key])
+            due = due_of(held)
+            if due == self._due[key]:
+                continue
+            self.schedule(key, due)
+            self.dirty.add(key)
+            if key not in self._held:
+                self._stored[key] = _DUE.pack(due) + self._stored[key][_DUE.size :]
 
     def schedule(self, key: bytes, due: int) -> None:
         """Notes when an episode next needs a look."""
@@ -133,12 +151,14 @@ class Shelf:
         for key in sorted(self.dirty):
             if key == PARTITION_KEY:
                 changed[key] = _encoder.encode(self.state)
+            elif key == TURNS_KEY:
+                changed[key] = encode_turns(self.turns)
             elif key in self._held:
                 held = self._held[key]
                 state = EpisodeState(held.live.episode, held.memory)
                 changed[key] = self._stored[key] = _DUE.pack(self._due[key]) + _encoder.encode(state)
             else:
-                changed[key] = None
+                changed[key] = self._stored.get(key)
         self.dirty.clear()
         while len(self._held) > KEPT_LIVE:
             self._held.popitem(last=False)
@@ -159,11 +179,17 @@ class Shelf:
     def payloads(self) -> dict[bytes, bytes]:
         """What the changelog holds of this partition once the last step is committed."""
         own = {} if self.state == PartitionState() else {PARTITION_KEY: _encoder.encode(self.state)}
+        if self.turns:
+            own[TURNS_KEY] = encode_turns(self.turns)
         return self._stored | own
 
     def keys(self) -> list[bytes]:
         """The keys of all episodes, sorted."""
         return sorted(self._stored.keys() | self._held.keys())
+
+    def _unfolded(self, payload: bytes) -> Held:
+        state = _episode_state.decode(memoryview(payload)[_DUE.size :])
+        return Held(self._live(state.episode), state.memory)
 
     def _hold(self, key: bytes, held: Held) -> Held:
         self._held[key] = held
@@ -188,6 +214,23 @@ class PredictorProcessor:
         """What assesses where no release was promoted."""
         return self._default
 
+    def recall(self, partition: int, turns: Sequence[Turn]) -> None:
+        """Makes a replay decide as it was decided then. Must come before the first step of the partition.
+
+        Without turns of the role `begin` it begins with the default. A turn that was taken and now cannot be raises
+        `InvalidRelease`, out of the step at its place.
+        """
+        shelf = self._shelf(partition)
+        shelf.recalled = {(turn.offset, turn.event_id): turn for turn in turns}
+        shelf.begun = any(turn.role == "begin" for turn in turns)
+
+    def in_use(self) -> set[tuple[str, str]]:
+        """The releases in use, each with its role, over all partitions."""
+        found = {standing(shelf.turns) for shelf in self.shelves.values()}
+        champions = {(each.champion, "champion") for each in found}
+        shadows = {(each.shadow, "shadow") for each in found}
+        return {(release, role) for release, role in champions | shadows if release is not None}
+
     def restore(self, partition: int, key: bytes, payload: bytes | None) -> None:
         """Takes one changelog entry of a partition, in offset order."""
         self._shelf(partition).restore(key, payload)
@@ -202,6 +245,7 @@ class PredictorProcessor:
         out: list[Message] = []
         refused = 0
         for record in records:
+            self._begin(shelf, record.offset)
             refusal = self._take(shelf, partition, record, out)
             if refusal is not None:
                 refused += 1
@@ -218,11 +262,13 @@ class PredictorProcessor:
             case ClockTicked():
                 self._tick(shelf, partition, micros(event.time), out)
             case ModelPromoted():
-                self._change_model(shelf, event)
+                self._change_model(shelf, record.offset, event)
             case ClientErased():
                 for key in shelf.erase(event.clinic, event.data.client_id):
                     out.append(Message(self._topics.scores, key, None, partition=partition))
                     out.append(Message(self._topics.alerts, key, None, partition=partition))
+                    if any(turn.role == "shadow" for turn in shelf.turns):
+                        out.append(Message(self._topics.shadow_scores, key, None, partition=partition))
             case _:
                 return self._event(shelf, partition, event, out)
         return None
@@ -250,7 +296,7 @@ class PredictorProcessor:
             held = shelf.get(key)
             if held is None:
                 continue
-            policy = self._assessor(shelf).policy
+            policy = self._champion(shelf).policy
             course = held.live.course
             now = max(held.live.episode.latest, tick)
             since = before if before is not None else -_NEVER
@@ -268,35 +314,76 @@ class PredictorProcessor:
     ) -> None:
         tick = shelf.state.tick
         now = held.live.episode.latest if tick is None else max(held.live.episode.latest, tick)
-        score, alerts, held.memory = self._assessor(shelf).assess(held.live, held.memory, now, trigger)
+        score, alerts, held.memory = self._champion(shelf).assess(held.live, held.memory, now, trigger)
         out.append(Message(self._topics.scores, key, encode_output(score), partition=partition))
         for alert in alerts:
             out.append(Message(self._topics.alerts, key, encode_output(alert), partition=partition))
+        if shelf.shadow is not None:
+            beside, _ = shelf.shadow.score(held.live, now, trigger)
+            out.append(Message(self._topics.shadow_scores, key, encode_output(beside), partition=partition))
         self._reschedule(shelf, key, held)
         shelf.dirty.add(key)
 
     def _reschedule(self, shelf: Shelf, key: bytes, held: Held) -> None:
-        """Notes the first moment after the newest tick at which something falls due."""
+        shelf.schedule(key, self._due(shelf, held))
+
+    def _due(self, shelf: Shelf, held: Held) -> int:
+        """The first moment after the newest tick at which something falls due."""
         tick = shelf.state.tick if shelf.state.tick is not None else -_NEVER
         episode = held.live.episode
-        ahead = timers(self._assessor(shelf).policy, held.memory, held.live.course, max(episode.latest, tick))
-        shelf.schedule(key, min((moment for moment, _ in ahead if moment > tick), default=_NEVER))
+        ahead = timers(self._champion(shelf).policy, held.memory, held.live.course, max(episode.latest, tick))
+        return min((moment for moment, _ in ahead if moment > tick), default=_NEVER)
 
-    def _change_model(self, shelf: Shelf, event: ModelPromoted) -> None:
-        if event.data.role != "champion":
+    def _begin(self, shelf: Shelf, offset: int) -> None:
+        """Notes at which record the predictor began with the release it has, or with another one than before."""
+        if (turn := shelf.recalled.get((offset, ""))) is not None:
+            self._take_turn(shelf, turn)
+        if shelf.begun:
             return
+        shelf.begun = True
+        present = standing(shelf.turns)
+        if not present.promoted and present.champion != self._default.model:
+            self._take_turn(shelf, Turn(offset, self._default.model, "begin"))
+
+    def _change_model(self, shelf: Shelf, offset: int, event: ModelPromoted) -> None:
+        if any(turn.event_id == event.id for turn in shelf.turns):
+            return
+        turn = shelf.recalled.get((offset, event.id))
+        if turn is None:
+            turn = turn_of(offset, event, self._refusal(event))
+        self._take_turn(shelf, turn)
+
+    def _refusal(self, event: ModelPromoted) -> str | None:
+        """Why a promoted release cannot be used; None where it can, or where nothing is to be loaded."""
         try:
-            shelf.assessor = self._promote(event.data.release)
-        except ValueError:
-            return
-        shelf.state.champion = event.data.release
-        shelf.dirty.add(PARTITION_KEY)
+            if event.data.role != "none":
+                self._promote(event.data.release)
+        except InvalidRelease as error:
+            return error.code
+        return None
 
-    def _assessor(self, shelf: Shelf) -> Assessor:
-        if shelf.assessor is None:
-            champion = shelf.state.champion
-            shelf.assessor = self._promote(champion) if champion is not None else self._default
-        return shelf.assessor
+    def _take_turn(self, shelf: Shelf, turn: Turn) -> None:
+        """Goes over to what a turn says. Everything new is loaded before anything old is left."""
+        old = shelf.champion
+        turns = (*shelf.turns, turn)
+        present = standing(turns)
+        champion = old if old is not None and old.model == present.champion else self._loaded(present.champion)
+        shadow = self._loaded(present.shadow) if present.shadow is not None else None
+        shelf.turns, shelf.champion, shelf.shadow = turns, champion, shadow
+        shelf.dirty.add(TURNS_KEY)
+        if old is None or timing(old.policy) != timing(champion.policy):
+            shelf.redue(partial(self._due, shelf))
+
+    def _champion(self, shelf: Shelf) -> Assessor:
+        """What assesses a partition; after a restore, loads the releases that were in use."""
+        if shelf.champion is None:
+            present = standing(shelf.turns)
+            shelf.shadow = self._loaded(present.shadow) if present.shadow is not None else None
+            shelf.champion = self._loaded(present.champion)
+        return shelf.champion
+
+    def _loaded(self, release: str | None) -> Assessor:
+        return self._default if release in (None, self._default.model) else self._promote(release)
 
     def _shelf(self, partition: int) -> Shelf:
         if partition not in self.shelves:
