@@ -32,24 +32,24 @@ from keepwell.files import Refused, check_lines, read_lines
 from keepwell.instruments import Instruments
 from keepwell.streams.log import Log, Partition
 from keepwell.topics import Topics
-from training.dataset.archive import SUFFIX, Item, Order, order_of, read_archive, write_archive
+from training.dataset.archives import SUFFIX, Item, Order, order_of, read_archive, write_archive
 from training.dataset.replay import Ticks, Told
 
 
-class Live(NamedTuple):
+class FromLog(NamedTuple):
     """A log with the topics of an installation: its accepted events, and the alerts that were shown."""
 
     log: Log
     topics: Topics
 
 
-class Made(NamedTuple):
+class InMemory(NamedTuple):
     """Events in memory that are accepted already, such as a simulator's."""
 
     events: Iterable[Event]
 
 
-Source = Live | Made | Sequence[str | Path]
+Source = FromLog | InMemory | Sequence[str | Path]
 """A log, events in memory, or files: JSON lines (`-`, `.jsonl`, `.gz`, `.zst`) and archives (`.parquet`)."""
 
 _TICK: Final = str(ClockTicked.__struct_config__.tag)
@@ -68,6 +68,7 @@ class Stream(NamedTuple):
 class Gathered(NamedTuple):
     """What sources hold until `now` (µs), and how many events were refused, came after `now`, or were erased."""
 
+    order: Order
     streams: Sequence[Stream]
     now: int
     refused: int
@@ -85,7 +86,7 @@ def gather(
     """
     counts = _Counts()
     order, items = _items(source, instruments, as_of or datetime.now(UTC), counts)
-    if isinstance(source, Live):
+    if isinstance(source, FromLog):
         shown = _joined(shown, shown_in_log(source))
     until = micros(as_of) if as_of is not None else None
     latest = 0
@@ -101,7 +102,7 @@ def gather(
         Stream(gatherer.midnights(now) if order == "time" else gatherer.ticks(), gatherer.told(shown))
         for _, gatherer in sorted(gatherers.items())
     ]
-    return Gathered(streams, now, counts.refused, counts.later, sum(g.erased for g in gatherers.values()))
+    return Gathered(order, streams, now, counts.refused, counts.later, sum(g.erased for g in gatherers.values()))
 
 
 def archive(source: Source, path: Path, instruments: Instruments, as_of: datetime | None = None) -> int:
@@ -110,7 +111,7 @@ def archive(source: Source, path: Path, instruments: Instruments, as_of: datetim
     return write_archive(path, items, order)
 
 
-def shown_in_log(source: Live) -> dict[str, list[int]]:
+def shown_in_log(source: FromLog) -> dict[str, list[int]]:
     """When alerts were shown (raised or escalated; µs), by episode, as far as the log still holds them."""
     topic = source.topics.alerts
     values = (
@@ -184,9 +185,9 @@ class _Gatherer:
 
 def _items(source: Source, instruments: Instruments, clock: datetime, counts: _Counts) -> tuple[Order, Iterable[Item]]:
     """The items of a source, stream by stream in the order of each."""
-    if isinstance(source, Live):
+    if isinstance(source, FromLog):
         return "arrival", _of_log(source, counts)
-    if isinstance(source, Made):
+    if isinstance(source, InMemory):
         return "time", _by_time(_item(event, encode(event)) for event in source.events)
     archives = [Path(name) for name in source if str(name).endswith(SUFFIX)]
     lines = [str(name) for name in source if not str(name).endswith(SUFFIX)]
@@ -211,7 +212,7 @@ def _of_archives(archives: Sequence[Path]) -> Iterator[Item]:
         yield from read_archive(path)
 
 
-def _of_log(source: Live, counts: _Counts) -> Iterator[Item]:
+def _of_log(source: FromLog, counts: _Counts) -> Iterator[Item]:
     topic = source.topics.episodes
     for number in range(source.log.partitions(topic)):
         for record in source.log.read(Partition(topic, number)):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from keepwell.assess import Assessor, Trigger
 from keepwell.cli.score import Pair, scored
 from keepwell.endings import DAY
-from keepwell.episode import Live as LiveEpisode
+from keepwell.episode import Live
 from keepwell.events import (
     Actioned,
     AnyEvent,
@@ -38,7 +38,7 @@ from services.predictor.step import PredictorProcessor
 from tests.episodes import assessor_of_all, booked, lived, on, opened, recorded, srs, story, ticked, weekly
 from tests.strategies import clinic_logs
 from tests.test_invariants_domain import on_time, partitions
-from training.dataset import FEATURE_COLUMNS, TARGET_COLUMNS, Dataset, Live, Made, build
+from training.dataset import FEATURE_COLUMNS, TARGET_COLUMNS, Dataset, FromLog, InMemory, build
 from training.dataset.landmarks import AFTER_MISS
 
 TOPICS = Topics()
@@ -52,9 +52,7 @@ class Watching(Assessor):
         super().__init__(release.digest, release.scorer, release.policy)
         self.seen: dict[tuple[str, int], list[float | None]] = {}
 
-    def assess(
-        self, live: LiveEpisode, memory: Memory, now: int, trigger: Trigger
-    ) -> tuple[Score, list[Alert], Memory]:
+    def assess(self, live: Live, memory: Memory, now: int, trigger: Trigger) -> tuple[Score, list[Alert], Memory]:
         self.seen[live.episode.key, now] = [feature.read(live.course, now) for feature in FEATURES]
         return super().assess(live, memory, now, trigger)
 
@@ -66,13 +64,13 @@ def live_features(log: Sequence[AnyEvent]) -> dict[tuple[str, int], list[float |
     return assessor.seen
 
 
-def as_log(*partitions_of: Sequence[AnyEvent]) -> Live:
+def as_log(*partitions_of: Sequence[AnyEvent]) -> FromLog:
     """A log with these accepted events in its partitions."""
     log = MemoryLog()
     log.create_topics(TOPICS.all(len(partitions_of)))
     for number, events in enumerate(partitions_of):
         log.append([Message(TOPICS.episodes, r.key, r.value, partition=number) for r in recorded(events)])
-    return Live(log, TOPICS)
+    return FromLog(log, TOPICS)
 
 
 def by_moment(dataset: Dataset, but: str | None = None) -> dict[tuple[str, int], list[float]]:
@@ -100,7 +98,7 @@ def test_the_features_of_a_row_are_those_the_predictor_scored_with(log: list[Any
 @given(on_time())
 def test_a_row_of_files_is_what_keepwell_score_says_of_its_moment(log: list[AnyEvent]) -> None:
     events = [event for event in log if not isinstance(event, ClockTicked)]
-    dataset = build(Made(events))
+    dataset = build(InMemory(events))
     frame = dataset.frame
     pairs = [Pair(name, "", int(at)) for name, at in zip(frame.episode, frame.as_of.astype("int64"), strict=True)]
     now = micros(max(event.time for event in events))
@@ -119,7 +117,7 @@ def test_a_row_of_files_is_what_keepwell_score_says_of_its_moment(log: list[AnyE
 @settings(deadline=None, max_examples=50)
 @given(clinic_logs())
 def test_there_is_one_row_an_episode_and_moment_in_order(log: list[AnyEvent]) -> None:
-    frame = build(Made(log)).frame
+    frame = build(InMemory(log)).frame
     assert not frame.duplicated(["episode", "as_of"]).any()
     pd.testing.assert_frame_equal(frame, frame.sort_values(["episode", "as_of"], ignore_index=True))
 
@@ -149,7 +147,7 @@ def test_a_silence_without_ticks_gives_no_rows() -> None:
 
 def test_a_file_ticks_at_midnight_and_at_its_end() -> None:
     told = story((0.3, opened()), (0.3, booked("a", 7)), (7.3, Missed(appointment_id="a")), (12.3, HomeworkAssigned()))
-    found = kinds(build(Made(told)).frame)
+    found = kinds(build(InMemory(told)).frame)
     midnight = -(on(0) % DAY) / DAY
     assert all((day - midnight) % 1 == 0 for day, kind in found if kind == "not_rebooked")
     assert found[-1][1] == "not_rebooked" and 10.3 < found[-1][0] < 11.3
@@ -157,7 +155,7 @@ def test_a_file_ticks_at_midnight_and_at_its_end() -> None:
 
 def test_events_of_one_moment_give_one_row_of_what_is_known_after_all_of_them() -> None:
     told = story((0, opened()), (7, srs(9, 9, 9, 9)), (7, Attended()), (7, HomeworkAssigned()), (50, Ended("planned")))
-    frame = build(Made(told)).frame
+    frame = build(InMemory(told)).frame
     row = frame[frame.kind == "session"].iloc[0]
     assert (row.session, row.alliance_level, row.homework_unreviewed) == (1, 9.0, 1.0)
     assert len(frame[frame.as_of == row.as_of]) == 1
@@ -165,14 +163,14 @@ def test_events_of_one_moment_give_one_row_of_what_is_known_after_all_of_them() 
 
 def test_only_who_is_at_risk_has_rows() -> None:
     told = story((0, opened()), (7, Attended()), (7, Ended("planned")), (9, srs(9, 9, 9, 9)))
-    assert kinds(build(Made(told)).frame) == [(0, "opened")]
+    assert kinds(build(InMemory(told)).frame) == [(0, "opened")]
     stopped = story((0, opened()), (7, Attended()), (50, srs(9, 9, 9, 9)))
-    assert (50, "measured") not in kinds(build(Made(stopped)).frame)
+    assert (50, "measured") not in kinds(build(InMemory(stopped)).frame)
 
 
 def test_a_target_that_is_not_determined_is_left_open_and_counted() -> None:
     told = story((0, opened()), *weekly(3), (25, booked("a", 28)))
-    dataset = build(Made(told))
+    dataset = build(InMemory(told))
     assert dataset.frame.target_60d.isna().all() and dataset.frame.ending.isna().all()
     assert dataset.frame.target_14d.tolist()[:2] == [0, 0]
     assert dataset.about.counts.undetermined["60d"] == len(dataset.frame)
@@ -181,19 +179,19 @@ def test_a_target_that_is_not_determined_is_left_open_and_counted() -> None:
 
 def test_what_happened_after_as_of_was_never_told() -> None:
     told = story((0, opened()), *weekly(5))
-    cut = build(Made(told), as_of=told[3].time)
+    cut = build(InMemory(told), as_of=told[3].time)
     assert cut.about.counts.later == 2
-    pd.testing.assert_frame_equal(cut.frame, build(Made(told[:4]), as_of=told[3].time).frame)
+    pd.testing.assert_frame_equal(cut.frame, build(InMemory(told[:4]), as_of=told[3].time).frame)
 
 
 @settings(deadline=None, max_examples=50)
 @given(on_time())
 def test_later_events_change_no_feature(log: list[AnyEvent]) -> None:
     events = [event for event in log if not isinstance(event, ClockTicked | ClientErased)]
-    whole = by_moment(build(Made(events)))
+    whole = by_moment(build(InMemory(events)))
     half = events[: (len(events) + 1) // 2]
     until = micros(half[-1].time)
-    cut = by_moment(build(Made([event for event in events if micros(event.time) <= until])))
+    cut = by_moment(build(InMemory([event for event in events if micros(event.time) <= until])))
     # The tick that ends a file is its own.
     assert all(same(values, whole[at]) for at, values in cut.items() if at[1] < until)
     assert {at for at in whole if at[1] < until} == {at for at in cut if at[1] < until}

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from keepwell.made_up import made_up_clinic
-from training.dataset import Made, build
+from training.dataset import InMemory, build
 from training.dataset.split import EMBARGO_DAYS, Group, Split, by_time, folds, hold_out
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -19,7 +19,7 @@ GROUPS: tuple[Group, ...] = ("client", "clinician")
 @pytest.fixture(scope="module")
 def frame() -> pd.DataFrame:
     """A clinic of which every fifth client came twice."""
-    built = build(Made(made_up_clinic(120, 3, START, 400))).frame
+    built = build(InMemory(made_up_clinic(120, 3, START, 400))).frame
     names = built.client.astype("str")
     again = names.where(built.client.cat.codes % 5 != 0, "north/again-" + (built.client.cat.codes // 10).astype("str"))
     return built.assign(client=pd.Categorical(again))
