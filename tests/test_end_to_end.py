@@ -30,7 +30,7 @@ def system(request: pytest.FixtureRequest, tmp_path: Path, prefix: str) -> Itera
         yield started
 
 
-def test_what_is_sent_is_accepted_or_dead_lettered_and_scored_once(system: System) -> None:
+def test_invariant_1_what_is_sent_is_accepted_or_dead_lettered_and_scored_once(system: System) -> None:
     """The quiet case through the commands of a deployment that works off and ends."""
     system.send([b"not json", *shuffled_feed(EVENTS, Random(1))])
     system.tick(START)
@@ -39,7 +39,7 @@ def test_what_is_sent_is_accepted_or_dead_lettered_and_scored_once(system: Syste
     assert_nothing_lost_nothing_twice(system, broken=11)
 
 
-def test_workers_killed_at_any_moment_lose_nothing_and_do_nothing_twice(system: System) -> None:
+def test_invariants_1_3_5_workers_killed_at_any_moment_lose_nothing_and_do_nothing_twice(system: System) -> None:
     """Three kills of each worker while a feed runs with late, repeated and broken events and a tick a week."""
     rng = Random(7)
     for service in ("ingest", "predictor"):
@@ -59,7 +59,7 @@ def test_workers_killed_at_any_moment_lose_nothing_and_do_nothing_twice(system: 
     assert_nothing_lost_nothing_twice(system, broken=10 * len(list(weeks(EVENTS))))
 
 
-def test_a_second_instance_that_joins_and_leaves_changes_nothing(system: System) -> None:
+def test_invariants_1_3_5_a_second_instance_that_joins_and_leaves_changes_nothing(system: System) -> None:
     """A second predictor joins while the first works, takes partitions over, is killed; a third leaves in order."""
     parts = list(weeks(EVENTS))
     for service in ("ingest", "predictor"):

@@ -200,22 +200,28 @@ class WorkerMachine(RuleBasedStateMachine):
     def what_is_committed_is_what_a_plain_run_gives(self) -> None:
         with self.looking():
             plain = self.plain()
-            for number in range(PARTITIONS):
-                assert self.changelog(number) == plain.state[number], "state = fold of the accepted source records"
-            for topic in (self.kit.letters, *self.kit.outputs):
-                expected = [message for message in plain.outputs if message.topic == topic]
-                assert _by_key(self.read(topic)) == _by_key(expected), f"{topic}: each output once, byte for byte"
-            self.check_letters(plain)
+            self.invariant_1_accepted_and_dead_lettered_are_disjoint_and_all_that_was_received(plain)
+            self.invariant_2_memory_is_the_fold_of_the_changelog_is_the_fold_of_the_source(plain)
+            self.invariants_3_and_5_each_output_once_and_as_a_replay_gives_it(plain)
 
-    def check_letters(self, plain: Plain) -> None:
-        places = [
-            (found.source.number, found.source_offset) for found in dead_letters.letters(self.log, self.kit.letters)
-        ]
+    def invariant_1_accepted_and_dead_lettered_are_disjoint_and_all_that_was_received(self, plain: Plain) -> None:
+        waiting = list(dead_letters.letters(self.log, self.kit.letters))
+        places = [(found.source.number, found.source_offset) for found in waiting]
         assert len(places) == len(set(places)), "no dead letter twice"
-        assert set(places) == plain.refused, "accepted and dead-lettered are disjoint and together what was received"
-        for found in dead_letters.letters(self.log, self.kit.letters):
+        assert set(places) == plain.refused, "what was not accepted, and nothing else, is a dead letter"
+        for found in waiting:
             source = next(r for r in plain.records[found.source.number] if r.offset == found.source_offset)
             assert (found.record.key, found.record.value) == (source.key, source.value), "a dead letter is untouched"
+
+    def invariant_2_memory_is_the_fold_of_the_changelog_is_the_fold_of_the_source(self, plain: Plain) -> None:
+        """What a worker holds in memory is compared with the changelog after each of its steps, by `_Checked`."""
+        for number in range(PARTITIONS):
+            assert self.changelog(number) == plain.state[number], "state = fold of the accepted source records"
+
+    def invariants_3_and_5_each_output_once_and_as_a_replay_gives_it(self, plain: Plain) -> None:
+        for topic in (self.kit.letters, *self.kit.outputs):
+            expected = [message for message in plain.outputs if message.topic == topic]
+            assert _by_key(self.read(topic)) == _by_key(expected), f"{topic}: each output once, byte for byte"
 
     def teardown(self) -> None:
         """Whatever happened before: one healthy worker finishes the job."""
