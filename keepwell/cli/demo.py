@@ -80,11 +80,11 @@ def _run(folder: Path, once: bool) -> None:
             print(
                 f"{len(BROKEN)} broken records past it; all through ingest and predictor in {time.monotonic() - began:.0f} s."
             )
-            _tell(log)
+            subject = _tell(log)
             _check(log)
             if once:
                 return
-            _invite(ingest, token)
+            _invite(ingest, token, subject)
             clock = make_clock(ClockSettings(**shared), log)
             ticking = threading.Thread(target=clock.run, args=(stop,), name="clock")
             ticking.start()
@@ -165,7 +165,8 @@ class _Clinic:
                 time.sleep(0.01)
 
 
-def _tell(log: Log) -> None:
+def _tell(log: Log) -> str:
+    """Prints what came out; returns the subject of an episode that is still open."""
     topics = Topics()
     scores = [msgspec.json.decode(value, type=Score) for value in _values(log, topics.scores)]
     alerts = [msgspec.json.decode(value, type=Alert) for value in _values(log, topics.alerts)]
@@ -191,6 +192,7 @@ def _tell(log: Log) -> None:
             _show(
                 max(found, key=lambda alert: (len(alert.reasons), len(alert.evidence), alert.at, alert.alert_id)), last
             )
+    return next(score.episode.partition("/")[2] for score in last.values() if score.state == "open")
 
 
 def _show(alert: Alert, last: dict[str, Score]) -> None:
@@ -215,11 +217,11 @@ def _check(log: Log) -> None:
     print(f"\nReplayed from the log: {verdict.compared} scores and alerts compared, byte for byte; no difference.")
 
 
-def _invite(ingest: IngestSettings, token: str) -> None:
+def _invite(ingest: IngestSettings, token: str, subject: str) -> None:
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     event = {
         "specversion": "1.0", "id": "hello-1", "source": "/north/feedback", "type": "keepwell.feedback.given.v1",
-        "subject": "ep-1", "time": now, "data": {"pillar": "trust", "sentiment": "negative"},
+        "subject": subject, "time": now, "data": {"pillar": "trust", "sentiment": "negative"},
     }  # fmt: skip
     print(
         "\nStill up; Ctrl-C ends it. Scores and alerts appear below as they come. Send an event from another terminal:\n"
