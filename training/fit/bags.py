@@ -1,0 +1,97 @@
+"""Bags: one additive model a fold of clients and output, each judged and stopped on the clients it did not see, then averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from keepwell.scorecard import OUTPUTS
+from training.dataset.split import folds
+from training.fit.bins import Bins, Codes, Matrix
+from training.fit.learners import Learner, Rows, Settings, boost, regress
+from training.fit.sample import Ints, Mask, Sample
+from training.fit.steps import Steps, mean, steps_of
+
+Vector = NDArray[np.float64]
+
+FOLDS: Final = 4
+MOST_ROWS: Final = 150_000
+"""Rows a single fit reads; of more, so many are drawn. Rows of a client are alike: on the simulated presets more rows of the
+same clients move no figure that is reported. The bags draw apart, so together they read more."""
+
+
+class Bagged(NamedTuple):
+    """`estimators` and `steps` by output; `raw`: log-odds of every row by output, from the bag that did not see its client."""
+
+    estimators: tuple[tuple[Any, ...], ...]
+    steps: tuple[Steps, ...]
+    raw: Matrix
+    seen: tuple[int, ...]
+    """Rows read by each output's bags, on average."""
+
+
+def bag(
+    sample: Sample, codes: Codes, bins: Bins, learner: Learner, settings: Settings, treated: float, seed: int, jobs: int
+) -> Bagged:
+    """Fits the bags of every output. `treated` is the weight of rows that an alert or an act may have changed."""
+    splits = list(folds(sample.frame, k=FOLDS, seed=seed))
+    tasks = [
+        (rows_of(sample, codes, split.train, output, settings.power, treated, seed + fold),
+         rows_of(sample, codes, split.test, output, 0.0, treated, seed + fold))
+        for output in range(len(OUTPUTS))
+        for fold, split in enumerate(splits)
+    ]  # fmt: skip
+    found = Parallel(n_jobs=jobs)(delayed(learn)(bins, rows, held, learner, settings, seed) for rows, held in tasks)
+    raw = np.empty((len(codes), len(OUTPUTS)))
+    estimators, steps, seen = [], [], []
+    for output in range(len(OUTPUTS)):
+        mine = found[output * FOLDS : (output + 1) * FOLDS]
+        parts = [steps_of(estimator, bins) for estimator in mine]
+        for part, split in zip(parts, splits, strict=True):
+            raw[split.test, output] = part.logits(codes[split.test])
+        estimators.append(tuple(mine))
+        steps.append(mean(parts))
+        seen.append(int(np.mean([len(rows.target) for rows, _ in tasks[output * FOLDS : (output + 1) * FOLDS]])))
+    return Bagged(tuple(estimators), tuple(steps), raw, tuple(seen))
+
+
+def learn(bins: Bins, rows: Rows, held: Rows, learner: Learner, settings: Settings, seed: int) -> Any:
+    """One fitted additive estimator."""
+    if learner == "logistic":
+        return regress(bins, rows, settings.shrinkage)
+    return boost(bins, rows, held, settings, seed)
+
+
+def rows_of(
+    sample: Sample, codes: Codes, where: Mask, output: int, power: float, treated: float, seed: int,
+    most: int = MOST_ROWS,
+) -> Rows:  # fmt: skip
+    """The rows of a side of a split whose target counts, at most `most` of them, with their weights."""
+    places = np.flatnonzero(where & sample.known(output) & ((treated > 0) | ~sample.treated))
+    if len(places) > most:
+        places = np.sort(np.random.default_rng(seed).choice(places, most, replace=False))
+    weight = weights(sample.client[places], power) * np.where(sample.treated[places], treated, 1.0)
+    return Rows(codes[places], sample.targets[places, output], weight)
+
+
+def weights(client: Ints, power: float) -> Vector:
+    """1 / n ** power for n rows of a client, with a mean of 1."""
+    if not len(client):
+        return np.empty(0)
+    _, inverse, counts = np.unique(client, return_inverse=True, return_counts=True)
+    found: Vector = counts[inverse].astype(np.float64) ** -power
+    return found / found.mean()
+
+
+def importance(steps: Sequence[Steps], codes: Codes) -> Vector:
+    """By feature, the largest standard deviation that its points have over the rows, in any output."""
+    return np.array(
+        [
+            max(float(one.points[column][codes[:, column]].std()) for one in steps)
+            for column in range(codes.shape[1])
+        ]
+    )

@@ -1,0 +1,160 @@
+"""The fit from start to end: a landmark table in, a scorecard with all that is to be said of it out."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from keepwell.policy import Policy
+from keepwell.scorecard import OUTPUTS, Offsets, Scorecard, coherent
+from training.dataset import FEATURE_COLUMNS, Dataset
+from training.fit.bags import Bagged, bag
+from training.fit.bins import Bins, Codes, Matrix, bins_of
+from training.fit.calibrate import calibrate
+from training.fit.compile import compile_card
+from training.fit.estimator import Estimator
+from training.fit.learners import Learner
+from training.fit.line import Line, at, line_of
+from training.fit.logit import expit
+from training.fit.measures import Measures, measures
+from training.fit.offsets import offsets_of
+from training.fit.reference import Reference, reference_of
+from training.fit.refuse import check, check_features, check_result
+from training.fit.sample import Sample, sample_of
+from training.fit.select import Choice, choose
+from training.fit.signs import NEEDS_YEARS
+from training.fit.treated import Treated, treated_of
+
+HEADLINE: Final = OUTPUTS.index("30d")
+
+
+class Options(NamedTuple):
+    """What a person decides. `budget` is in alerts per clinician-week; one of `budget` and `cost_ratio` is given. `treated`
+    is the weight of rows that an alert or act may have changed: 1 keeps them, 0 leaves them out."""
+
+    learner: Learner = "boosting"
+    budget: float | None = 1.0
+    cost_ratio: float | None = None
+    treated: float = 1.0
+    use_offsets: bool = False
+    seed: int = 0
+    jobs: int = 1
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """All figures of a fit; each of `measures` and of those after it is on clients that the model had not seen."""
+
+    rows: int
+    clients: int
+    episodes: int
+    stops: int
+    measures: dict[str, Measures]
+    beside: dict[str, Measures]
+    """The other learner's, on the same rows and folds."""
+    with_offsets: dict[str, Measures]
+    """With the offsets added, whether they are active or not. They were made of these rows, which flatters them."""
+    spread: dict[str, float]
+    """Standard deviation between clinicians, in log-odds, by output."""
+    choice: Choice
+    seen: dict[str, int]
+    """Rows that one bag read, by output."""
+    line: Line
+    treated: Treated
+
+
+class Fitted(NamedTuple):
+    """A fitted model, ready to be released."""
+
+    card: Scorecard
+    policy: Policy
+    offsets: Offsets
+    estimator: Estimator
+    reference: Reference
+    report: Report
+
+
+def fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
+    """Fits a release to a landmark table. `base` is the policy whose line is set anew.
+
+    The same table and options give the same result, whatever `jobs`. Raises `training.fit.refuse.Refused`.
+    """
+    sample = sample_of(dataset)
+    check(sample)
+    check_features(sample, FEATURE_COLUMNS)
+    bins, codes = _coded(sample)
+    choice = choose(sample, codes, bins, options.learner, options.treated, options.seed, options.jobs)
+    codes = codes[:, [bins.features.index(name) for name in choice.features]]
+    bins = bins.only(choice.features)
+    bagged = bag(
+        sample, codes, bins, options.learner, choice.settings, options.treated, options.seed, options.jobs
+    )  # fmt: skip
+    calibrations, logits = _calibrated(sample, bagged)
+    risks = coherent(expit(logits))
+    found = _measured(sample, risks)
+    for name, one in found.items():
+        check_result(name, one.auroc)
+    offsets, added, spread = offsets_of(sample, logits, options.use_offsets)
+    shown = coherent(expit(logits + added)) if options.use_offsets else risks
+    line = line_of(sample, shown[:, HEADLINE], base, options.budget, options.cost_ratio)
+    card = compile_card(bins, bagged.steps, calibrations, codes)
+    return Fitted(
+        card=card,
+        policy=at(base, line.line),
+        offsets=offsets,
+        estimator=Estimator(bins, bagged.estimators, calibrations),
+        reference=reference_of(bins, codes, risks),
+        report=Report(
+            rows=len(codes),
+            clients=len(np.unique(sample.client)),
+            episodes=len(np.unique(sample.episode)),
+            stops=sample.stops(),
+            measures=found,
+            beside=_measured(sample, _beside(sample, codes, bins, options)),
+            with_offsets=_measured(sample, coherent(expit(logits + added))),
+            spread=spread,
+            choice=choice,
+            seen=dict(zip(OUTPUTS, bagged.seen, strict=True)),
+            line=line,
+            treated=treated_of(
+                sample, codes, bins, options.learner, choice.settings, risks[:, HEADLINE], options.treated, options.seed
+            ),
+        ),
+    )
+
+
+def _coded(sample: Sample) -> tuple[Bins, Codes]:
+    """The bins of the features that may be learnt from, and every row's codes."""
+    years = sample.years()
+    allowed = [name for name in FEATURE_COLUMNS if years >= NEEDS_YEARS.get(name, 0.0)]
+    columns = [FEATURE_COLUMNS.index(name) for name in allowed]
+    bins = bins_of(sample.values[:, columns], allowed)
+    return bins, bins.codes(sample.values, FEATURE_COLUMNS)
+
+
+def _calibrated(sample: Sample, bagged: Bagged) -> tuple[tuple, Matrix]:
+    calibrations = []
+    logits = np.empty_like(bagged.raw)
+    for output in range(len(OUTPUTS)):
+        known = sample.known(output)
+        found = calibrate(bagged.raw[known, output], sample.targets[known, output], sample.session[known])
+        calibrations.append(found)
+        logits[:, output] = found.of(bagged.raw[:, output], sample.session)
+    return tuple(calibrations), logits
+
+
+def _measured(sample: Sample, risks: Matrix) -> dict[str, Measures]:
+    return {
+        name: measures(sample.targets[known, output], risks[known, output])
+        for output, name in enumerate(OUTPUTS)
+        for known in [sample.known(output)]
+    }
+
+
+def _beside(sample: Sample, codes: Codes, bins: Bins, options: Options) -> Matrix:
+    """Risks, out of fold, of the learner that was not asked for."""
+    other: Learner = "logistic" if options.learner == "boosting" else "boosting"
+    choice = choose(sample, codes, bins, other, options.treated, options.seed, options.jobs)
+    bagged = bag(sample, codes, bins, other, choice.settings, options.treated, options.seed, options.jobs)
+    return coherent(expit(_calibrated(sample, bagged)[1]))

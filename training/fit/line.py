@@ -1,0 +1,135 @@
+"""The line: the risk at which an alert is raised, from a stated budget of alerts or a stated ratio of costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import exp, log
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from keepwell.course import Course
+from keepwell.endings import DAY
+from keepwell.policy import Memory, Policy, Situation, decide
+from training.fit.sample import Ints, Sample
+
+Vector = NDArray[np.float64]
+
+RELEASE_BELOW: Final = 0.5
+"""Log-odds by which the release lies under the line, so that a risk at the line does not flicker; ours."""
+ESCALATE_ABOVE: Final = 0.85
+"""Log-odds by which escalation lies above the line; ours."""
+LOWEST, HIGHEST = 0.02, 0.90
+"""Lines are sought between these risks."""
+STEPS: Final = 9
+"""Halvings of the search: to a hundredth of log-odds."""
+MOST_ROWS: Final = 40_000
+"""Rows, of whole caseloads, on which alerts are counted."""
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """A line, what it was chosen by, and what it gave on validation data: `risk` alerts raised per clinician-week, the share
+    of them after which the client did stop within 30 days (`precision`), and the share of the episodes that stopped which had
+    one (`recall`); None where no outcome is known."""
+
+    line: float
+    chosen_by: str
+    alerts_per_clinician_week: float
+    precision: float | None
+    recall: float | None
+    clinician_weeks: int
+
+
+def line_of(sample: Sample, risk: Vector, base: Policy, budget: float | None, cost_ratio: float | None) -> Line:
+    """The line for a budget of alerts per clinician-week, or for how many needless alerts a missed stop is worth.
+
+    `risk` is the headline's, out of fold. Raises `ValueError` where neither or both are given, or one makes no sense.
+    """
+    if (budget is None) == (cost_ratio is None):
+        raise ValueError("the line needs a budget or a cost ratio, one of them")
+    rows = whole_caseloads(sample)
+    if cost_ratio is not None:
+        if cost_ratio <= 0:
+            raise ValueError("a cost ratio must be above 0: how many needless alerts one missed stop is worth")
+        line = min(max(1 / (1 + cost_ratio), LOWEST), HIGHEST)
+        return _judged(sample, rows, risk, at(base, line), f"cost ratio {cost_ratio:g}")
+    if budget is None or budget <= 0:
+        raise ValueError("a budget must be above 0: alerts per clinician-week")
+    low, high = _logit(LOWEST), _logit(HIGHEST)
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        within = _judged(sample, rows, risk, at(base, _expit(middle)), "").alerts_per_clinician_week <= budget
+        low, high = (low, middle) if within else (middle, high)
+    return _judged(sample, rows, risk, at(base, _expit(high)), f"budget of {budget:g} alerts per clinician-week")
+
+
+def at(base: Policy, line: float) -> Policy:
+    """The policy with another line, and its release and escalation beside it."""
+    return msgspec.structs.replace(
+        base,
+        line=round(line, 4),
+        release=round(_expit(_logit(line) - RELEASE_BELOW), 4),
+        escalate=round(_expit(_logit(line) + ESCALATE_ABOVE), 4),
+    )
+
+
+def whole_caseloads(sample: Sample) -> Ints:
+    """Rows of whole caseloads, at most about `MOST_ROWS`, in the order of the table: of some clients of a clinician a
+    burden could not be counted. Rows without a clinician count as one caseload of their clinic."""
+    seats = _seats(sample)
+    order = np.random.default_rng(0).permutation(int(seats.max()) + 1)
+    sizes = np.cumsum(np.bincount(seats, minlength=len(order))[order])
+    chosen = order[: max(1, int(np.searchsorted(sizes, MOST_ROWS, side="right")))]
+    return np.flatnonzero(np.isin(seats, chosen))
+
+
+def raised(policy: Policy, episode: Sequence[int], as_of: Sequence[int], risk: Sequence[float]) -> list[int]:
+    """The rows (sorted by episode and moment) at which the live policy raises a `risk` alert.
+
+    It is asked with a course on which nothing else is told, so no other kind is raised.
+    """
+    found = []
+    memory, current = Memory(), None
+    blank = Course(lambda name: None)
+    for row, (name, now, value) in enumerate(zip(episode, as_of, risk, strict=True)):
+        if name != current:
+            memory, current = Memory(), name
+        situation = Situation(str(name), str(row), "", now, "open", value, blank, safety=False)
+        told, memory = decide(policy, memory, situation)
+        if any(decision.status == "raised" for decision in told):
+            found.append(row)
+    return found
+
+
+def _judged(sample: Sample, rows: Ints, risk: Vector, policy: Policy, chosen_by: str) -> Line:
+    headline = sample.targets[rows, 1]
+    episode = sample.episode[rows]
+    alerts = np.array(raised(policy, episode.tolist(), sample.as_of[rows].tolist(), risk[rows].tolist()), dtype=int)
+    weeks = len(np.unique(np.column_stack([_seats(sample)[rows], sample.as_of[rows] // (7 * DAY)]), axis=0))
+    known = headline[alerts][~np.isnan(headline[alerts])]
+    stopped = np.unique(episode[headline == 1])
+    return Line(
+        line=policy.line,
+        chosen_by=chosen_by,
+        alerts_per_clinician_week=len(alerts) / max(weeks, 1),
+        precision=float(known.mean()) if len(known) else None,
+        recall=float(np.isin(stopped, episode[alerts]).mean()) if len(stopped) else None,
+        clinician_weeks=weeks,
+    )
+
+
+def _seats(sample: Sample) -> Ints:
+    """A number for each clinician, and for each clinic's rows without one."""
+    clinician = sample.frame["clinician"].cat.codes.to_numpy(dtype=np.int64)
+    clinic = sample.frame["clinic"].cat.codes.to_numpy(dtype=np.int64)
+    return np.where(clinician >= 0, clinician, clinician.max() + 1 + clinic)
+
+
+def _logit(risk: float) -> float:
+    return log(risk / (1 - risk))
+
+
+def _expit(x: float) -> float:
+    return 1 / (1 + exp(-x))

@@ -1,0 +1,94 @@
+"""Offsets of clinics and clinicians by partial pooling: what is left of the log-odds after the model, shrunk by how little is
+known of each. They are context for calibration. They say nothing of how good anybody is: who takes on the hardest cases has
+the highest. No command lists them in order.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from keepwell.scorecard import OUTPUTS, Offsets, Points
+from training.fit.logit import expit
+from training.fit.sample import Ints, Sample
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+
+LEAST_CLIENTS: Final = 8
+"""Clients a clinic or clinician needs for an offset of its own; ours, so that an offset tells of no single person."""
+LARGEST: Final = 2.0
+"""Log-odds that no raw offset exceeds, so that a clinician whose clients all stayed is not infinitely good."""
+
+
+class Pooled(NamedTuple):
+    """Offset of each group, and the standard deviation between groups that was found."""
+
+    offsets: Vector
+    between: float
+
+
+def offsets_of(sample: Sample, logits: Matrix, active: bool) -> tuple[Offsets, Matrix, dict[str, float]]:
+    """The offsets by clinic and, within it, clinician; each row's sum of both; the spread of clinicians by output.
+
+    `logits` are calibrated and out of fold, so that no row's own outcome made them.
+    """
+    clinics, clinicians = sample.frame["clinic"], sample.frame["clinician"]
+    added = np.zeros_like(logits)
+    of_clinic = np.zeros((len(clinics.cat.categories), len(OUTPUTS)))
+    of_clinician = np.zeros((len(clinicians.cat.categories), len(OUTPUTS)))
+    spread = {}
+    for output, name in enumerate(OUTPUTS):
+        for offsets, groups in ((of_clinic, clinics), (of_clinician, clinicians)):
+            group = groups.cat.codes.to_numpy(dtype=np.int64)
+            where = sample.known(output) & (group >= 0)
+            pooled = pool(
+                group[where], len(offsets), sample.client[where], sample.targets[where, output],
+                logits[where, output] + added[where, output],
+            )  # fmt: skip
+            offsets[:, output] = pooled.offsets
+            added[:, output] += np.append(pooled.offsets, 0.0)[group]
+            spread[f"spread_{name}"] = pooled.between
+    told = Offsets(active=active, clinics=_told(clinics, of_clinic), clinicians=_told(clinicians, of_clinician))
+    return told, added, spread
+
+
+def pool(group: Ints, groups: int, client: Ints, target: Vector, logits: Vector) -> Pooled:
+    """Empirical-Bayes offsets of groups: one step of Newton's from no offset, times between / (between + within) variance.
+
+    Variance within is taken between clients, as a client's rows are alike; that between groups is DerSimonian & Laird's
+    (1986, Control Clin Trials 7:177). One group has nothing to be compared with and gets none.
+    """
+    risk = expit(logits)
+    score = np.bincount(group, target - risk, groups)
+    information = np.bincount(group, risk * (1 - risk), groups)
+    persons, person = np.unique(np.column_stack([group, client]), axis=0, return_inverse=True)
+    sums = np.bincount(person.ravel(), target - risk, len(persons))
+    of_group = persons[:, 0] if len(persons) else np.empty(0, dtype=np.int64)
+    clients = np.bincount(of_group, minlength=groups)
+    within = np.bincount(of_group, sums**2, groups)
+    told = (clients >= LEAST_CLIENTS) & (information > 0) & (within > 0)
+    offsets = np.zeros(groups)
+    if told.sum() < 2:
+        return Pooled(offsets, 0.0)
+    raw = np.clip(score[told] / information[told], -LARGEST, LARGEST)
+    variance = within[told] / information[told] ** 2
+    weight = 1 / variance
+    centre = float(np.sum(weight * raw) / weight.sum())
+    excess = float(np.sum(weight * (raw - centre) ** 2)) - (len(raw) - 1)
+    between = max(0.0, excess / float(weight.sum() - np.sum(weight**2) / weight.sum()))
+    offsets[told] = raw * between / (between + variance)
+    return Pooled(offsets, float(np.sqrt(between)))
+
+
+def _told(groups: pd.Series[str], offsets: Matrix) -> dict[str, Points]:
+    """The offsets that are any, by name in alphabetical order."""
+    found: dict[str, Points] = {}
+    for name, row in sorted(zip(groups.cat.categories, offsets, strict=True)):
+        d14, d30, d60, following = (round(float(value), 4) + 0.0 for value in row)
+        if any((d14, d30, d60, following)):
+            found[str(name)] = (d14, d30, d60, following)
+    return found

@@ -1,0 +1,71 @@
+"""What is not fitted: data that are too few, of one class, or that tell the answer. Each refusal says what to change."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from keepwell.scorecard import OUTPUTS
+from training.fit.measures import auroc
+from training.fit.sample import Sample
+
+LEAST_STOPS: Final = 100
+"""Episodes that stopped, below which no model is fitted: with fewer, what is learnt is mostly noise (van Smeden et al. 2019,
+Stat Methods Med Res 28:2455, on events a candidate parameter)."""
+LEAK: Final = 0.90
+"""AUROC above which a model is taken to know the answer. Honest models of dropout lie at .60-.80; rows of long silence,
+after which most people have left, raise the pooled figure somewhat."""
+FEATURE_LEAK: Final = 0.88
+"""The same of a single feature, whichever way it points."""
+LEAST_PRESENT: Final = 200
+"""Rows of each class in which a feature must be present to be looked at alone."""
+
+
+class Refused(ValueError):
+    """Nothing is fitted; the message says why and what to do."""
+
+
+def check(sample: Sample) -> None:
+    """Raises `Refused` where a sample cannot carry a model."""
+    if not len(sample.values):
+        raise Refused("the files hold no row to learn from: no event of an episode was accepted")
+    for output, name in enumerate(OUTPUTS):
+        found = sample.targets[sample.known(output), output]
+        if not len(found):
+            raise Refused(f"{name}: no outcome is determined yet; data must go on for some months after the first visits")
+        if found.min() == found.max():
+            what = "the target" if found[0] else "no client reaches the target"
+            raise Refused(f"{name}: one class only ({what} in all {len(found)} rows); there is nothing to tell apart")
+    stops = sample.stops()
+    if stops < LEAST_STOPS:
+        raise Refused(
+            f"{stops} episodes stopped with a known outcome, at least {LEAST_STOPS} are needed to fit a model; with fewer, "
+            "fit a released one to this clinic: keepwell train --recalibrate RELEASE"
+        )
+
+
+def check_features(sample: Sample, names: tuple[str, ...]) -> None:
+    """Raises `Refused` where one feature alone tells the answer."""
+    headline = OUTPUTS.index("30d")
+    known = sample.known(headline)
+    target = sample.targets[known, headline]
+    for name, column in zip(names, sample.values[known].T, strict=True):
+        present = ~np.isnan(column)
+        if min(target[present].sum(), (1 - target[present]).sum()) < LEAST_PRESENT:
+            continue
+        area = auroc(target[present], column[present])
+        if max(area, 1 - area) > FEATURE_LEAK:
+            raise Refused(
+                f"leak: {name} alone tells who stops (AUROC {max(area, 1 - area):.2f}); look at how its events come to be "
+                "recorded before trusting anything"
+            )
+
+
+def check_result(name: str, area: float) -> None:
+    """Raises `Refused` where a fitted model is too good to be true."""
+    if area > LEAK:
+        raise Refused(
+            f"leak: AUROC {area:.2f} at {name} is too good to be true (honest models reach .60 to .80); look for events that "
+            "are recorded, or back-dated, only once a client has left"
+        )

@@ -1,0 +1,76 @@
+"""What a fit reads of a landmark table: arrays by row, and which targets count."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from keepwell.endings import DAY, WINDOW
+from keepwell.scorecard import HORIZONS, OUTPUTS
+from training.dataset import Dataset
+from training.fit.bins import Matrix
+
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+SETTLING_DAYS: Final = {output: HORIZONS.get(output, 0) + WINDOW // DAY for output in OUTPUTS}
+"""How long before the end of what is known a row must lie for its target to count. Nearer the end only some outcomes can be
+determined yet (a stop is, having stayed is not), so the determined ones would be a biased lot."""
+
+
+class Sample(NamedTuple):
+    """The rows of a landmark table as arrays. `frame` is the table itself, for splits."""
+
+    frame: pd.DataFrame
+    values: Matrix
+    """By `FEATURE_COLUMNS`; NaN is missing."""
+    targets: Matrix
+    """By `OUTPUTS`; NaN where undetermined or not settled."""
+    client: Ints
+    episode: Ints
+    as_of: Ints
+    """µs."""
+    session: Ints
+    treated: Mask
+    """An alert was shown or a clinician acted in the 30 days before."""
+
+    def known(self, output: int) -> Mask:
+        """The rows whose target counts."""
+        found: Mask = ~np.isnan(self.targets[:, output])
+        return found
+
+    def stops(self) -> int:
+        """Episodes with a row that counts as a stop at the headline: the events that a model is worth by."""
+        headline = OUTPUTS.index("30d")
+        return len(np.unique(self.episode[self.targets[:, headline] == 1]))
+
+    def years(self) -> float:
+        """How long the rows span."""
+        return float((self.as_of.max() - self.as_of.min()) / DAY / 365.25) if len(self.as_of) else 0.0
+
+
+def sample_of(dataset: Dataset) -> Sample:
+    """The sample of a dataset, without the targets that are not settled."""
+    frame = dataset.frame
+    now = pd.Timestamp(dataset.about.as_of)
+    targets = frame[[f"target_{output}" for output in OUTPUTS]].to_numpy(dtype=np.float64, copy=True)
+    for column, output in enumerate(OUTPUTS):
+        late = frame["as_of"] > now - pd.Timedelta(days=SETTLING_DAYS[output])
+        targets[late.to_numpy(), column] = np.nan
+    return Sample(
+        frame=frame,
+        values=dataset.matrix(),
+        targets=targets,
+        client=_codes(frame["client"]),
+        episode=_codes(frame["episode"]),
+        as_of=frame["as_of"].astype("int64").to_numpy(),
+        session=frame["session"].to_numpy(dtype=np.int64),
+        treated=(frame["alerted"] | frame["acted"]).to_numpy(dtype=np.bool_),
+    )
+
+
+def _codes(column: pd.Series[str]) -> Ints:
+    return column.cat.codes.to_numpy(dtype=np.int64)

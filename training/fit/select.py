@@ -1,0 +1,156 @@
+"""What validation decides: trees, shrinkage, the weight of a client with many rows, and which features are worth their place.
+
+Validation is forward in time: on clients who came after a moment, by models of the others' rows from well before it
+(`training.dataset.split.by_time`). Where the data are too short for that, on clients held out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+
+from keepwell.scorecard import OUTPUTS
+from training.dataset.split import Split, by_time, hold_out
+from training.fit.bags import importance, learn, rows_of
+from training.fit.bins import Bins, Codes
+from training.fit.calibrate import calibrate
+from training.fit.learners import Learner, Rows, Settings
+from training.fit.logit import expit
+from training.fit.measures import auroc, log_loss
+from training.fit.sample import Sample
+from training.fit.steps import Steps, steps_of
+
+HEADLINE: Final = OUTPUTS.index("30d")
+SHARES: Final = (0.55, 0.75)
+"""After these shares of the clients, by when they came, validation looks ahead."""
+LEAST_EVENTS: Final = 40
+"""Positive rows' clients that each side of a split must have to be of use."""
+MOST_ROWS: Final = 40_000
+"""Rows a fit reads while choosing."""
+LEAST_POINTS: Final = 0.01
+"""A feature whose points vary by less (standard deviation, log-odds) in every output is left out."""
+
+TREES: Final = (
+    Settings(leaves=4, least_rows=50, shrinkage=10),
+    Settings(leaves=3, least_rows=200, shrinkage=50),
+    Settings(leaves=8, least_rows=50, shrinkage=10),
+)
+"""Candidates, from middling to sparing to generous."""
+POWERS: Final = (0.0, 0.5, 1.0)
+"""Candidate weights of a row: 1, 1 / sqrt(n), 1 / n for n rows of its client."""
+RIDGES: Final = (3.0, 30.0)
+"""Candidate penalties of logistic regression."""
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """What one candidate came to on validation data."""
+
+    learner: Learner
+    leaves: int
+    least_rows: int
+    shrinkage: float
+    power: float
+    log_loss: float
+    auroc: float
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """What was chosen, how it was validated, and all that was tried."""
+
+    learner: Learner
+    validated: str
+    features: tuple[str, ...]
+    trials: tuple[Trial, ...]
+    leaves: int
+    least_rows: int
+    shrinkage: float
+    power: float
+
+    @property
+    def settings(self) -> Settings:
+        """The chosen settings as learners take them."""
+        return Settings(self.leaves, self.least_rows, self.shrinkage, power=self.power)
+
+
+def choose(
+    sample: Sample, codes: Codes, bins: Bins, learner: Learner, treated: float, seed: int, jobs: int
+) -> Choice:
+    """Chooses by log loss at the headline: first the trees (or the ridge), then the weight of clients with many rows."""
+    how, splits = splits_of(sample, seed)
+    trials: list[Trial] = []
+    shapes: dict[Settings, list[Steps]] = {}
+
+    def best(candidates: Sequence[Settings]) -> Settings:
+        tasks = [(settings, split) for settings in candidates for split in splits]
+        found = Parallel(n_jobs=jobs)(
+            delayed(_try)(bins, *_pair(sample, codes, split, settings, treated, seed), learner, settings, seed)
+            for settings, split in tasks
+        )
+        results = []
+        for n, settings in enumerate(candidates):
+            mine = found[n * len(splits) : (n + 1) * len(splits)]
+            loss, area = (float(np.mean([one[i] for one in mine])) for i in (1, 2))
+            shapes[settings] = [one[0] for one in mine]
+            results.append((loss, n, settings))
+            trials.append(
+                Trial(
+                    learner=learner, leaves=settings.leaves, least_rows=settings.least_rows,
+                    shrinkage=settings.shrinkage, power=settings.power, log_loss=loss, auroc=area,
+                )
+            )  # fmt: skip
+        return min(results)[2]
+
+    first = TREES if learner == "boosting" else tuple(Settings(shrinkage=ridge) for ridge in RIDGES)
+    chosen = best(first)
+    chosen = best([chosen._replace(power=power) for power in POWERS])
+    worth = importance(shapes[chosen], codes)
+    kept = tuple(name for name, size in zip(bins.features, worth, strict=True) if size >= LEAST_POINTS)
+    return Choice(
+        learner=learner, validated=how, features=kept or bins.features, trials=tuple(trials), leaves=chosen.leaves,
+        least_rows=chosen.least_rows, shrinkage=chosen.shrinkage, power=chosen.power,
+    )  # fmt: skip
+
+
+def splits_of(sample: Sample, seed: int) -> tuple[str, list[Split]]:
+    """Splits to validate on, and in words what they are."""
+    first = sample.frame.groupby("client", observed=True)["opened_at"].min()
+    found = [by_time(sample.frame, moment) for moment in pd.to_datetime(first.quantile(SHARES)).dt.to_pydatetime()]
+    useful = [split for split in found if _useful(sample, split)]
+    if useful:
+        return "forward in time, on new clients", useful
+    return "on clients held out; the data are too short for validation forward in time", [
+        hold_out(sample.frame, share=0.3, seed=seed + n) for n in range(2)
+    ]
+
+
+def _useful(sample: Sample, split: Split) -> bool:
+    stops = sample.targets[:, HEADLINE] == 1
+    stays = sample.targets[:, HEADLINE] == 0
+    return all(
+        len(np.unique(sample.client[side & which])) >= LEAST_EVENTS
+        for side in (split.train, split.test)
+        for which in (stops, stays)
+    )
+
+
+def _pair(
+    sample: Sample, codes: Codes, split: Split, settings: Settings, treated: float, seed: int
+) -> tuple[Rows, Rows]:
+    rows = rows_of(sample, codes, split.train, HEADLINE, settings.power, treated, seed, MOST_ROWS)
+    return rows, rows_of(sample, codes, split.test, HEADLINE, 0.0, treated, seed, MOST_ROWS)
+
+
+def _try(
+    bins: Bins, rows: Rows, held: Rows, learner: Learner, settings: Settings, seed: int
+) -> tuple[Steps, float, float]:
+    """The steps of one candidate, with its log loss, calibrated as the release will be, and AUROC on held-out rows."""
+    steps = steps_of(learn(bins, rows, held, learner, settings, seed), bins)
+    raw = steps.logits(held.codes)
+    alike = np.zeros(len(raw), dtype=np.int64)
+    risk = expit(calibrate(raw, held.target, alike).of(raw, alike))
+    return steps, log_loss(held.target, risk), auroc(held.target, risk)

@@ -1,0 +1,87 @@
+"""Treated risk: alerts change outcomes, so what followed an alert is not what would have come without it."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from keepwell.scorecard import OUTPUTS
+from training.fit.bags import learn, rows_of
+from training.fit.bins import Bins, Codes
+from training.fit.calibrate import calibrate
+from training.fit.learners import Learner, Settings
+from training.fit.logit import expit
+from training.fit.measures import auroc
+from training.fit.sample import Sample
+from training.fit.select import MOST_ROWS, splits_of
+from training.fit.steps import steps_of
+
+Vector = NDArray[np.float64]
+HEADLINE = OUTPUTS.index("30d")
+
+
+class Treated(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows in the 30 days after an alert was shown or acted on, against the others: how many, how often clients stopped,
+    and how often the model expected it (out of fold). `weight` is what such rows weighed in the fit. `difference`: by how
+    much the risk at 30 days of other rows differs, on average, between models with and without these rows, and `gain` by
+    how much the AUROC on other rows is higher with them; None where there are too few to tell."""
+
+    weight: float
+    rows: int
+    stopped: float | None
+    expected: float | None
+    others: int
+    others_stopped: float | None
+    others_expected: float | None
+    difference: float | None
+    gain: float | None
+
+
+def treated_of(
+    sample: Sample, codes: Codes, bins: Bins, learner: Learner, settings: Settings, risk: Vector, weight: float, seed: int
+) -> Treated:
+    """What treated rows are and do. `risk` is the headline's, out of fold."""
+    known = sample.known(HEADLINE)
+    target = sample.targets[:, HEADLINE]
+    here, there = known & sample.treated, known & ~sample.treated
+    difference = gain = None
+    if here.any():
+        difference, gain = _contrast(sample, codes, bins, learner, settings, seed)
+    return Treated(
+        weight=weight,
+        rows=int(here.sum()),
+        stopped=_mean(target[here]),
+        expected=_mean(risk[here]),
+        others=int(there.sum()),
+        others_stopped=_mean(target[there]),
+        others_expected=_mean(risk[there]),
+        difference=difference,
+        gain=gain,
+    )
+
+
+def _contrast(
+    sample: Sample, codes: Codes, bins: Bins, learner: Learner, settings: Settings, seed: int
+) -> tuple[float | None, float | None]:
+    """Two models on the last validation split, one without the treated rows, judged on rows that were not treated."""
+    split = splits_of(sample, seed)[1][-1]
+    held = rows_of(sample, codes, split.test & ~sample.treated, HEADLINE, 0.0, 1.0, seed, MOST_ROWS)
+    risks = []
+    for weight in (1.0, 0.0):
+        rows = rows_of(sample, codes, split.train, HEADLINE, settings.power, weight, seed, MOST_ROWS)
+        if not _two_classes(rows.target) or not _two_classes(held.target):
+            return None, None
+        raw = steps_of(learn(bins, rows, held, learner, settings, seed), bins).logits(held.codes)
+        alike = np.zeros(len(raw), dtype=np.int64)
+        risks.append(expit(calibrate(raw, held.target, alike).of(raw, alike)))
+    every, without = risks
+    return float(np.abs(every - without).mean()), auroc(held.target, every) - auroc(held.target, without)
+
+
+def _two_classes(target: Vector) -> bool:
+    return len(target) > 0 and target.min() < target.max()
+
+
+def _mean(values: Vector) -> float | None:
+    return float(values.mean()) if len(values) else None
