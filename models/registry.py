@@ -141,6 +141,10 @@ class Releases:
             return self._open_folder(name)
         return self.load(self.find(asked[1]))
 
+    def bring(self, name: str) -> Release:
+        """As `open`, and published where it was named by its path: others can then load it by its digest."""
+        return self.open(name) if _DIGEST.fullmatch(name) else self.publish(name)
+
     def find(self, prefix: str) -> str:
         """The one digest that begins with these hex digits. Raises `InvalidRelease` where there is none or more than one."""
         if len(prefix) == 64:

@@ -79,10 +79,11 @@ class _Format(msgspec.Struct, frozen=True):
 
 
 class Release(NamedTuple):
-    """A verified release. `digest` is `sha256:` and 64 hex digits; `signer` the id of the key that vouches for it, None
-    where no keys are configured."""
+    """A verified release. `digest` is `sha256:` and 64 hex digits, the SHA-256 of `content`, the bytes of the manifest;
+    `signer` is the id of the key that vouches for it, None where no keys are configured."""
 
     digest: str
+    content: bytes
     manifest: Manifest
     scorer: Scorer
     policy: Policy
@@ -116,7 +117,7 @@ def verified(read: Read, where: str, keys: Keyring | None = None) -> Release:
         card = msgspec.json.decode(files[SCORECARD], type=Scorecard)
         policy = msgspec.json.decode(files[POLICY], type=Policy)
         _check_features(card, manifest, where)
-        return Release(digest_of(content), manifest, Scorer(card), policy, signer)
+        return Release(digest_of(content), content, manifest, Scorer(card), policy, signer)
     except InvalidRelease:
         raise
     except (msgspec.MsgspecError, ValueError) as error:
