@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Final, Literal
 
 from keepwell.events import SESSION_PURPOSES
@@ -247,25 +248,35 @@ def target(spells: Sequence[Spell], t: int, horizon: int) -> int | None:
     return 1 if spell.stopped else 0
 
 
-def next_visit_missed(entries: Iterable[AnyEntry], t: int) -> int | None:
+def next_visit_missed(entries: Sequence[AnyEntry], t: int) -> int | None:
     """`next-visit-missed@1` of effective entries in time order: 1 missed, 0 attended, None undetermined.
 
     The visit is the earliest to start after `t` of those that were booked at `t`; what becomes of it first decides.
     """
+    return next_visits_missed(entries, [t])[0]
+
+
+def next_visits_missed(entries: Sequence[AnyEntry], moments: Iterable[int]) -> list[int | None]:
+    """`next_visit_missed` at each of several moments, which must not decrease, in one sweep."""
     booked: dict[str, int] = {}
-    rest: list[AnyEntry] = []
-    for entry in entries:
-        if entry.at > t:
-            rest.append(entry)
-        elif isinstance(entry, Booking | Move):
-            booked[entry.appointment] = entry.starts
-        elif isinstance(entry, Cancellation | Miss | Attendance) and entry.appointment is not None:
-            booked.pop(entry.appointment, None)
-    ahead = [(starts, name) for name, starts in booked.items() if starts > t]
-    if not ahead:
-        return None
-    starts, name = min(ahead)
-    for entry in rest:
+    taken = 0
+    found = []
+    for t in moments:
+        while taken < len(entries) and entries[taken].at <= t:
+            entry = entries[taken]
+            taken += 1
+            if isinstance(entry, Booking | Move):
+                booked[entry.appointment] = entry.starts
+            elif isinstance(entry, Cancellation | Miss | Attendance) and entry.appointment is not None:
+                booked.pop(entry.appointment, None)
+        ahead = [(starts, name) for name, starts in booked.items() if starts > t]
+        found.append(_missed(entries, taken, *min(ahead)) if ahead else None)
+    return found
+
+
+def _missed(entries: Sequence[AnyEntry], first: int, starts: int, name: str) -> int | None:
+    """Whether a booked visit is missed, by the entries from `first` on."""
+    for entry in islice(entries, first, None):
         if getattr(entry, "appointment", None) != name:
             continue
         match entry:
