@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from keepwell.endings import DAY, next_visit_missed, spell_of, target
+from keepwell.endings import DAY, next_visits_missed, spell_of, target
 from keepwell.episode import Episode, Live
 from keepwell.events import AlertActioned, AnyEvent, EpisodeOpened, EventRetracted, RepairWasAttempted, decode_accepted
 from keepwell.features import FEATURES
@@ -89,24 +89,24 @@ class Replayer:
     def replay(self, chunk: Sequence[Told], ticks: Ticks) -> Rows:
         """The rows of episodes of one stream, in their order."""
         out = _Collected()
+        places, moments = ticks.places.tolist(), ticks.moments.tolist()
         for told in chunk:
-            self._episode(told, ticks, out)
+            self._episode(told, places, moments, out)
         return out.rows()
 
-    def _episode(self, told: Told, ticks: Ticks, out: _Collected) -> None:
+    def _episode(self, told: Told, ticks: list[int], moments: list[int], out: _Collected) -> None:
         live = Live(Episode(told.key), partial(self._instruments.get, told.key.partition("/")[0]))
         walk = _Walk(live, told.shown)
         fairness: dict[str, dict[str, str]] = {}
         seen = 0
-        moments = ticks.moments
         for place, payload in zip(told.places, told.events, strict=True):
-            before, seen = seen, bisect_left(ticks.places, place, seen)
+            before, seen = seen, bisect_left(ticks, place, seen)
             if before < seen and live.episode.history:
                 self._silence(walk, moments, before, seen)
             event = decode_accepted(payload)
             if live.fold(event) != "taken":
                 continue
-            walk.take(event, int(moments[seen - 1]) if seen else 0)
+            walk.take(event, moments[seen - 1] if seen else 0)
             if isinstance(event, EpisodeOpened):
                 fairness[f"{event.source}#{event.id}"] = event.data.fairness or {}
             out.digests.append(hashlib.sha256(payload).digest())
@@ -114,12 +114,12 @@ class Replayer:
             self._silence(walk, moments, seen, len(moments))
             out.close(walk, max(self._now, live.episode.latest), fairness)
 
-    def _silence(self, walk: _Walk, moments: NDArray[np.int64], first: int, end: int) -> None:
+    def _silence(self, walk: _Walk, moments: list[int], first: int, end: int) -> None:
         """Looks at the episode where something falls due at the ticks from `first` to before `end`."""
         for due, kind in silences(self._policy, walk.live):
             found = bisect_left(moments, due, max(first - 1, 0), end)
             if first <= found < end:
-                walk.look(int(moments[found]), kind)
+                walk.look(moments[found], kind)
 
 
 class _Row(NamedTuple):
@@ -199,11 +199,11 @@ class _Collected:
         self._walks.append(walk)
         spells = live.course.standing.spells_at(now)
         visits = [entry for entry in effective(live.episode.history) if type(entry) in _VISITS]
-        for t in (row.as_of for row in walk.rows):
+        moments = [row.as_of for row in walk.rows]
+        for t, missed in zip(moments, next_visits_missed(visits, moments), strict=True):
             spell = spell_of(spells, t)
             targets: list[float | None] = [target(spells, t, days) for days in HORIZONS.values()]
-            targets.append(next_visit_missed(visits, t) if spell is not None else None)
-            self._targets.append(targets)
+            self._targets.append([*targets, missed if spell is not None else None])
             self._endings.append(spell.ending if spell is not None else None)
 
     def rows(self) -> Rows:
