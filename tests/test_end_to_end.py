@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -16,7 +17,6 @@ from tests.system import System, midnight, shuffled_feed
 START = datetime(2026, 1, 5, tzinfo=UTC)
 EVENTS = [event for event in made_up_clinic(30, 5, START, 100) if not isinstance(event, ClientErased)]
 """Without erasures: what is sent again of an erased episode is new to whoever forgot it."""
-IDENTITIES = {(event.source, event.id) for event in EVENTS}
 
 
 @pytest.fixture(params=["sqlite", pytest.param("kafka", marks=pytest.mark.kafka)])
@@ -36,32 +36,45 @@ def test_invariant_1_what_is_sent_is_accepted_or_dead_lettered_and_scored_once(s
     system.tick(START)
     assert system.run("ingest", "--drain", "--instance", "a").returncode == 0
     assert system.run("predictor", "--drain", "--instance", "a").returncode == 0
-    assert_nothing_lost_nothing_twice(system, broken=11)
+    assert_nothing_lost_nothing_twice(system, EVENTS, broken=11)
 
 
 def test_invariants_1_3_5_workers_killed_at_any_moment_lose_nothing_and_do_nothing_twice(system: System) -> None:
     """Three kills of each worker while a feed runs with late, repeated and broken events and a tick a week."""
+    kill_while_a_feed_runs(system, EVENTS, parts=14, every=3)
+
+
+@pytest.mark.soak
+def test_soak_a_hundred_kills_lose_nothing_and_do_nothing_twice(system: System) -> None:
+    """The same with 200 parts and a kill after every second one; about a quarter of an hour."""
+    events = [e for e in made_up_clinic(300, 6, START, 200) if not isinstance(e, ClientErased)]
+    kill_while_a_feed_runs(system, events, parts=200, every=2)
+
+
+def kill_while_a_feed_runs(system: System, events: list[Event], parts: int, every: int) -> None:
+    """Feeds the events in parts; after every so many kills ingest or predictor in turn, once it has got on a little."""
     rng = Random(7)
     for service in ("ingest", "predictor"):
         system.start(service, "a")
-    for number, part in enumerate(weeks(EVENTS)):
+    fed = list(split(events, parts))
+    for number, part in enumerate(fed):
         system.send(shuffled_feed(part, rng))
         system.tick(midnight(part[-1].time))
-        if number % 3 == 1:
-            service = ("ingest", "predictor")[number // 3 % 2]
+        if number % every == 1:
+            service = ("ingest", "predictor")[number // every % 2]
             before = progress(system, service)
-            system.until(lambda s=service, b=before: progress(system, s) > b, f"{service} makes progress")  # type: ignore[misc]  # mypy cannot infer defaults
+            system.until(partial(moved, system, service, before), f"{service} makes progress")
             system.kill(service, "a")
             system.start(service, "a")
     system.settle()
     for service in ("ingest", "predictor"):
         system.stop(service, "a")
-    assert_nothing_lost_nothing_twice(system, broken=10 * len(list(weeks(EVENTS))))
+    assert_nothing_lost_nothing_twice(system, events, broken=10 * len(fed))
 
 
 def test_invariants_1_3_5_a_second_instance_that_joins_and_leaves_changes_nothing(system: System) -> None:
     """A second predictor joins while the first works, takes partitions over, is killed; a third leaves in order."""
-    parts = list(weeks(EVENTS))
+    parts = list(split(EVENTS, 14))
     for service in ("ingest", "predictor"):
         system.start(service, "a")
     for number, part in enumerate(parts):
@@ -77,26 +90,31 @@ def test_invariants_1_3_5_a_second_instance_that_joins_and_leaves_changes_nothin
             system.settle()
             system.stop("predictor", "c")
     system.settle()
-    assert_nothing_lost_nothing_twice(system, broken=10 * len(parts))
+    assert_nothing_lost_nothing_twice(system, EVENTS, broken=10 * len(parts))
 
 
-def assert_nothing_lost_nothing_twice(system: System, broken: int) -> None:
+def assert_nothing_lost_nothing_twice(system: System, events: list[Event], broken: int) -> None:
     """Invariants 1, 3 and 5 of what stands in the log now."""
-    accepted = system.accepted()
-    assert set(accepted) == IDENTITIES
+    identities = {(event.source, event.id) for event in events}
+    assert set(system.accepted()) == identities
     assert sum(system.dead_letters().values()) == broken
     triggers = system.triggers()
-    assert {trigger: triggers[trigger] for trigger in IDENTITIES} == dict.fromkeys(IDENTITIES, 1)
+    assert {trigger: triggers[trigger] for trigger in identities} == dict.fromkeys(identities, 1)
     assert set(triggers.values()) == {1}
     verified = system.run("replay", "--verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
-def weeks(events: list[Event]) -> Iterator[list[Event]]:
-    """The events in parts of about a week each."""
-    size = len(events) // 14
+def split(events: list[Event], parts: int) -> Iterator[list[Event]]:
+    """The events in about so many parts."""
+    size = max(1, len(events) // parts)
     for begin in range(0, len(events), size):
         yield events[begin : begin + size]
+
+
+def moved(system: System, service: str, before: int) -> bool:
+    """Whether a service has committed more than before."""
+    return progress(system, service) > before
 
 
 def progress(system: System, service: str) -> int:
