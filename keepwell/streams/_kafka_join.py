@@ -1,8 +1,8 @@
 """Keeps the outcome of joining a group until a poll asks for it: kafka-python forgets one that comes between two polls.
 
-`join_group_async` of kafka-python 3.0.12 starts a new join where the one under way has ended meanwhile, instead of taking its
-outcome. Members that work between short polls then rejoin in each of them and a group may never settle (20 rounds without an
-end were seen, each of a second; the members stay alive and some own nothing: KAFKA.md, F25).
+`join_group_async` of kafka-python 3.0.12 starts a new join where the one under way has ended meanwhile, or none where it sees
+no more need of one: then the member stays between two generations, alive and idle (KAFKA.md, F25). Members that work between
+short polls join again and again, and a group may never settle (20 rounds of a second were seen without an end).
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ class HeldJoin:
         self._waiting = False
         self._join: Callable[[], Awaitable[Any]] = coordinator._do_join_and_sync_async
         self._wait: Callable[..., Awaitable[Any]] = coordinator.join_group_async
+        self._wanted: Callable[[], bool] = coordinator.need_rejoin
         coordinator._do_join_and_sync_async = self._held
         coordinator.join_group_async = self._await
+        coordinator.need_rejoin = lambda: self.under_way() or self._wanted()
 
     def under_way(self) -> bool:
         """Whether a join has begun of which no poll has taken the outcome."""
