@@ -21,6 +21,9 @@ FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 SCORECARD: Final = "scorecard.json"
 POLICY: Final = "policy.json"
+OFFSETS: Final = "offsets.json"
+"""Log-odds of clinics and clinicians (`keepwell.scorecard.Offsets`). A release need not have them, and says whether they
+are used: what a score rests on is told by the digest alone."""
 NEEDED: Final = (SCORECARD, POLICY)
 """The files a service reads. Others lie beside them and are covered by the digest too: report.json, report.html, card.md,
 and estimator.joblib, which data teams may unpickle and nothing that serves ever does."""
@@ -44,14 +47,16 @@ class InvalidRelease(ValueError):
 
 
 class Basis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The data a release was fitted to. `fingerprint` is `sha256:` and the SHA-256 of the accepted events."""
+    """The data a release was fitted to: the fingerprint of its events, until when outcomes were known, and how many of each;
+    `positive` are the rows with a positive target, by output."""
 
     fingerprint: str
+    as_of: str
     events: int
+    clients: int
     episodes: int
     rows: int
-    first: str
-    last: str
+    positive: Mapping[str, int]
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
