@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, settings
 
 from tests.broker.broker import Broker
 
-
 # A busy machine draws slowly: neither that nor a slow example is a fault of the code.
 settings.register_profile("keepwell", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("keepwell")
