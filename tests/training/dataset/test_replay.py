@@ -154,7 +154,7 @@ def test_a_file_ticks_at_midnight_and_at_its_end() -> None:
 
 
 def test_events_of_one_moment_give_one_row_of_what_is_known_after_all_of_them() -> None:
-    told = story((0, opened()), (7, srs(9, 9, 9, 9)), (7, Attended()), (7, HomeworkAssigned()), (50, Ended("planned")))
+    told = story((0, opened()), (7, Attended()), (7, srs(9, 9, 9, 9)), (7, HomeworkAssigned()), (50, Ended("planned")))
     frame = build(InMemory(told)).frame
     row = frame[frame.kind == "session"].iloc[0]
     assert (row.session, row.alliance_level, row.homework_unreviewed) == (1, 9.0, 1.0)
