@@ -1,4 +1,4 @@
-"""Bags: one additive model a fold of clients and output, each judged and stopped on the clients it did not see, then averaged."""
+"""Bags: an additive model a fold of clients and output, stopped and judged on the clients it did not see, then averaged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ same clients move no figure that is reported. The bags draw apart, so together t
 
 
 class Bagged(NamedTuple):
-    """`estimators` and `steps` by output; `raw`: log-odds of every row by output, from the bag that did not see its client."""
+    """`estimators` and `steps` by output; `raw`: log-odds of every row, from the bag that did not see its client."""
 
     estimators: tuple[tuple[Any, ...], ...]
     steps: tuple[Steps, ...]
@@ -83,15 +83,13 @@ def weights(client: Ints, power: float) -> Vector:
     if not len(client):
         return np.empty(0)
     _, inverse, counts = np.unique(client, return_inverse=True, return_counts=True)
-    found: Vector = counts[inverse].astype(np.float64) ** -power
-    return found / found.mean()
+    raw = counts[inverse].astype(np.float64) ** -power
+    found: Vector = raw / raw.mean()
+    return found
 
 
 def importance(steps: Sequence[Steps], codes: Codes) -> Vector:
     """By feature, the largest standard deviation that its points have over the rows, in any output."""
     return np.array(
-        [
-            max(float(one.points[column][codes[:, column]].std()) for one in steps)
-            for column in range(codes.shape[1])
-        ]
+        [max(float(one.points[column][codes[:, column]].std()) for one in steps) for column in range(codes.shape[1])]
     )

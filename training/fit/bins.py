@@ -1,4 +1,4 @@
-"""Bins: few, wide enough to be filled, with edges that a person can read. Every learner sees a feature through its bins alone."""
+"""Bins: few, well filled, with edges that a person can read. Every learner sees a feature through its bins alone."""
 
 from __future__ import annotations
 

@@ -35,10 +35,8 @@ def compile_card(bins: Bins, steps: Sequence[Steps], calibrations: Sequence[Cali
     for column, (feature, edges, table) in enumerate(zip(bins.features, bins.edges, tables, strict=True)):
         mean = table[codes[:, column]].mean(axis=0)
         base += mean
-        centred = table - mean
-        if feature == SESSIONS:
-            edges, centred = _with_shifts(edges, centred, calibrations)
-        terms.append(_term(feature, edges, centred))
+        centred = edges, table - mean
+        terms.append(_term(feature, *(_with_shifts(*centred, calibrations) if feature == SESSIONS else centred)))
     if SESSIONS not in bins.features:
         terms.append(_term(SESSIONS, *_with_shifts((), np.zeros((2, len(OUTPUTS))), calibrations)))
     return Scorecard(base=_points(base), terms=tuple(term for term in terms if _says_something(term)))

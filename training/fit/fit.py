@@ -12,14 +12,14 @@ from keepwell.scorecard import OUTPUTS, Offsets, Scorecard, coherent
 from training.dataset import FEATURE_COLUMNS, Dataset
 from training.fit.bags import Bagged, bag
 from training.fit.bins import Bins, Codes, Matrix, bins_of
-from training.fit.calibrate import calibrate
+from training.fit.calibrate import Calibration, calibrate
 from training.fit.compile import compile_card
 from training.fit.estimator import Estimator
 from training.fit.learners import Learner
 from training.fit.line import Line, at, line_of
 from training.fit.logit import expit
 from training.fit.measures import Measures, measures
-from training.fit.offsets import offsets_of
+from training.fit.offsets import crossed, offsets_of
 from training.fit.reference import Reference, reference_of
 from training.fit.refuse import check, check_features, check_result
 from training.fit.sample import Sample, sample_of
@@ -54,7 +54,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     beside: dict[str, Measures]
     """The other learner's, on the same rows and folds."""
     with_offsets: dict[str, Measures]
-    """With the offsets added, whether they are active or not. They were made of these rows, which flatters them."""
+    """With the offsets added, whether they are active or not: those made of the one half of the clients, on the other."""
     spread: dict[str, float]
     """Standard deviation between clinicians, in log-odds, by output."""
     choice: Choice
@@ -112,7 +112,7 @@ def fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
             stops=sample.stops(),
             measures=found,
             beside=_measured(sample, _beside(sample, codes, bins, options)),
-            with_offsets=_measured(sample, coherent(expit(logits + added))),
+            with_offsets=_measured(sample, coherent(expit(logits + crossed(sample, logits)))),
             spread=spread,
             choice=choice,
             seen=dict(zip(OUTPUTS, bagged.seen, strict=True)),
@@ -133,8 +133,9 @@ def _coded(sample: Sample) -> tuple[Bins, Codes]:
     return bins, bins.codes(sample.values, FEATURE_COLUMNS)
 
 
-def _calibrated(sample: Sample, bagged: Bagged) -> tuple[tuple, Matrix]:
-    calibrations = []
+def _calibrated(sample: Sample, bagged: Bagged) -> tuple[tuple[Calibration, ...], Matrix]:
+    """The calibration of each output, and the calibrated log-odds of every row."""
+    calibrations: list[Calibration] = []
     logits = np.empty_like(bagged.raw)
     for output in range(len(OUTPUTS)):
         known = sample.known(output)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from keepwell.course import Course
 from keepwell.endings import DAY
 from keepwell.policy import Memory, Policy, Situation, decide
-from training.fit.sample import Ints, Sample
+from training.fit.sample import Ints, Sample, codes_of
 
 Vector = NDArray[np.float64]
 
@@ -122,8 +122,8 @@ def _judged(sample: Sample, rows: Ints, risk: Vector, policy: Policy, chosen_by:
 
 def _seats(sample: Sample) -> Ints:
     """A number for each clinician, and for each clinic's rows without one."""
-    clinician = sample.frame["clinician"].cat.codes.to_numpy(dtype=np.int64)
-    clinic = sample.frame["clinic"].cat.codes.to_numpy(dtype=np.int64)
+    clinician = codes_of(sample.frame["clinician"])
+    clinic = codes_of(sample.frame["clinic"])
     return np.where(clinician >= 0, clinician, clinician.max() + 1 + clinic)
 
 

@@ -1,4 +1,4 @@
-"""Logistic regression with a few coefficients and a normal prior on each: calibration, recalibration and shrinkage rest on it."""
+"""Logistic regression with a few coefficients, each with a normal prior: calibration and recalibration rest on it."""
 
 from __future__ import annotations
 

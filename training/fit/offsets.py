@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from keepwell.scorecard import OUTPUTS, Offsets, Points
 from training.fit.logit import expit
-from training.fit.sample import Ints, Sample
+from training.fit.sample import Ints, Mask, Sample, codes_of
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -32,28 +32,61 @@ class Pooled(NamedTuple):
 
 
 def offsets_of(sample: Sample, logits: Matrix, active: bool) -> tuple[Offsets, Matrix, dict[str, float]]:
-    """The offsets by clinic and, within it, clinician; each row's sum of both; the spread of clinicians by output.
+    """The offsets by clinic and, within it, clinician; what they add to each row; the spread of clinicians by output.
 
     `logits` are calibrated and out of fold, so that no row's own outcome made them.
     """
+    everyone = np.ones(len(logits), dtype=np.bool_)
+    of_clinic, of_clinician, spread = _pooled(sample, logits, everyone)
     clinics, clinicians = sample.frame["clinic"], sample.frame["clinician"]
-    added = np.zeros_like(logits)
-    of_clinic = np.zeros((len(clinics.cat.categories), len(OUTPUTS)))
-    of_clinician = np.zeros((len(clinicians.cat.categories), len(OUTPUTS)))
-    spread = {}
+    told = Offsets(active=active, clinics=_told(clinics, of_clinic), clinicians=_told(clinicians, of_clinician))
+    return told, _added(sample, of_clinic, of_clinician), {f"spread_{name}": one for name, one in spread.items()}
+
+
+def crossed(sample: Sample, logits: Matrix) -> Matrix:
+    """What offsets add to each row if they are made of the other half of the clients: what they are worth, unflattered."""
+    half = _halves(sample)
+    first, second = (_added(sample, *_pooled(sample, logits, side)[:2]) for side in (half, ~half))
+    return np.where(half[:, None], second, first)
+
+
+def _halves(sample: Sample) -> Mask:
+    first: Mask = np.random.default_rng(0).permutation(int(sample.client.max()) + 1) % 2 == 0
+    side: Mask = first[sample.client]
+    return side
+
+
+def _pooled(sample: Sample, logits: Matrix, which: Mask) -> tuple[Matrix, Matrix, dict[str, float]]:
+    """Offsets of every clinic and clinician by output, made of some rows, and the spread of clinicians."""
+    clinic, clinician = _codes(sample)
+    of_clinic = np.zeros((int(clinic.max()) + 1, len(OUTPUTS)))
+    of_clinician = np.zeros((int(clinician.max()) + 1, len(OUTPUTS)))
+    spread: dict[str, float] = {}
     for output, name in enumerate(OUTPUTS):
-        for offsets, groups in ((of_clinic, clinics), (of_clinician, clinicians)):
-            group = groups.cat.codes.to_numpy(dtype=np.int64)
-            where = sample.known(output) & (group >= 0)
+        offset = np.zeros(len(logits))
+        for offsets, group in ((of_clinic, clinic), (of_clinician, clinician)):
+            where = which & sample.known(output) & (group >= 0)
             pooled = pool(
                 group[where], len(offsets), sample.client[where], sample.targets[where, output],
-                logits[where, output] + added[where, output],
+                logits[where, output] + offset[where],
             )  # fmt: skip
             offsets[:, output] = pooled.offsets
-            added[:, output] += np.append(pooled.offsets, 0.0)[group]
-            spread[f"spread_{name}"] = pooled.between
-    told = Offsets(active=active, clinics=_told(clinics, of_clinic), clinicians=_told(clinicians, of_clinician))
-    return told, added, spread
+            offset += np.append(pooled.offsets, 0.0)[group]
+            spread[name] = pooled.between
+    return of_clinic, of_clinician, spread
+
+
+def _added(sample: Sample, of_clinic: Matrix, of_clinician: Matrix) -> Matrix:
+    """What offsets add to each row; nothing where the clinician is not known."""
+    clinic, clinician = _codes(sample)
+    none = np.zeros((1, len(OUTPUTS)))
+    found: Matrix = np.vstack([of_clinic, none])[clinic] + np.vstack([of_clinician, none])[clinician]
+    return found
+
+
+def _codes(sample: Sample) -> tuple[Ints, Ints]:
+    """The clinic and the clinician of each row; -1 where not known."""
+    return codes_of(sample.frame["clinic"]), codes_of(sample.frame["clinician"])
 
 
 def pool(group: Ints, groups: int, client: Ints, target: Vector, logits: Vector) -> Pooled:

@@ -35,7 +35,7 @@ def reference_of(bins: Bins, codes: Codes, risks: Matrix) -> Reference:
     for column, (name, edges) in enumerate(zip(bins.features, bins.edges, strict=True)):
         *rows, missing = np.bincount(codes[:, column], minlength=len(edges) + 2).tolist()
         features[name] = Counted(edges=edges, rows=tuple(rows), missing=missing)
-    found = {
+    found: dict[str, Counted] = {
         name: Counted(
             edges=RISK_EDGES,
             rows=tuple(

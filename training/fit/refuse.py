@@ -33,7 +33,9 @@ def check(sample: Sample) -> None:
     for output, name in enumerate(OUTPUTS):
         found = sample.targets[sample.known(output), output]
         if not len(found):
-            raise Refused(f"{name}: no outcome is determined yet; data must go on for some months after the first visits")
+            raise Refused(
+                f"{name}: no outcome is determined yet; data must go on for some months after the first visits"
+            )
         if found.min() == found.max():
             what = "the target" if found[0] else "no client reaches the target"
             raise Refused(f"{name}: one class only ({what} in all {len(found)} rows); there is nothing to tell apart")

@@ -64,13 +64,15 @@ def sample_of(dataset: Dataset) -> Sample:
         frame=frame,
         values=dataset.matrix(),
         targets=targets,
-        client=_codes(frame["client"]),
-        episode=_codes(frame["episode"]),
-        as_of=frame["as_of"].astype("int64").to_numpy(),
+        client=codes_of(frame["client"]),
+        episode=codes_of(frame["episode"]),
+        as_of=np.asarray(frame["as_of"].astype("int64"), dtype=np.int64),
         session=frame["session"].to_numpy(dtype=np.int64),
         treated=(frame["alerted"] | frame["acted"]).to_numpy(dtype=np.bool_),
     )
 
 
-def _codes(column: pd.Series[str]) -> Ints:
-    return column.cat.codes.to_numpy(dtype=np.int64)
+def codes_of(column: pd.Series[str]) -> Ints:
+    """A number for each category of a column; -1 where missing."""
+    codes: Ints = np.asarray(column.cat.codes, dtype=np.int64)
+    return codes

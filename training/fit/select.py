@@ -77,9 +77,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         return Settings(self.leaves, self.least_rows, self.shrinkage, power=self.power)
 
 
-def choose(
-    sample: Sample, codes: Codes, bins: Bins, learner: Learner, treated: float, seed: int, jobs: int
-) -> Choice:
+def choose(sample: Sample, codes: Codes, bins: Bins, learner: Learner, treated: float, seed: int, jobs: int) -> Choice:
     """Chooses by log loss at the headline: first the trees (or the ridge), then the weight of clients with many rows."""
     how, splits = splits_of(sample, seed)
     trials: list[Trial] = []

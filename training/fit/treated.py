@@ -39,7 +39,14 @@ class Treated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def treated_of(
-    sample: Sample, codes: Codes, bins: Bins, learner: Learner, settings: Settings, risk: Vector, weight: float, seed: int
+    sample: Sample,
+    codes: Codes,
+    bins: Bins,
+    learner: Learner,
+    settings: Settings,
+    risk: Vector,
+    weight: float,
+    seed: int,
 ) -> Treated:
     """What treated rows are and do. `risk` is the headline's, out of fold."""
     known = sample.known(HEADLINE)

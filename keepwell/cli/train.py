@@ -1,0 +1,142 @@
+"""`keepwell train`: events to a release folder, or a release recalibrated to a clinic with few data."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from keepwell.cli._common import progress, say
+from keepwell.cli._offline import moment
+from keepwell.cli._options import AsJson
+from keepwell.scorecard import HEADLINE, Scorer
+from keepwell.settings import Settings
+from models.registry import Releases
+from models.release import Release, default
+from services.predictor.bootstrap import instruments_of
+from training.dataset import Dataset, build
+from training.fit.fit import Options, fit
+from training.fit.line import at, line_of
+from training.fit.publish import release, release_again
+from training.fit.recalibrate import ENOUGH_STOPS, recalibrate
+from training.fit.sample import sample_of
+
+BUDGET: Final = 0.25
+"""Risk alerts per clinician-week where nothing else is said: one a month; ours."""
+
+
+class LearnerName(StrEnum):
+    """The learners by name."""
+
+    boosting = "boosting"
+    logistic = "logistic"
+
+
+def command(
+    files: Annotated[list[str], typer.Argument(help="Events: JSON lines (also .gz, .zst, -) or Parquet archives.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the release into.")],
+    registry: Annotated[
+        str | None, typer.Option(help="Publish it here too: a folder, or URL of an object store.")
+    ] = None,
+    recalibrated: Annotated[
+        str | None,
+        typer.Option("--recalibrate", metavar="RELEASE", help="Fit no model; recalibrate this release to FILES."),
+    ] = None,
+    origin: Annotated[
+        str | None, typer.Option(help="What the data are, in a sentence; default: counts, and whether simulated.")
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(help=f"Choose the line for so many risk alerts per clinician-week; default {BUDGET}."),
+    ] = None,
+    cost_ratio: Annotated[
+        float | None, typer.Option(help="Choose the line by costs: how many needless alerts one missed stop is worth.")
+    ] = None,
+    learner: Annotated[
+        LearnerName, typer.Option(help="Both are additive; the other is reported beside it.")
+    ] = LearnerName.boosting,
+    treated: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Weight of rows in the 30 days after an alert or act; 0 leaves them out."),
+    ] = 1.0,
+    use_offsets: Annotated[
+        bool,
+        typer.Option("--use-offsets", help="Let the release add the offsets of clinics and clinicians to its risks."),
+    ] = False,
+    alerts: Annotated[list[Path] | None, typer.Option(help="JSON lines of alerts that were really shown.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="Until when outcomes are known, RFC 3339; default: the last event.")
+    ] = None,
+    instruments: Annotated[Path | None, typer.Option(help="TOML file with the clinics' own instruments.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same data and seed give the same digest.")] = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes; the result does not depend on it.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Train a release on FILES, or recalibrate one: manifest, scorecard, policy, offsets, metrics, estimator and card."""
+    if budget is not None and cost_ratio is not None:
+        raise typer.BadParameter("give a budget or a cost ratio, not both", param_hint="--budget")
+    for name in [*files, *map(str, alerts or ())]:
+        if name != "-" and not Path(name).is_file():
+            raise typer.BadParameter(f"{name}: no such file")
+    with progress() as bar:
+        bar.add_task("reading", total=None)
+        known = instruments_of(Settings(instruments=instruments))
+        dataset = build(files, instruments=known, as_of=moment(as_of), alerts=alerts or (), n_jobs=jobs)
+    options = Options(
+        learner="boosting" if learner is LearnerName.boosting else "logistic",
+        budget=budget,
+        cost_ratio=cost_ratio,
+        treated=treated,
+        use_offsets=use_offsets,
+        seed=seed,
+        jobs=jobs,
+    )
+    if recalibrated is None:
+        result = _trained(dataset, options, origin, out)
+    else:
+        result = _recalibrated(dataset, Releases(registry).open(recalibrated), options, origin, out)
+    if registry is not None:
+        Releases(registry).publish(str(out))
+    say(result, as_json)
+
+
+def _trained(dataset: Dataset, options: Options, origin: str | None, out: Path) -> dict[str, Any]:
+    """Fits and writes a release. Raises `Refused`, `OSError`."""
+    if options.budget is None and options.cost_ratio is None:
+        options = options._replace(budget=BUDGET)
+    fitted = fit(dataset, default().policy, options)
+    report = fitted.report
+    return {
+        "release": release(fitted, dataset, origin, out),
+        "folder": str(out),
+        "rows": report.rows,
+        "clients": report.clients,
+        "stops": report.stops,
+        "auroc": {name: round(one.auroc, 4) for name, one in report.measures.items()},
+        "calibration_slope": {name: round(one.slope, 3) for name, one in report.measures.items()},
+        "line": report.line.line,
+        "alerts_per_clinician_week": round(report.line.alerts_per_clinician_week, 3),
+    }
+
+
+def _recalibrated(dataset: Dataset, base: Release, options: Options, origin: str | None, out: Path) -> dict[str, Any]:
+    """Recalibrates and writes a release; its line stays unless one is asked for. Raises `Refused`, `OSError`."""
+    found = recalibrate(dataset, base.scorer)
+    policy = base.policy
+    if options.budget is not None or options.cost_ratio is not None:
+        risks = Scorer(found.card).risks(dataset.matrix([term.feature for term in found.card.terms]))
+        headline = risks[:, HEADLINE]
+        line = line_of(sample_of(dataset), headline, policy, options.budget, options.cost_ratio)
+        policy = at(policy, line.line)
+    return {
+        "release": release_again(found, base.digest, policy, dataset, origin, out),
+        "folder": str(out),
+        "recalibrated": base.digest,
+        "stops": found.stops,
+        "shrunk": found.stops < ENOUGH_STOPS,
+        "intercept": {name: round(shift.intercept, 3) for name, shift in found.shifts.items()},
+        "slope": {name: round(shift.slope, 3) for name, shift in found.shifts.items()},
+        "line": policy.line,
+    }

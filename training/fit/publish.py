@@ -1,0 +1,114 @@
+"""The files of a trained release, the same bytes for the same fit, and its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+import joblib
+import msgspec
+
+from keepwell.policy import Policy
+from models.release import OFFSETS, POLICY, SCORECARD, Basis, describe, digest_of, put
+from training.dataset import Dataset
+from training.fit.card import model_card, recalibration_card
+from training.fit.estimator import Estimator
+from training.fit.fit import Fitted
+from training.fit.measures import Measures
+from training.fit.recalibrate import Recalibrated
+
+MADE_UP: Final = "sim-"
+"""How the names of clinics begin that `keepwell simulate` makes up."""
+COMPRESSION: Final = 3
+"""Of `estimator.joblib`. Its bytes follow from the fit alone, under the same versions of Python, NumPy and scikit-learn, so
+the digest covers it."""
+
+
+def release(fitted: Fitted, dataset: Dataset, origin: str | None, out: Path) -> str:
+    """Writes the release of a fit into the folder `out` and returns its digest."""
+    told = origin or origin_of(dataset)
+    files = {
+        SCORECARD: _json(fitted.card),
+        POLICY: _json(fitted.policy),
+        OFFSETS: _json(fitted.offsets),
+        "metrics.json": _json(fitted.report),
+        "reference.json": _json(fitted.reference),
+        "estimator.joblib": _joblib(fitted.estimator),
+        "card.md": model_card(fitted, dataset, told).encode(),
+    }
+    title = f"Additive scorecard, {fitted.report.choice.learner}"
+    return _put(out, files, dataset, title=title, origin=told, metrics=_chief(fitted.report.measures))
+
+
+def release_again(
+    recalibrated: Recalibrated, base: str, policy: Policy, dataset: Dataset, origin: str | None, out: Path
+) -> str:
+    """Writes a recalibrated release into the folder `out` and returns its digest. `base` is the digest of the one it was."""
+    told = origin or f"{base} recalibrated. {origin_of(dataset)}"
+    files = {
+        SCORECARD: _json(recalibrated.card),
+        POLICY: _json(policy),
+        "metrics.json": _json({"recalibrated": base, "stops": recalibrated.stops, "shifts": recalibrated.shifts}),
+        "card.md": recalibration_card(recalibrated, base, dataset, told).encode(),
+    }
+    after = {name: shift.after for name, shift in recalibrated.shifts.items() if shift.after is not None}
+    return _put(out, files, dataset, title="Recalibrated scorecard", origin=told, metrics=_chief(after))
+
+
+def origin_of(dataset: Dataset) -> str:
+    """What a release was fitted to, in words: how many episodes of which kind."""
+    counts = dataset.about.counts
+    clinics = [str(name) for name in dataset.frame["clinic"].cat.categories]
+    made_up = [name for name in clinics if name.startswith(MADE_UP)]
+    where = f"{counts.episodes} episodes of {len(clinics)} clinic{'' if len(clinics) == 1 else 's'}"
+    if len(made_up) == len(clinics):
+        return f"Fitted to {where}, all simulated: nothing in it was learnt from people."
+    if made_up:
+        return f"Fitted to {where}, {len(made_up)} of them simulated."
+    return f"Fitted to {where}."
+
+
+def _put(
+    out: Path,
+    files: Mapping[str, bytes],
+    dataset: Dataset,
+    *,
+    title: str,
+    origin: str,
+    metrics: dict[str, float | None],
+) -> str:
+    about, counts = dataset.about, dataset.about.counts
+    basis = Basis(
+        fingerprint=about.fingerprint,
+        as_of=about.as_of,
+        events=counts.events,
+        clients=counts.clients,
+        episodes=counts.episodes,
+        rows=counts.rows,
+        positive=counts.positive,
+    )
+    manifest = describe(
+        title=title, origin=origin, created=about.as_of[:10], files=files, data=basis, metrics=metrics
+    )  # fmt: skip
+    put(out, manifest, files)
+    return digest_of(manifest)
+
+
+def _chief(found: Mapping[str, Measures]) -> dict[str, float | None]:
+    return {
+        f"{figure}_{name}": round(getattr(one, figure), 4)
+        for name, one in found.items()
+        for figure in ("auroc", "slope", "ece", "skill")
+    }
+
+
+def _json(value: Any) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
+
+
+def _joblib(estimator: Estimator) -> bytes:
+    buffer = BytesIO()
+    joblib.dump(estimator, buffer, compress=COMPRESSION)
+    return buffer.getvalue()
