@@ -12,7 +12,7 @@ from keepwell.course import Course
 from keepwell.endings import DEFINITION
 from keepwell.episode import Live
 from keepwell.events import rfc3339
-from keepwell.features import gaps
+from keepwell.features import Value, gaps
 from keepwell.outputs import Alert, Reason, Risk, Score
 from keepwell.playbook import suggest
 from keepwell.policy import Decision, Memory, Policy, Situation, decide, ending, silence
@@ -21,6 +21,8 @@ from keepwell.scorecard import Part, Scored, Scorer
 MOST_REASONS: Final = 5
 """Reasons named in a score; an alert names at most `ALERT_REASONS` of those that raise the risk."""
 ALERT_REASONS: Final = 3
+KEPT_REASONS: Final = 20_000
+"""Reasons kept ready, about 10 MB; counts and ratings repeat, durations do not."""
 LEAST_POINTS: Final = 0.05
 """Log-odds below which a part is not worth a sentence."""
 RISK_DIGITS: Final = 4
@@ -44,6 +46,7 @@ class Assessor:
         self.model = model
         self.scorer = scorer
         self.policy = policy
+        self._reasons: dict[tuple[str, Value], Reason] = {}
 
     def score(self, live: Live, now: int, trigger: Trigger) -> tuple[Score, Scored | None]:
         """The score of an episode at `now` (µs, not before its newest entry), and what it was made of; None if not open."""
@@ -58,7 +61,7 @@ class Assessor:
             d14, d30, d60, following = [round(r, RISK_DIGITS) for r in scored.risks]
             risk = Risk(d14=d14, d30=d30, d60=d60)
             next_missed = following if any(starts > now for starts in course.standing.booked.values()) else None
-            reasons = tuple([_reason(part) for part in islice(scored.strongest(LEAST_POINTS), MOST_REASONS)])
+            reasons = tuple([self._reason(part) for part in islice(scored.strongest(LEAST_POINTS), MOST_REASONS)])
         score = Score(
             episode=live.episode.key, clinician_id=course.clinician, as_of=rfc3339(now), trigger=trigger.id,
             trigger_source=trigger.source, model=self.model, definition=DEFINITION, state=state, risk=risk,
@@ -66,6 +69,16 @@ class Assessor:
             traceparent=trigger.traceparent if trigger.traceparent is not None else UNSET,
         )  # fmt: skip
         return score, scored
+
+    def _reason(self, part: Part) -> Reason:
+        """The reason that a part makes. The same feature and value make the same reason, so sentences are kept ready."""
+        key = (part.feature.name, part.value)
+        found = self._reasons.get(key)
+        if found is None:
+            if len(self._reasons) >= KEPT_REASONS:
+                self._reasons.clear()
+            found = self._reasons[key] = _reason(part)
+        return found
 
     def assess(self, live: Live, memory: Memory, now: int, trigger: Trigger) -> tuple[Score, list[Alert], Memory]:
         """The score, the alerts to tell, and what the policy remembers from here on."""

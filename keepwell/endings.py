@@ -86,6 +86,8 @@ class Standing:
     swept_to: int = 0
     outcomes: dict[str, OutcomeCourse] = field(default_factory=dict)
     last_outcome: OutcomeCourse | None = None
+    declared: int | None = None
+    """When a stop will be, or was, declared if nothing else happens; None without an open spell."""
 
     def take(self, entry: AnyEntry, instrument: Instrument | None = None) -> None:
         """Takes the next effective entry in time order; `instrument` is that of a measure, where it is known."""
@@ -96,14 +98,14 @@ class Standing:
         take = _TAKES.get(type(entry))
         if take is not None:
             take(self, entry, instrument)
+        self.declared = self._declared()
 
     def is_session(self, entry: Attendance) -> bool:
         """Whether an attended visit is a session: by its own purpose, else as booked, else treatment."""
         visit = self.visits.get(entry.appointment) if entry.appointment is not None else None
         return (entry.purpose or (visit.purpose if visit else "treatment")) in SESSION_PURPOSES
 
-    def declared(self) -> int | None:
-        """The moment at which a stop will be, or was, declared if nothing else happens; None without an open spell."""
+    def _declared(self) -> int | None:
         if self.last_sign is None or not self.spells or self.spells[-1].closed_at is not None:
             return None
         moment = max(self.last_sign + WINDOW, self.swept_to)
@@ -113,7 +115,7 @@ class Standing:
 
     def spells_at(self, now: int) -> list[Spell]:
         """The spells as determined at `now`, which must not lie before the last entry taken."""
-        declared = self.declared()
+        declared = self.declared
         if declared is None or declared > now:
             return self.spells
         return [*self.spells[:-1], self._stopped(self.spells[-1], declared)]
@@ -124,12 +126,12 @@ class Standing:
             return "open"
         spell = self.spells[-1]
         if spell.closed_at is None:
-            declared = self.declared()
+            declared = self.declared
             return "open" if declared is None or declared > now else "stopped"
         return "stopped" if spell.stopped else "ended"
 
     def _settle(self, before: int) -> None:
-        declared = self.declared()
+        declared = self.declared
         if declared is not None and declared < before:
             self.spells[-1] = self._stopped(self.spells[-1], declared)
 

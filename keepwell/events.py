@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_type_hints
 
 import msgspec
@@ -85,7 +86,17 @@ def rfc3339(us: int) -> str:
     >>> rfc3339(86_400_000_000), rfc3339(1)
     ('1970-01-02T00:00:00Z', '1970-01-01T00:00:00.000001Z')
     """
-    return (_EPOCH + timedelta(microseconds=us)).isoformat().removesuffix("+00:00") + "Z"
+    days, rest = divmod(us, 86_400_000_000)
+    seconds, fraction = divmod(rest, 1_000_000)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    tail = f".{fraction:06}Z" if fraction else "Z"
+    return f"{_day(days)}T{hour:02}:{minute:02}:{second:02}{tail}"
+
+
+@lru_cache(maxsize=4096)
+def _day(days: int) -> str:
+    return (_EPOCH + timedelta(days=days)).date().isoformat()
 
 
 # ── the data of each type ───────────────────────────────────────────────────────────────────────────────

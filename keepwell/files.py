@@ -1,7 +1,7 @@
 """Events in files: JSON lines read and checked as ingest does, for everything that runs the live code offline.
 
 A file has no arrival times, so time is event time: events are taken in the order of their `time`, equal ones in the order
-of the contract's types, so that the order of lines does not matter.
+in which they take effect, so that the order of lines does not matter.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import IO, NamedTuple
 
 import zstandard
 
 from keepwell.control import CLOCK_KEY, tick
-from keepwell.events import EVENT_TYPES, Accepted, AnyEvent, Refusal, decode, encode, micros
+from keepwell.events import Accepted, AnyEvent, Refusal, decode, encode, micros
+from keepwell.history import RANK
 from keepwell.instruments import Instruments
 from keepwell.streams.log import Partition, Record
-
-_RANK: Final = {cls: rank for rank, cls in enumerate(EVENT_TYPES.values())}
 
 
 class Line(NamedTuple):
@@ -79,7 +78,7 @@ def take_in(lines: Iterable[Line], instruments: Instruments, now: datetime) -> I
         else:
             events.append(checked.event)
             unknown += checked.unknown
-    events.sort(key=lambda event: (event.time, _RANK[type(event)], event.source, event.id))
+    events.sort(key=lambda event: (event.time, RANK[type(event)], event.source, event.id))
     return Intake(events, refused, unknown)
 
 

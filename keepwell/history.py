@@ -84,11 +84,11 @@ class Skip(Entry, frozen=True, tag=7):
     reason: str
 
 
-class Assignment(Entry, frozen=True, tag=8):
+class Assignment(Entry, frozen=True, tag=9):
     pass
 
 
-class Review(Entry, frozen=True, tag=9):
+class Review(Entry, frozen=True, tag=8):
     completion: float
 
 
@@ -140,6 +140,20 @@ AnyEntry = (
     | Noted | Repair | Touch | Handover | End | Answer | Retraction
 )  # fmt: skip
 
+
+RANK: Final = {
+    event: rank
+    for rank, event in enumerate(
+        (
+            ev.EpisodeOpened, ev.AppointmentBooked, ev.AppointmentRescheduled, ev.AppointmentCancelled,
+            ev.AppointmentMissed, ev.SessionAttended, ev.MeasureCompleted, ev.MeasureSkipped, ev.HomeworkWasReviewed,
+            ev.HomeworkWasAssigned, ev.FeedbackGiven, ev.RuptureWasNoted, ev.RepairWasAttempted, ev.ContactMade,
+            ev.ClinicianChanged, ev.EpisodeEnded, ev.AlertActioned, ev.EventRetracted, ev.ClientErased,
+        )
+    )
+}  # fmt: skip
+"""The order in which events of the same moment take effect: the tags of their entries, an erasure last. Old homework is
+reviewed before new is assigned."""
 
 Identity = tuple[int, str]
 """Source index and id of an entry."""

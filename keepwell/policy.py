@@ -234,7 +234,7 @@ def timers(policy: Policy, memory: Memory, course: Course, now: int) -> list[tup
     if standing.state_at(now) != "open":
         return []
     found = [(starts + RECORDING_TIME + 1, "visit-unrecorded") for starts in standing.pending.values()]
-    declared = standing.declared()
+    declared = standing.declared
     if declared is not None:
         found.append((declared, "stop-declared"))
     if standing.last_sign is not None:

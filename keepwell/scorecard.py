@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keepwell.course import Course
-from keepwell.features import BY_NAME, Feature, Value
+from keepwell.features import BY_NAME, Feature, Read, Value
 
 Output = Literal["14d", "30d", "60d", "next"]
 OUTPUTS: Final[tuple[Output, ...]] = ("14d", "30d", "60d", "next")
@@ -28,6 +28,9 @@ HEADLINE: Final = OUTPUTS.index("30d")
 Points = tuple[float, float, float, float]
 """Added log-odds, one for each of `OUTPUTS`."""
 ZERO: Final[Points] = (0.0, 0.0, 0.0, 0.0)
+
+_Cell = tuple[Points, float]
+"""The points of a bin, and those for the headline after calibration."""
 
 
 class Term(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,25 +99,37 @@ class Scorer:
         self.card = card
         self.offsets = offsets if offsets is not None and offsets.active else None
         self.features = [BY_NAME[term.feature] for term in card.terms]
-        self._reads = [feature.read for feature in self.features]
         # The missing value's row comes last, so that one index serves both.
         self._rows = [(term.edges, (*term.points, term.missing)) for term in card.terms]
         slope = card.calibration[HEADLINE][1]
-        self._heads = [[row[HEADLINE] * slope for row in rows] for _, rows in self._rows]
+        self._cells: list[tuple[Read, Sequence[float], Sequence[_Cell | None]]] = [
+            (feature.read, edges, [(row, row[HEADLINE] * slope) if any(row) else None for row in rows])
+            for feature, (edges, rows) in zip(self.features, self._rows, strict=True)
+        ]
 
     def score(self, course: Course, now: int, clinic: str | None = None) -> Scored:
         """Scores an episode at a moment (µs) that must not lie before the newest entry of the course."""
-        values = [read(course, now) for read in self._reads]
-        bins = [
-            -1 if value is None else bisect_right(edges, value)
-            for value, (edges, _) in zip(values, self._rows, strict=True)
-        ]
-        picked = [rows[index] for (_, rows), index in zip(self._rows, bins, strict=True)]
+        a, b, c, d = self.card.base
+        values: list[Value] = []
+        points: list[float] = []
+        # One pass, added term by term: `sum` adds floats otherwise from Python 3.12 on, and bytes must not depend on that.
+        for read, edges, cells in self._cells:
+            value = read(course, now)
+            values.append(value)
+            cell = cells[-1 if value is None else bisect_right(edges, value)]
+            if cell is None:
+                points.append(0.0)
+                continue
+            (p, q, r, s), headline = cell
+            a += p
+            b += q
+            c += r
+            d += s
+            points.append(headline)
         if self.offsets is not None:
-            picked.append(self.offsets.of(clinic, course.clinician))
-        logits = [sum(column) for column in zip(self.card.base, *picked, strict=True)]
-        points = [heads[index] for heads, index in zip(self._heads, bins, strict=True)]
-        return Scored(self._risks(logits), self.features, values, points)
+            p, q, r, s = self.offsets.of(clinic, course.clinician)
+            a, b, c, d = a + p, b + q, c + r, d + s
+        return Scored(self._risks((a, b, c, d)), self.features, values, points)
 
     def risks(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scores a table without offsets: rows by features in the order of the card's terms, NaN for missing; gives rows by

@@ -15,7 +15,7 @@ from keepwell.course import Course, course_of
 from keepwell.endings import DAY
 from keepwell.episode import MAX_ENTRIES, Episode, Live
 from keepwell.events import AnyEvent, Attended, Missed, Retracted, micros
-from keepwell.history import effective, order
+from keepwell.history import RANK, effective, entry_of, order
 from keepwell.instruments import KNOWN
 from tests.episodes import assessor_of_all, booked, lived, opened, srs, story
 from tests.strategies import episode_logs, make
@@ -174,3 +174,8 @@ def test_a_full_episode_takes_no_more_and_says_so() -> None:
     assert live.fold(make(Attended(), 0, "e-1")) == "repeated"
     assert live.episode.history == before
     assert live.episode.sources == ["/north/booking"]
+
+
+@given(episode_logs())
+def test_the_rank_of_an_event_is_that_of_its_entry(events: list[AnyEvent]) -> None:
+    assert [entry_of(event, 0).rank for event in events] == [RANK[type(event)] for event in events]

@@ -37,7 +37,8 @@ from services.predictor.turns import TURNS_KEY, Turn, decode_turns, encode_turns
 PARTITION_KEY: Final = b"_partition"
 """Key of the state of the partition itself; no episode key is without a slash."""
 KEPT_LIVE: Final = 10_000
-"""Episodes held with their course; the rest are held as bytes (about 1 kB each) and unfolded when an event comes."""
+"""Episodes that a process holds with their course (about 22 kB each); the rest are held as bytes (about 2 kB) and unfolded
+when an event comes. Shared evenly by the partitions."""
 _NEVER: Final = (1 << 62) - 1
 _DUE: Final = struct.Struct(">q")
 
@@ -145,8 +146,9 @@ class Shelf:
                 self._due[key] = _NEVER
                 yield key
 
-    def flush(self) -> dict[bytes, bytes | None]:
-        """The changed state by key, in the order of keys; it counts as stored from here on."""
+    def flush(self, keep: int) -> dict[bytes, bytes | None]:
+        """The changed state by key, in the order of keys; it counts as stored from here on, and at most `keep` episodes
+        stay unfolded."""
         changed: dict[bytes, bytes | None] = {}
         for key in sorted(self.dirty):
             if key == PARTITION_KEY:
@@ -160,7 +162,7 @@ class Shelf:
             else:
                 changed[key] = self._stored.get(key)
         self.dirty.clear()
-        while len(self._held) > KEPT_LIVE:
+        while len(self._held) > keep:
             self._held.popitem(last=False)
         return changed
 
@@ -250,7 +252,7 @@ class PredictorProcessor:
             if refusal is not None:
                 refused += 1
                 out.append(letter(self._topics.dead_letters, record, *refusal))
-        return Step(out, shelf.flush(), len(records), len(records) - refused, refused)
+        return Step(out, shelf.flush(KEPT_LIVE // len(self.shelves)), len(records), len(records) - refused, refused)
 
     def _take(self, shelf: Shelf, partition: int, record: Record, out: list[Message]) -> tuple[str, str] | None:
         """Takes one record. Returns reason and detail of a refusal."""
