@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from keepwell.scorecard import OUTPUTS
 from training.dataset.split import folds
@@ -60,10 +61,12 @@ def bag(
 
 
 def learn(bins: Bins, rows: Rows, held: Rows, learner: Learner, settings: Settings, seed: int) -> Any:
-    """One fitted additive estimator."""
-    if learner == "logistic":
-        return regress(bins, rows, settings.shrinkage)
-    return boost(bins, rows, held, settings, seed)
+    """One fitted additive estimator. It takes one core: the fits are many, and threads that wait for each other on small
+    pieces cost more than they give."""
+    with threadpool_limits(limits=1):
+        if learner == "logistic":
+            return regress(bins, rows, settings.shrinkage)
+        return boost(bins, rows, held, settings, seed)
 
 
 def rows_of(

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from keepwell.policy import Policy
 from keepwell.scorecard import OUTPUTS, Offsets, Scorecard, coherent
@@ -80,6 +81,11 @@ def fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
 
     The same table and options give the same result, whatever `jobs`. Raises `training.fit.refuse.Refused`.
     """
+    with threadpool_limits(limits=1):  # as in `bags.learn`, for all that runs here
+        return _fit(dataset, base, options)
+
+
+def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
     sample = sample_of(dataset)
     check(sample)
     check_features(sample, FEATURE_COLUMNS)
