@@ -16,7 +16,7 @@ from keepwell.cli.main import app
 from models.release import default
 from training.dataset import build
 from training.evaluate.cells import LEAST_CLIENTS, Group, cell, fair_cell, landmarks
-from training.evaluate.challengers import out_of_fold
+from training.evaluate.challengers import BOOSTING, challengers, out_of_fold
 from training.simulate import simulate
 
 EPISODES = 120
@@ -125,3 +125,10 @@ def test_a_challenger_is_never_asked_of_a_client_it_was_fitted_on() -> None:
     risk = out_of_fold(Spy, frame, np.arange(120.0)[:, None], (np.arange(120) % 2).astype(np.float64))
     assert not np.isnan(risk).any()
     assert set().union(*seen) == set(range(30))
+
+
+def test_a_feature_that_nobody_told_stops_no_challenger() -> None:
+    frame = pd.DataFrame({"client": pd.Categorical([f"c-{n // 4}" for n in range(600)])})
+    values = np.column_stack([np.arange(600.0), np.full(600, np.nan)])
+    risk = out_of_fold(challengers()[BOOSTING], frame, values, (np.arange(600) % 2).astype(np.float64))
+    assert not np.isnan(risk).any()
