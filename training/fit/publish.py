@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
-import joblib
 import msgspec
 
 from keepwell.policy import Policy
 from models.release import OFFSETS, POLICY, SCORECARD, Basis, describe, digest_of, put
 from training.dataset import Dataset
+from training.fit import canonical
 from training.fit.card import model_card, recalibration_card
-from training.fit.estimator import Estimator
 from training.fit.fit import Fitted
 from training.fit.measures import Measures
 from training.fit.recalibrate import Recalibrated
 
 MADE_UP: Final = "sim-"
 """How the names of clinics begin that `keepwell simulate` makes up."""
-COMPRESSION: Final = 3
-"""Of `estimator.joblib`. Its bytes follow from the fit alone, under the same versions of Python, NumPy and scikit-learn, so
-the digest covers it."""
 
 
 def release(fitted: Fitted, dataset: Dataset, origin: str | None, out: Path) -> str:
@@ -35,7 +30,7 @@ def release(fitted: Fitted, dataset: Dataset, origin: str | None, out: Path) -> 
         OFFSETS: _json(fitted.offsets),
         "metrics.json": _json(fitted.report),
         "reference.json": _json(fitted.reference),
-        "estimator.joblib": _joblib(fitted.estimator),
+        "estimator.joblib": canonical.dumps(fitted.estimator),
         "card.md": model_card(fitted, dataset, told).encode(),
     }
     title = f"Additive scorecard, {fitted.report.choice.learner}"
@@ -106,9 +101,3 @@ def _chief(found: Mapping[str, Measures]) -> dict[str, float | None]:
 
 def _json(value: Any) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
-
-
-def _joblib(estimator: Estimator) -> bytes:
-    buffer = BytesIO()
-    joblib.dump(estimator, buffer, compress=COMPRESSION)
-    return buffer.getvalue()
