@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from keepwell.cli._common import progress, say
-from training.simulate import simulate
+from training.simulate import ROLLOUTS, simulate
 
 Preset = Literal["clinic", "community", "shifted"]
 
@@ -20,7 +20,7 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 1,
     rollouts: Annotated[
         int, typer.Option(min=0, help="Roll-outs a moment for the true risks; 0: no truth.jsonl.")
-    ] = 32,
+    ] = ROLLOUTS,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Simulate clinics: events as any clinic would send them, and the true risk at landmarks. Nothing in it is real."""

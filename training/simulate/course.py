@@ -19,9 +19,8 @@ from training.simulate.hazards import (
     UNREACHED,
     longest_notice,
     notice,
-    sigmoid,
 )
-from training.simulate.people import DAY, HOUR, NODES, PRIOR, Bools, Floats, Ints, People, Tables
+from training.simulate.people import DAY, HOUR, NODES, Bools, Floats, Ints, People, Tables
 from training.simulate.presets import World
 
 MISSED: Final = (UNCALLED, REACHED, UNREACHED)
@@ -55,7 +54,8 @@ def spread(world: World) -> float:
 
 def away_by_node(logit: Floats, world: World) -> Floats:
     """Chance of not coming back for each of `NODES`, on a new last axis."""
-    return sigmoid(logit[..., None] + spread(world) * NODES)
+    odds = np.exp(-logit)[..., None] * np.exp(-spread(world) * NODES)
+    return np.asarray(1 / (1 + odds), dtype=np.float64)
 
 
 # ── the visit ───────────────────────────────────────────────────────────────────────────────────────────
@@ -143,7 +143,6 @@ def hand_over(people: People, world: World, roster: Roster, rng: np.random.Gener
     changed &= new != people.clinician
     people.clinician = np.where(changed, new, people.clinician)
     people.effect = np.where(changed, roster.effects[people.clinician], people.effect)
-    people.weights = np.where(changed[:, None], PRIOR, people.weights)
     people.handover_at = np.where(changed, people.last + 10, people.handover_at)
     return changed
 

@@ -56,15 +56,16 @@ def strain(people: People, world: World, tables: Tables, at: Floats) -> Floats:
     total += p.repaired * people.repair
     total += p.handover * recent(people.handover_at, at)
     total += p.late * np.minimum(people.late, 20.0) / 10
-    total += p.missed_share * ((people.missed + 0.4) / (people.missed + people.sessions + 3.0) - 0.4 / 3.0)
+    total += p.missed_share * (np.minimum(people.missed / np.maximum(people.missed + people.sessions, 1), 0.5) - 0.1)
     total += p.row * np.minimum(people.row, 3) + p.clinic_cancelled * np.minimum(people.clinic_cancelled, 3)
     return total
 
 
 def chances(people: People, world: World, tables: Tables) -> Chances:
     """Of the visit that each person has booked."""
-    pull = strain(people, world, tables, people.starts)
     weeks = np.maximum((people.starts - people.since) / (7 * DAY), 0.15)
+    pull = strain(people, world, tables, people.starts)
+    pull += world.intake.week_waited * np.where(people.sessions == 0, np.minimum(weeks, 6) - world.wait_mean / 7, 0.0)
     base = np.where(people.sessions == 0, world.lost_first, world.lost)
     lost = sigmoid(base + world.on_lost * pull + world.lead * np.log(weeks))
     early, late, missed = world.kinds
@@ -94,7 +95,8 @@ def _away(people: People, world: World, pull: Floats) -> Floats:
     early = np.array((*world.early, 0.0))
     base = world.stay_away + early[np.minimum(people.sessions, len(world.early))]
     base = np.where(people.sessions == 0, world.stay_away_first, base)
-    return np.asarray(base + world.on_stay_away * pull, dtype=np.float64)
+    given_up = world.given_up * np.maximum(people.row - 2, 0)
+    return np.asarray(base + given_up + world.on_stay_away * pull, dtype=np.float64)
 
 
 # ── waiting and notice ──────────────────────────────────────────────────────────────────────────────────

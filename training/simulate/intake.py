@@ -10,7 +10,7 @@ import numpy as np
 
 from keepwell.events import Modality
 from training.simulate.course import Roster, come_back
-from training.simulate.people import DAY, HOUR, PRIOR, Bools, Floats, Ints, People
+from training.simulate.people import DAY, HOUR, Bools, Floats, Ints, People
 from training.simulate.presets import World
 
 OPENING_DAYS: Final = 730
@@ -73,15 +73,15 @@ def arrive(world: World, staff: Roster, episodes: int, rng: np.random.Generator)
     strain = (
         i.preference_unmet * (~met - world.unmet)
         + i.previous * np.minimum(previous, 3)
-        + np.array([i.referral[name] for name in referral])
-        + np.array([i.modality[name] for name in modality])
-        + i.week_waited * (np.minimum(wait, 42) - 2 - world.wait_mean) / 7
+        + i.mandated * np.isin(referral, ("court", "employer"))
+        + i.remote * (np.isin(modality, ("video", "phone")) - 0.3)
+        + i.group * (modality == "group")
     )
     planned = np.rint(np.clip(rng.normal(world.planned_mean, 4, n), 4, 30))
     nan, zero = np.full(n, np.nan), np.zeros(n, np.int64)
     people = People(
         id=np.arange(n), clinic=clinic, clinician=clinician, effect=staff.effects[clinician],
-        weights=np.tile(PRIOR, (n, 1)), intake=strain, planned=np.where(rng.random(n) < 0.75, planned, np.nan),
+         intake=strain, planned=np.where(rng.random(n) < 0.75, planned, np.nan),
         outcome=clinic % len(world.outcomes), rhythm=np.where(rng.random(n) < world.fortnightly, *world.rhythm[::-1]),
         starts=nan.copy(), since=nan.copy(), moved=np.zeros(n, bool), lost_at=nan.copy(), lost_logit=nan.copy(),
         cap=nan.copy(), last=nan.copy(), sign=opened.copy(), sessions=zero.copy(), missed=zero.copy(), row=zero.copy(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from training.simulate import course
 from training.simulate.course import AFTER, GOES_ON, MISSED, Roster, away_by_node
 from training.simulate.hazards import NONE_BOOKED, back_after, chances, none_booked, sigmoid
 from training.simulate.intake import OPENING_DAYS, Arrivals
-from training.simulate.people import DAY, NAMES, Bools, Floats, Ints, People, Tables
+from training.simulate.landmarks import Landmarks
+from training.simulate.people import DAY, PRIOR, Bools, Floats, Ints, People, Tables
 from training.simulate.presets import World
 from training.simulate.session import session
 from training.simulate.tell import Teller
@@ -22,13 +23,6 @@ AFTER_MISS: Final = 10 * DAY
 DECLARED_AFTER: Final = 30 * DAY
 BEFORE_INTAKE: Final = 10.0
 """Minutes before a visit from which it counts as begun: the questionnaire is filled in."""
-
-
-class Landmarks(NamedTuple):
-    """Copies of people at the moments `at`."""
-
-    people: People
-    at: Floats
 
 
 class Lives:
@@ -51,6 +45,8 @@ class Lives:
         """Ten days after a missed visit, until that landmark is taken."""
         self._away = np.zeros(n, bool)
         """Stopped before; a session would begin a new spell."""
+        self._weights = np.tile(PRIOR, (n, 1))
+        """As `Landmarks.weights`."""
         self._kept: list[Landmarks] = []
         teller.opened(people, arrivals)
         self._keep(people, arrivals.opened + 2, np.ones(n, bool))
@@ -62,9 +58,7 @@ class Lives:
             goes_on = self._visit(people)
             self._all.put(active, people)
             active = active[goes_on & (people.since < CUT)]
-        return Landmarks(
-            _joined([kept.people for kept in self._kept]), np.concatenate([kept.at for kept in self._kept])
-        )
+        return Landmarks.joined(self._kept)
 
     def _visit(self, people: People) -> Bools:
         """One booked visit of everyone. Returns who has another one booked."""
@@ -77,7 +71,7 @@ class Lives:
         found = chances(people, world, self._tables)
         bounds = np.cumsum(np.concatenate([found.attended[:, None], found.clinic[:, None], found.lost], axis=1), axis=1)
         way = (rng.random(len(people))[:, None] >= bounds[:, :-1]).sum(axis=1) - 2
-        goes_on = np.ones(len(people), bool)
+        goes_on: Bools = np.ones(len(people), bool)
         lost, cancelled, attended = (np.flatnonzero(which) for which in (way >= 0, way == -1, way == -2))
         goes_on[lost] = self._lose(people, lost, way[lost], found.away[lost, way[lost]])
         self._cancel(people, cancelled)
@@ -112,9 +106,10 @@ class Lives:
         self._tell.attended(sub, said)
         ending = course.ending(sub, world, self._tables, rng)
         self._tell.ended(sub, ending)
-        goes_on = ending == GOES_ON
+        goes_on: Bools = ending == GOES_ON
         changed = course.hand_over(sub, world, self._staff, rng) & goes_on
         self._tell.handed_over(sub, changed)
+        self._weights[sub.id[changed]] = PRIOR
         none, logit = none_booked(sub, world, self._tables)
         unbooked = goes_on & (rng.random(len(rows)) < none)
         course.book_next(sub, rng)
@@ -142,8 +137,8 @@ class Lives:
         self._tell.waited(people, ways, np.where(gone, np.inf, back_at), shut)
         self._away[people.id] |= gone
         away = away_by_node(people.lost_logit, self._world)
-        people.weights = people.weights * np.where(gone[:, None], away, 1 - away)
-        people.weights /= people.weights.sum(axis=1, keepdims=True)
+        weights = self._weights[people.id] * np.where(gone[:, None], away, 1 - away)
+        self._weights[people.id] = weights / weights.sum(axis=1, keepdims=True)
         goes_on = again | ~self._away[people.id]
         course.come_back(people, np.where(gone, return_at, back_at), rng)
         self._tell.rebooked(people, ways, goes_on, again)
@@ -160,8 +155,4 @@ class Lives:
 
     def _keep(self, people: People, at: Floats, rows: Bools) -> None:
         if rows.any():
-            self._kept.append(Landmarks(people.take(rows), at[rows]))
-
-
-def _joined(parts: list[People]) -> People:
-    return People(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in NAMES})
+            self._kept.append(Landmarks(people.take(rows), at[rows], self._weights[people.id[rows]]))

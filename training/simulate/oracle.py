@@ -7,10 +7,12 @@ nodes, whose weights carry what the episode's own log, and no other episode, say
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
+from joblib import Parallel, delayed
 
 from training.simulate import course
 from training.simulate.course import GOES_ON, Roster, away_by_node
@@ -26,14 +28,16 @@ from training.simulate.hazards import (
     sigmoid,
     still_waiting,
 )
+from training.simulate.landmarks import Landmarks
 from training.simulate.people import DAY, PRIOR, Bools, Floats, Ints, People, Tables
 from training.simulate.presets import World
 from training.simulate.session import session
 
 HORIZONS: Final = np.array((14.0, 30.0, 60.0))
 """Days, as keepwell.scorecard."""
-ROLLOUTS: Final = 32
-CHUNK: Final = 40_000
+ROLLOUTS: Final = 64
+"""Leaves a Monte-Carlo error of about .15 on the logit of a risk."""
+CHUNK: Final = 20_000
 """Roll-outs lived at a time, so that their arrays stay in the processor's cache."""
 ALL_LOST: Final = 1e-4
 """A roll-out is given up when so little of it has not stopped."""
@@ -47,187 +51,183 @@ class Risks(NamedTuple):
     missed: Floats
 
 
-def risks(
-    people: People, at: Floats, world: World, tables: Tables, roster: Roster, rng: np.random.Generator,
-    rollouts: int = ROLLOUTS,
-) -> Risks:  # fmt: skip
-    """True risks of people as they stand at the moments `at` (minutes), by so many roll-outs each."""
-    step = max(1, CHUNK // rollouts)
-    found = []
-    for begin in range(0, len(people), step):
-        rows = np.arange(begin, min(begin + step, len(people)))
-        copies = np.repeat(rows, rollouts)
-        tally = _Rollout(people.take(copies), at[copies], world, tables, roster, rng).run()
-        shape = (len(rows), rollouts)
-        known, unknown = (sums.reshape(*shape, -1).mean(axis=1) for sums in (tally.known, tally.unknown))
-        lost, decided = tally.next_lost.reshape(shape).sum(axis=1), tally.next_decided.reshape(shape).sum(axis=1)
-        with np.errstate(invalid="ignore"):
-            found.append(Risks(known, unknown, lost / decided))
-    return Risks(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+@dataclass(frozen=True)
+class Oracle:
+    """Knows a world as its generator does."""
 
-
-@dataclass
-class _Rollout:
-    """People lived on from `at`. `row` says which sum each of those still alive adds to."""
-
-    people: People
-    at: Floats
     world: World
     tables: Tables
     roster: Roster
-    rng: np.random.Generator
 
-    def run(self) -> _Rollout:
-        n = len(self.people)
-        self.row = np.arange(n)
+    def risks(self, marks: Landmarks, seed: np.random.SeedSequence, rollouts: int = ROLLOUTS, jobs: int = 1) -> Risks:
+        """True risks at landmarks by so many roll-outs each, whatever the number of jobs."""
+        step = max(1, CHUNK // rollouts)
+        parts = [np.arange(begin, min(begin + step, len(marks))) for begin in range(0, len(marks), step)]
+        # Numpy works on large arrays without the interpreter's lock, so threads do.
+        found = Parallel(n_jobs=jobs, prefer="threads")(
+            delayed(self._some)(marks.take(rows), np.random.default_rng(child), rollouts)
+            for rows, child in zip(parts, seed.spawn(len(parts)), strict=True)
+        )
+        return Risks(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
+
+    def _some(self, marks: Landmarks, rng: np.random.Generator, rollouts: int) -> Risks:
+        tally = _Rollout(self, marks.take(np.repeat(np.arange(len(marks)), rollouts)), rng)
+        tally.run()
+        shape = (len(marks), rollouts)
+        known, unknown = (sums.reshape(*shape, -1).mean(axis=1) for sums in (tally.known, tally.unknown))
+        lost, decided = tally.next_lost.reshape(shape).sum(axis=1), tally.next_decided.reshape(shape).sum(axis=1)
+        return Risks(known, unknown, np.divide(lost, decided, out=np.full(len(marks), np.nan), where=decided > 0))
+
+
+@dataclass
+class _Paths:
+    """People being lived on from `at`. `row` says which sum each adds to."""
+
+    people: People
+    at: Floats
+    row: Ints
+    left: Floats
+    """Share that has not stopped, the clinician's effect known."""
+    nodes: Floats
+    """The same by node, times the node's weight."""
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def take(self, rows: Ints) -> _Paths:
+        return _Paths(self.people.take(rows), self.at[rows], self.row[rows], self.left[rows], self.nodes[rows])
+
+    @staticmethod
+    def joined(parts: Sequence[_Paths]) -> _Paths:
+        return _Paths(
+            People.joined([part.people for part in parts]),
+            *(np.concatenate([getattr(part, name) for part in parts]) for name in ("at", "row", "left", "nodes")),
+        )
+
+
+class _Rollout:
+    """Lives every landmark on to its longest horizon, and adds up the chances of stopping on the way."""
+
+    def __init__(self, oracle: Oracle, marks: Landmarks, rng: np.random.Generator) -> None:
+        n = len(marks)
+        self._world, self._tables, self._roster, self._rng = oracle.world, oracle.tables, oracle.roster, rng
+        self._start = _Paths(marks.people, marks.at, np.arange(n), np.ones(n), marks.weights)
         self.known = np.zeros((n, len(HORIZONS)))
         self.unknown = np.zeros((n, len(HORIZONS)))
         self.next_lost = np.zeros(n)
         self.next_decided = np.zeros(n)
-        self.left = np.ones(n)
-        """Share of the roll-out that has not stopped, the clinician's effect known."""
-        self.nodes = self.people.weights.copy()
-        """The same by node, times the node's weight."""
-        fresh = self._wait_on()
-        self._visit(~fresh)
-        while len(self.people):
-            self._visit(np.zeros(len(self.people), bool))
-        return self
+
+    def run(self) -> None:
+        waiting = self._wait_on(self._start)
+        paths = self._visit(self._start, ~waiting)
+        while len(paths):
+            paths = self._visit(paths, np.zeros(len(paths), bool))
 
     # ── one visit ───────────────────────────────────────────────────────────────────────────────────────
 
-    def _visit(self, begun: Bools) -> None:
+    def _visit(self, paths: _Paths, begun: Bools) -> _Paths:
         """Moved or not, lost or attended. `begun`: the visit was booked before `at`, and no notice has come since."""
-        people, rng = self.people, self.rng
-        longest = longest_notice(people)
-        left = people.starts - self.at
-        found = chances(people, self.world, self.tables)
-        good, late = (np.where(begun, share, 1.0) for share in not_yet(left, longest))
-        unmoved = _unseen(found, good, late)
-        move = self.world.moved * ~people.moved
-        weight = (1 - move) * (unmoved.lost.sum(axis=1) + unmoved.clinic + unmoved.attended)
-        moved, _ = course.move(people, self.world, rng, move * good / (move * good + weight))
-        found = _either(moved, chances(people, self.world, self.tables), unmoved)
+        rng = self._rng
+        found = self._chances(paths, begun)
         if begun.any():
-            rows = self.row[begun]
-            self.next_decided[rows] = found.attended[begun] + found.lost[begun][:, LATE:].sum(axis=1)
-            self.next_lost[rows] = found.lost[begun][:, LATE:].sum(axis=1)
-
-        away = sigmoid(found.away + people.effect[:, None])
-        nodes = away_by_node(found.away, self.world)
+            self.next_lost[paths.row] = begun * found.lost[:, LATE:].sum(axis=1)
+            self.next_decided[paths.row] = begun * found.attended + self.next_lost[paths.row]
+        away = sigmoid(found.away + paths.people.effect[:, None])
+        nodes = away_by_node(found.away, self._world)
         stop = (found.lost * away).sum(axis=1)
-        self._stop(stop, np.einsum("mk,mkj->mj", found.lost, nodes))
-        bounds = np.cumsum(
-            np.concatenate([found.attended[:, None], found.clinic[:, None], found.lost * (1 - away)], 1), 1
-        )
-        way = (rng.random(len(people))[:, None] * bounds[:, -1:] >= bounds[:, :-1]).sum(axis=1) - 2
-        lost = np.flatnonzero(way >= 0)
-        self.left *= 1 - stop
-        self.nodes *= (1 - stop)[:, None]
-        chosen = way[lost]
-        self.nodes[lost] *= (1 - nodes[lost, chosen]) / (1 - away[lost, chosen])[:, None]
+        self._stop(paths, stop, np.einsum("mk,mkj->mj", found.lost, nodes))
+        ways = [found.attended[:, None], found.clinic[:, None], found.lost * (1 - away)]
+        bounds = np.cumsum(np.concatenate(ways, axis=1), axis=1)
+        way = (rng.random(len(paths))[:, None] * bounds[:, -1:] >= bounds[:, :-1]).sum(axis=1) - 2
+        rows, chosen = np.flatnonzero(way >= 0), way[way >= 0]
+        paths.nodes[rows] *= (1 - nodes[rows, chosen]) / (1 - away[rows, chosen])[:, None]
 
-        self._lose(lost, chosen, found.away[lost, chosen])
-        cancelled = np.flatnonzero(way == -1)
-        sub = people.take(cancelled)
-        course.clinic_cancels(sub, rng)
-        people.put(cancelled, sub)
-        self._attend(np.flatnonzero(way == -2))
+        lost = paths.take(rows)
+        course.lose(lost.people, chosen, found.away[rows, chosen], rng)
+        self._come_back(lost.people)
+        cancelled = paths.take(np.flatnonzero(way == -1))
+        course.clinic_cancels(cancelled.people, rng)
+        attended = self._attend(paths.take(np.flatnonzero(way == -2)))
+        return _Paths.joined([lost.take(np.flatnonzero(lost.left > ALL_LOST)), cancelled, attended])
 
-    def _lose(self, rows: Ints, ways: Ints, logit: Floats) -> None:
-        sub = self.people.take(rows)
-        course.lose(sub, ways, logit, self.rng)
-        course.come_back(sub, sub.lost_at + back_after(self.rng, sub.cap), self.rng)
-        self.people.put(rows, sub)
+    def _chances(self, paths: _Paths, begun: Bools) -> Chances:
+        """Of each visit, after some were moved; `begun`: given that no notice has come up to `at`."""
+        people, world = paths.people, self._world
+        unmoved = chances(people, world, self._tables)
+        move: Floats = world.moved * (~people.moved).astype(np.float64)
+        if begun.any():
+            good, late = (np.where(begun, p, 1.0) for p in not_yet(people.starts - paths.at, longest_notice(people)))
+            unmoved, seen = _unseen(unmoved, good, late)
+            move = move * good / (move * good + (1 - move) * seen)
+        moved, _ = course.move(people, world, self._rng, move)
+        rows = np.flatnonzero(moved)
+        for column, after in zip(unmoved, chances(people.take(rows), world, self._tables), strict=True):
+            column[rows] = after
+        return unmoved
 
-    def _attend(self, rows: Ints) -> None:
-        """A session, and what follows it, for some; those who are past the longest horizon or have ended are left out."""
-        world, rng = self.world, self.rng
-        sub = self.people.take(rows)
-        session(sub, world, self.tables, rng)
-        goes_on = course.ending(sub, world, self.tables, rng) == GOES_ON
-        changed = course.hand_over(sub, world, self.roster, rng)
-        nodes = self.nodes[rows]
-        self.nodes[rows] = np.where(changed[:, None], nodes.sum(axis=1, keepdims=True) * PRIOR, nodes)
-        self.people.put(rows, sub)
-        alive = np.ones(len(self.people), bool)
-        alive[rows] = goes_on & (sub.last < self.at[rows] + HORIZONS[-1] * DAY)
-        alive &= self.left > ALL_LOST
-        attended = np.zeros(len(self.people), bool)
-        attended[rows] = True
-        self._keep(np.flatnonzero(alive))
-        self._book(np.flatnonzero(attended[alive]))
+    def _attend(self, paths: _Paths) -> _Paths:
+        """A session and what follows it. Those who have ended, or are past the longest horizon, are left out."""
+        world, rng, people = self._world, self._rng, paths.people
+        session(people, world, self._tables, rng)
+        goes_on = course.ending(people, world, self._tables, rng) == GOES_ON
+        changed = np.flatnonzero(course.hand_over(people, world, self._roster, rng))
+        paths.nodes[changed] = paths.nodes[changed].sum(axis=1, keepdims=True) * PRIOR
+        goes_on &= (people.last < paths.at + HORIZONS[-1] * DAY) & (paths.left > ALL_LOST)
+        paths = paths.take(np.flatnonzero(goes_on))
+        self._book(paths)
+        return paths
 
-    def _book(self, rows: Ints) -> None:
-        sub = self.people.take(rows)
-        none, logit = none_booked(sub, self.world, self.tables)
-        away = sigmoid(logit + sub.effect)
-        nodes = away_by_node(logit, self.world)
-        stop = np.zeros(len(self.people))
-        stop[rows] = none * away
-        by_node = np.zeros_like(self.nodes)
-        by_node[rows] = none[:, None] * nodes
-        self._stop(stop, by_node)
-        unbooked = self.rng.random(len(rows)) < none * (1 - away) / (1 - none * away)
-        self.left *= 1 - stop
-        self.nodes *= (1 - stop)[:, None]
-        self.nodes[rows[unbooked]] *= ((1 - nodes) / (1 - away)[:, None])[unbooked]
-        course.book_next(sub, self.rng)
-        waiting = sub.take(unbooked)
-        course.leave_unbooked(waiting, logit[unbooked])
-        course.come_back(waiting, waiting.lost_at + back_after(self.rng, waiting.cap), self.rng)
-        sub.put(unbooked, waiting)
-        self.people.put(rows, sub)
+    def _book(self, paths: _Paths) -> None:
+        people = paths.people
+        none, logit = none_booked(people, self._world, self._tables)
+        away, nodes = sigmoid(logit + people.effect), away_by_node(logit, self._world)
+        self._stop(paths, none * away, none[:, None] * nodes)
+        rows = np.flatnonzero(self._rng.random(len(paths)) < none * (1 - away) / (1 - none * away))
+        paths.nodes[rows] *= (1 - nodes[rows]) / (1 - away[rows])[:, None]
+        course.book_next(people, self._rng)
+        unbooked = people.take(rows)
+        course.leave_unbooked(unbooked, logit[rows])
+        self._come_back(unbooked)
+        people.put(rows, unbooked)
+
+    def _come_back(self, people: People, waited: Floats | float = 0.0) -> None:
+        course.come_back(people, people.lost_at + back_after(self._rng, people.cap, waited), self._rng)
+
+    def _stop(self, paths: _Paths, chance: Floats, by_node: Floats) -> None:
+        """Adds the chance of stopping here to each horizon that the last session lies before, and goes on without it."""
+        within = ~(paths.people.last[:, None] >= paths.at[:, None] + HORIZONS * DAY)
+        self.known[paths.row] += within * (paths.left * chance)[:, None]
+        self.unknown[paths.row] += within * (paths.nodes * by_node).sum(axis=1)[:, None]
+        paths.left *= 1 - chance
+        paths.nodes *= (1 - chance)[:, None]
 
     # ── the moment itself ───────────────────────────────────────────────────────────────────────────────
 
-    def _wait_on(self) -> Bools:
+    def _wait_on(self, paths: _Paths) -> Bools:
         """Those with nothing booked at `at`: how likely they are gone already, the longer the likelier. Returns who."""
-        waiting = ~np.isnan(self.people.lost_at)
+        waiting = ~np.isnan(paths.people.lost_at)
         rows = np.flatnonzero(waiting)
-        sub = self.people.take(rows)
-        elapsed = self.at[rows] - sub.lost_at
-        patience = still_waiting(elapsed, sub.cap)
-        away, nodes = sigmoid(sub.lost_logit + sub.effect), away_by_node(sub.lost_logit, self.world)
+        some = paths.take(rows)
+        elapsed = some.at - some.people.lost_at
+        patience = still_waiting(elapsed, some.people.cap)
+        away = sigmoid(some.people.lost_logit + some.people.effect)
+        nodes = away_by_node(some.people.lost_logit, self._world)
         seen = nodes + (1 - nodes) * patience[:, None]
-        weights = self.nodes[rows] * seen
-        self.nodes[rows] = weights / weights.sum(axis=1, keepdims=True)
-        gone = np.zeros(len(self.people))
-        gone[rows] = away / (away + (1 - away) * patience)
-        by_node = np.zeros_like(self.nodes)
-        by_node[rows] = nodes / seen
-        self._stop(gone, by_node)
-        self.left *= 1 - gone
-        self.nodes *= 1 - by_node
-        course.come_back(sub, sub.lost_at + back_after(self.rng, sub.cap, elapsed), self.rng)
-        self.people.put(rows, sub)
+        some.nodes *= seen
+        some.nodes /= some.nodes.sum(axis=1, keepdims=True)
+        gone, gone_by_node = away / (away + (1 - away) * patience), nodes / seen
+        staying = some.nodes * (1 - gone_by_node)
+        self._stop(some, gone, gone_by_node)
+        self._come_back(some.people, elapsed)
+        paths.people.put(rows, some.people)
+        paths.left[rows], paths.nodes[rows] = some.left, staying
         return waiting
 
-    def _stop(self, chance: Floats, by_node: Floats) -> None:
-        """Adds the chance of stopping here to each horizon that the last session lies before."""
-        within = ~(self.people.last[:, None] >= self.at[:, None] + HORIZONS * DAY)
-        self.known[self.row] += within * (self.left * chance)[:, None]
-        self.unknown[self.row] += within * (self.nodes * by_node).sum(axis=1)[:, None]
 
-    def _keep(self, rows: Ints) -> None:
-        self.people = self.people.take(rows)
-        self.at, self.row, self.left, self.nodes = self.at[rows], self.row[rows], self.left[rows], self.nodes[rows]
-
-
-def _unseen(found: Chances, good: Floats, late: Floats) -> Chances:
-    """Chances together with that of no notice so far; they sum to less than 1."""
+def _unseen(found: Chances, good: Floats, late: Floats) -> tuple[Chances, Floats]:
+    """Chances given no notice so far, and the chance of none; `good`, `late`: as `not_yet` tells."""
     lost = found.lost.copy()
     lost[:, EARLY] *= good
     lost[:, LATE] *= late
-    return found._replace(lost=lost, clinic=found.clinic * good)
-
-
-def _either(rows: Bools, moved: Chances, unmoved: Chances) -> Chances:
-    """The chances of those whose visit was moved, and of the others, each summing to 1 again."""
-    total = (unmoved.lost.sum(axis=1) + unmoved.clinic + unmoved.attended)[:, None]
-    return Chances(
-        lost=np.where(rows[:, None], moved.lost, unmoved.lost / total),
-        clinic=np.where(rows, moved.clinic, unmoved.clinic / total[:, 0]),
-        attended=np.where(rows, moved.attended, unmoved.attended / total[:, 0]),
-        away=np.where(rows[:, None], moved.away, unmoved.away),
-    )
+    seen = lost.sum(axis=1) + found.clinic * good + found.attended
+    return Chances(lost / seen[:, None], found.clinic * good / seen, found.attended / seen, found.away), seen

@@ -5,6 +5,7 @@ Times are minutes since `EPOCH`, whole numbers in floats; NaN is never, or nothi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -39,8 +40,6 @@ class People:
     clinician: Ints
     effect: Floats
     """The clinician's, on the logit of not coming back."""
-    weights: Floats
-    """Of `NODES`: what this episode's own log says of the effect of a clinician nobody knows. Rows sum to 1."""
     intake: Floats
     """Strain from what is known at the opening."""
     planned: Floats
@@ -102,6 +101,10 @@ class People:
     def take(self, rows: Any) -> People:
         """A copy of the chosen rows."""
         return People(**{name: getattr(self, name)[rows] for name in NAMES})
+
+    @staticmethod
+    def joined(parts: Sequence[People]) -> People:
+        return People(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in NAMES})
 
     def put(self, rows: Any, others: People) -> None:
         """Writes people back to their rows."""

@@ -15,31 +15,30 @@ from typing import Final
 class Intake:
     """Effects of what is known at the opening on strain (logit)."""
 
-    preference_unmet: float = 0.5
+    preference_unmet: float = 0.6
     """Swift et al. 2018: odds 1.79 = .58."""
-    previous: float = 0.16
+    previous: float = 0.2
     """An earlier episode, up to three; ours."""
-    referral: Mapping[str, float] = field(
-        default_factory=lambda: {"self": -0.25, "primary_care": 0.0, "specialist": -0.1, "employer": 0.25, "court": 0.4}
-    )
+    mandated: float = 0.5
+    """Sent by a court or an employer; ours."""
+    remote: float = 0.25
+    """By video or phone; ours."""
+    group: float = 0.4
     """Ours."""
-    modality: Mapping[str, float] = field(
-        default_factory=lambda: {"in_person": 0.0, "video": -0.1, "phone": 0.35, "group": 0.4}
-    )
-    """Ours."""
-    week_waited: float = 0.15
-    """A week from the opening to the first visit; ours, direction as Reitzel et al. 2006, Psychol Serv 3:83."""
+    week_waited: float = 0.1
+    """A week to the first visit beyond the usual, until it takes place; ours, direction as Reitzel et al. 2006, Psychol
+    Serv 3:83."""
 
 
 @dataclass(frozen=True)
 class Process:
     """Effects of what the log shows of the work on strain (logit)."""
 
-    level: float = 0.35
+    level: float = 0.45
     """1.2 points of 10 of the last alliance rating below its usual mean (SD between persons); Sharf 2010: d = .55 in all."""
-    fall: float = 0.35
+    fall: float = 0.28
     """A point of 10 below the person's own course; ours, as d = .55 needs both."""
-    bond_fall: float = 0.15
+    bond_fall: float = 0.12
     """The same for the bond alone; ours."""
     gain: float = 0.35
     """A reliable change better than at first; Lambert 2005: those who gain early stay."""
@@ -61,8 +60,8 @@ class Process:
     """The clinician changed in the last 60 days; ours."""
     late: float = 0.2
     """Ten minutes late last time, up to twenty; ours."""
-    missed_share: float = 2.6
-    """Share of visits missed, shrunk; ours, past attendance being the strongest sign of future attendance."""
+    missed_share: float = 1.6
+    """Share of visits missed, up to a half; ours, past attendance being the strongest sign of future attendance."""
     row: float = 0.35
     """A visit lost in a row, up to three; ours."""
     clinic_cancelled: float = 0.12
@@ -78,16 +77,18 @@ class World:
     """Logit of losing the first visit, at no strain."""
     lost: float = -1.55
     """Logit of losing a later visit."""
-    stay_away_first: float = -2.35
+    stay_away_first: float = -2.45
     """Logit of not coming back after losing the first visit."""
-    stay_away: float = -4.8
+    stay_away: float = -4.75
     """Logit of not coming back after losing a later one, late in the course."""
     early: tuple[float, ...] = (0.0, 1.25, 1.0, 0.75, 0.45, 0.25, 0.1)
     """What is added to `stay_away` after so many sessions; Barrett et al. 2008: most stop in the first sessions."""
-    on_lost: float = 0.55
+    on_lost: float = 0.45
     """How strongly strain acts on losing a visit."""
-    on_stay_away: float = 0.74
+    on_stay_away: float = 0.6
     """How strongly it acts on not coming back."""
+    given_up: float = 0.8
+    """What each visit lost in a row beyond two adds to not coming back: people and clinics give up; ours."""
     none_booked: float = -2.5
     """Logit that nothing is booked at the end of a session."""
     kinds: tuple[float, float, float] = (0.22, 0.2, 0.58)
@@ -99,9 +100,9 @@ class World:
     reached: float = 0.5
     intake: Intake = Intake()
     process: Process = Process()
-    clinician_sd: float = 0.5
+    clinician_sd: float = 0.45
     """Logit; .45 to .69 (rates.CLINICIAN_SD)."""
-    clinic_sd: float = 0.15
+    clinic_sd: float = 0.1
     """Logit; part of what comes with a clinician; ours."""
     lead: float = 0.3
     """Effect of the log of weeks to the visit on losing it; lead time is the best known predictor of no-shows; ours."""
@@ -147,18 +148,18 @@ class World:
 
 CLINIC: Final = World("clinic")
 COMMUNITY: Final = replace(
-    CLINIC, name="community", lost_first=-1.25, lost=-1.5, stay_away_first=-2.0, stay_away=-4.3, wait_mean=13.0, unmet=0.35,
+    CLINIC, name="community", lost_first=-1.25, lost=-1.5, stay_away_first=-2.0, stay_away=-4.2, wait_mean=13.0, unmet=0.35,
     referral={"self": 0.25, "primary_care": 0.4, "specialist": 0.15, "employer": 0.03, "court": 0.17},
     modality={"in_person": 0.55, "video": 0.2, "phone": 0.17, "group": 0.08}, outcomes=("PHQ-9", "ORS", "PHQ-9"),
     alliance_mean=8.5, skipping=-2.2, planned_mean=12.0, rupture=0.1,
 )  # fmt: skip
 SHIFTED: Final = replace(
-    CLINIC, name="shifted", lost_first=-1.3, lost=-1.3, stay_away_first=-2.0, stay_away=-4.0,
-    early=(0.0, 0.7, 0.7, 0.6, 0.5, 0.4, 0.3), kinds=(0.45, 0.2, 0.35), fortnightly=0.5, clinician_sd=0.6, wait_mean=16.0,
+    CLINIC, name="shifted", lost_first=-1.3, lost=-1.3, stay_away_first=-2.1, stay_away=-4.1,
+    early=(0.0, 0.7, 0.7, 0.6, 0.5, 0.4, 0.3), kinds=(0.38, 0.2, 0.42), fortnightly=0.5, clinician_sd=0.54, wait_mean=16.0,
     outcomes=("GAD-7", "OQ-45"), alliance_mean=9.0, skipping=-1.6, rupture=0.06, fair_pathways=True,
     process=Process(
         level=0.2, fall=0.2, bond_fall=0.05, gain=0.6, skip=0.08, homework=1.0, negative=0.3, wish=0.6, withdrawal=0.2,
-        confrontation=0.6, handover=0.8, late=0.35, missed_share=4.0, row=0.2, clinic_cancelled=0.3,
+        confrontation=0.6, handover=0.8, late=0.35, missed_share=2.4, row=0.2, clinic_cancelled=0.3,
     ),
 )  # fmt: skip
 

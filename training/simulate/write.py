@@ -12,8 +12,9 @@ import numpy as np
 
 from keepwell.events import micros, rfc3339
 from training.simulate.intake import arrive, roster
-from training.simulate.life import CUT, Landmarks, Lives
-from training.simulate.oracle import HORIZONS, ROLLOUTS, Risks, risks
+from training.simulate.landmarks import Landmarks
+from training.simulate.life import CUT, Lives
+from training.simulate.oracle import HORIZONS, ROLLOUTS, Oracle, Risks
 from training.simulate.people import DAY, tables
 from training.simulate.presets import PRESETS
 from training.simulate.tell import Teller, moment
@@ -30,7 +31,7 @@ class Written(NamedTuple):
     truths: int
 
 
-def simulate(preset: str, episodes: int, seed: int, out: Path, rollouts: int = ROLLOUTS) -> Written:
+def simulate(preset: str, episodes: int, seed: int, out: Path, rollouts: int = ROLLOUTS, jobs: int = 2) -> Written:
     """Writes `events.jsonl` and, unless `rollouts` is 0, `truth.jsonl` to the folder `out`.
 
     The same arguments give the same bytes. Raises `KeyError` for a preset that there is not.
@@ -38,7 +39,7 @@ def simulate(preset: str, episodes: int, seed: int, out: Path, rollouts: int = R
     world = PRESETS[preset]
     instruments = tables(world)
     seeds = np.random.SeedSequence([seed, list(PRESETS).index(preset)]).spawn(3)
-    life, rolls = (np.random.default_rng(child) for child in seeds[:2])
+    life = np.random.default_rng(seeds[0])
     teller = Teller(world, instruments, CUT, int(seeds[2].generate_state(1)[0]))
     staff = roster(world, episodes, life)
     people, arrivals = arrive(world, staff, episodes, life)
@@ -48,7 +49,7 @@ def simulate(preset: str, episodes: int, seed: int, out: Path, rollouts: int = R
     if not rollouts:
         return Written(told, 0)
     kept = _settled(landmarks)
-    found = risks(kept.people, kept.at, world, instruments, staff, rolls, rollouts)
+    found = Oracle(world, instruments, staff).risks(kept, seeds[1], rollouts, jobs)
     return Written(told, _write(out / "truth.jsonl", _truths(kept, found, teller)))
 
 
@@ -56,7 +57,7 @@ def _settled(landmarks: Landmarks) -> Landmarks:
     """The landmarks whose outcomes the log tells, in order of time."""
     order = np.lexsort((landmarks.people.id, landmarks.at))
     rows = order[landmarks.at[order] + SETTLED <= CUT]
-    return Landmarks(landmarks.people.take(rows), landmarks.at[rows])
+    return landmarks.take(rows)
 
 
 def _truths(landmarks: Landmarks, found: Risks, teller: Teller) -> Iterator[bytes]:
