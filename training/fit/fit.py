@@ -17,7 +17,7 @@ from training.fit.calibrate import Calibration, calibrate
 from training.fit.compile import compile_card
 from training.fit.estimator import Estimator
 from training.fit.learners import Learner
-from training.fit.line import Line, at, line_of
+from training.fit.line import Line, at, check_line, line_of
 from training.fit.logit import expit
 from training.fit.measures import Measures, measures
 from training.fit.offsets import crossed, offsets_of
@@ -79,13 +79,15 @@ class Fitted(NamedTuple):
 def fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
     """Fits a release to a landmark table. `base` is the policy whose line is set anew.
 
-    The same table and options give the same result, whatever `jobs`. Raises `training.fit.refuse.Refused`.
+    The same table and options give the same result, whatever `jobs`. Raises `training.fit.refuse.Refused`, and `ValueError`
+    for options that contradict themselves.
     """
     with threadpool_limits(limits=1):  # as in `bags.learn`, for all that runs here
         return _fit(dataset, base, options)
 
 
 def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
+    check_line(options.budget, options.cost_ratio)
     sample = sample_of(dataset)
     check(sample)
     check_features(sample, FEATURE_COLUMNS)

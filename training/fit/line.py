@@ -45,24 +45,29 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 def line_of(sample: Sample, risk: Vector, base: Policy, budget: float | None, cost_ratio: float | None) -> Line:
     """The line for a budget of alerts per clinician-week, or for how many needless alerts a missed stop is worth.
 
-    `risk` is the headline's, out of fold. Raises `ValueError` where neither or both are given, or one makes no sense.
+    `risk` is the headline's, out of fold. Raises what `check_line` raises.
     """
-    if (budget is None) == (cost_ratio is None):
-        raise ValueError("the line needs a budget or a cost ratio, one of them")
+    check_line(budget, cost_ratio)
     rows = whole_caseloads(sample)
-    if cost_ratio is not None:
-        if cost_ratio <= 0:
-            raise ValueError("a cost ratio must be above 0: how many needless alerts one missed stop is worth")
-        line = min(max(1 / (1 + cost_ratio), LOWEST), HIGHEST)
+    if budget is None:
+        line = min(max(1 / (1 + (cost_ratio or 0.0)), LOWEST), HIGHEST)
         return _judged(sample, rows, risk, at(base, line), f"cost ratio {cost_ratio:g}")
-    if budget is None or budget <= 0:
-        raise ValueError("a budget must be above 0: alerts per clinician-week")
     low, high = _logit(LOWEST), _logit(HIGHEST)
     for _ in range(STEPS):
         middle = (low + high) / 2
         within = _judged(sample, rows, risk, at(base, _expit(middle)), "").alerts_per_clinician_week <= budget
         low, high = (low, middle) if within else (middle, high)
     return _judged(sample, rows, risk, at(base, _expit(high)), f"budget of {budget:g} alerts per clinician-week")
+
+
+def check_line(budget: float | None, cost_ratio: float | None) -> None:
+    """Raises `ValueError` where neither or both are given, or one makes no sense."""
+    if (budget is None) == (cost_ratio is None):
+        raise ValueError("the line needs a budget or a cost ratio, one of them")
+    if budget is not None and budget <= 0:
+        raise ValueError("a budget must be above 0: alerts per clinician-week")
+    if cost_ratio is not None and cost_ratio <= 0:
+        raise ValueError("a cost ratio must be above 0: how many needless alerts one missed stop is worth")
 
 
 def at(base: Policy, line: float) -> Policy:

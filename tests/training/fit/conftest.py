@@ -1,0 +1,24 @@
+"""A small made-up clinic, fitted once for all tests of the fit."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from keepwell.made_up import made_up_clinic
+from models.release import default
+from training.dataset import Dataset, InMemory, build
+from training.fit.fit import Fitted, Options, fit
+
+START = datetime(2023, 1, 2, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def dataset() -> Dataset:
+    return build(InMemory(made_up_clinic(320, 3, START, 500)))
+
+
+@pytest.fixture(scope="session")
+def fitted(dataset: Dataset) -> Fitted:
+    return fit(dataset, default().policy, Options(budget=0.25))

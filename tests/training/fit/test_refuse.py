@@ -1,0 +1,84 @@
+"""What is not fitted, and that each refusal says why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from keepwell.made_up import made_up_clinic
+from models.release import default
+from training.dataset import Dataset, InMemory, build
+from training.fit.fit import Options, fit
+from training.fit.recalibrate import recalibrate
+from training.fit.refuse import Refused, check_result
+
+START = datetime(2023, 1, 2, tzinfo=UTC)
+
+
+def refusal(dataset: Dataset) -> str:
+    with pytest.raises(Refused) as refused:
+        fit(dataset, default().policy, Options(budget=0.25))
+    return str(refused.value)
+
+
+def changed(dataset: Dataset, **columns: object) -> Dataset:
+    return replace(dataset, frame=dataset.frame.assign(**columns))  # type: ignore[arg-type]  # names of columns
+
+
+def test_no_data() -> None:
+    assert "no row to learn from" in refusal(build(InMemory([])))
+
+
+def test_data_of_a_few_weeks_have_no_outcome_yet() -> None:
+    assert "no outcome is determined yet" in refusal(build(InMemory(made_up_clinic(30, 1, START, 30))))
+
+
+def test_too_few_stops_are_counted_and_what_to_do_is_said() -> None:
+    told = refusal(build(InMemory(made_up_clinic(60, 1, START, 400))))
+    assert "at least 100 are needed" in told and "--recalibrate" in told
+    assert int(told.split()[0]) < 60
+
+
+def test_one_class_only(dataset: Dataset) -> None:
+    stayed = dataset.frame["target_30d"].where(dataset.frame["target_30d"].isna(), 0.0)
+    assert "30d: one class only" in refusal(changed(dataset, target_30d=stayed))
+
+
+def test_a_feature_that_tells_the_answer_is_named(dataset: Dataset) -> None:
+    rng = np.random.default_rng(1)
+    answer = dataset.frame["target_30d"].fillna(0).to_numpy() + rng.normal(0, 0.2, len(dataset.frame))
+    assert "leak: rhythm alone tells who stops" in refusal(changed(dataset, rhythm=answer))
+
+
+def test_a_model_too_good_to_be_true() -> None:
+    with pytest.raises(Refused, match=r"leak: AUROC 0\.93 at 30d is too good to be true"):
+        check_result("30d", 0.93)
+    check_result("30d", 0.80)
+
+
+def test_a_table_with_other_features(dataset: Dataset) -> None:
+    with pytest.raises(KeyError, match="rhythm"):
+        fit(replace(dataset, frame=dataset.frame.drop(columns="rhythm")), default().policy, Options(budget=0.25))
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (Options(budget=None), "a budget or a cost ratio"),
+        (Options(budget=1, cost_ratio=4), "a budget or a cost ratio"),
+        (Options(budget=0), "budget must be above 0"),
+        (Options(budget=None, cost_ratio=-1), "cost ratio must be above 0"),
+    ],
+)
+def test_a_line_without_a_reason(dataset: Dataset, options: Options, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        fit(dataset, default().policy, options)
+
+
+def test_too_few_stops_to_recalibrate() -> None:
+    few = build(InMemory(made_up_clinic(30, 1, START, 400)))
+    with pytest.raises(Refused, match=r"^\d+ episodes stopped with a known outcome; at least 20 are needed"):
+        recalibrate(few, default().scorer)
