@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 import pytest
+import structlog.testing
 
 from keepwell import metrics
 from keepwell.cli.replay import replay_log
@@ -229,7 +230,7 @@ def counted(reason: str) -> float:
 @pytest.mark.parametrize("role", ["champion", "shadow"])
 @pytest.mark.parametrize("reason", ["not_found", "unreadable", "changed", "format", "foreign", "content", "unsigned"])
 def test_a_release_that_cannot_be_used_is_refused_and_the_old_one_goes_on(
-    tmp_path: Path, role: ROLE, reason: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, role: ROLE, reason: str
 ) -> None:
     settings: dict[str, Any] = {}
     if reason == "unsigned":
@@ -239,13 +240,14 @@ def test_a_release_that_cannot_be_used_is_refused_and_the_old_one_goes_on(
     first, second = parts(2)
     clinic.tell([*first, promoted(spoilt(tmp_path, reason), 1, role), *second])
     before = counted(reason)
-    clinic.work()
+    with structlog.testing.capture_logs() as logs:
+        clinic.work()
     assert {score["model"] for score in clinic.told(TOPICS.scores)} == {default().digest}
     assert clinic.told(TOPICS.shadow_scores) == []
     assert [turn.refused for number in range(PARTITIONS) for turn in clinic.turns(number)] == [None, reason] * 2
     assert clinic.verify() is None
     assert counted(reason) == before + PARTITIONS
-    assert capsys.readouterr().out.count("release.refused") == PARTITIONS
+    assert [entry["reason"] for entry in logs if entry["event"] == "release.refused"] == [reason] * PARTITIONS
 
 
 def test_a_signed_release_is_taken_and_a_foreign_signature_is_not(tmp_path: Path) -> None:
