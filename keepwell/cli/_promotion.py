@@ -150,7 +150,9 @@ def compared(count: int, pairs: NDArray[np.float64]) -> Comparison:
         return Comparison(count, 0, None, None, None)
     difference = pairs[:, 1] - pairs[:, 0]
     ranks = [_ranks(column) for column in pairs.T]
-    correlation = float(np.asarray(np.corrcoef(np.vstack(ranks)))[0, 1]) if all(np.ptp(rank) for rank in ranks) else None
+    correlation = (
+        float(np.asarray(np.corrcoef(np.vstack(ranks)))[0, 1]) if all(np.ptp(rank) for rank in ranks) else None
+    )
     return Comparison(
         count, len(pairs), round(float(difference.mean()), 6), round(float(np.abs(difference).mean()), 6),
         None if correlation is None else round(correlation, 4),
