@@ -1,9 +1,11 @@
 """What tests of every part share: one real Kafka broker a session, and a name space a test."""
 
+import logging
 import uuid
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.broker.broker import Broker
@@ -11,6 +13,17 @@ from tests.broker.broker import Broker
 # A busy machine draws slowly: neither that nor a slow example is a fault of the code.
 settings.register_profile("keepwell", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("keepwell")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """What a test sets up of logging, as a command does that runs in this process, ends with the test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
