@@ -13,7 +13,7 @@ import msgspec
 from keepwell.endings import DEFINITION
 from keepwell.features import BY_NAME
 from keepwell.policy import Policy
-from keepwell.scorecard import Scorecard, Scorer
+from keepwell.scorecard import Offsets, Scorecard, Scorer
 from models.signing import SIGNATURES, Keyring, Unsigned
 
 FORMAT: Final = 1
@@ -121,8 +121,9 @@ def verified(read: Read, where: str, keys: Keyring | None = None) -> Release:
     try:
         card = msgspec.json.decode(files[SCORECARD], type=Scorecard)
         policy = msgspec.json.decode(files[POLICY], type=Policy)
+        offsets = msgspec.json.decode(files[OFFSETS], type=Offsets) if OFFSETS in files else None
         _check_features(card, manifest, where)
-        return Release(digest_of(content), content, manifest, Scorer(card), policy, signer)
+        return Release(digest_of(content), content, manifest, Scorer(card, offsets), policy, signer)
     except InvalidRelease:
         raise
     except (msgspec.MsgspecError, ValueError) as error:
