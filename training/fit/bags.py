@@ -33,6 +33,9 @@ class Bagged(NamedTuple):
     raw: Matrix
     seen: tuple[int, ...]
     """Rows read by each output's bags, on average."""
+    calmed: tuple[float, ...]
+    """By output, the variance of one bag's log-odds over that of the mean of all: what averaging took away was noise, so the
+    mean deserves a slope so much steeper than the single bags' by which it is calibrated."""
 
 
 def bag(
@@ -48,7 +51,7 @@ def bag(
     ]  # fmt: skip
     found = Parallel(n_jobs=jobs)(delayed(learn)(bins, rows, held, learner, settings, seed) for rows, held in tasks)
     raw = np.empty((len(codes), len(OUTPUTS)))
-    estimators, steps, seen = [], [], []
+    estimators, steps, seen, calmed = [], [], [], []
     for output in range(len(OUTPUTS)):
         mine = found[output * FOLDS : (output + 1) * FOLDS]
         parts = [steps_of(estimator, bins) for estimator in mine]
@@ -56,8 +59,11 @@ def bag(
             raw[split.test, output] = part.logits(codes[split.test])
         estimators.append(tuple(mine))
         steps.append(mean(parts))
+        single = float(np.mean([part.logits(codes).var() for part in parts]))
+        together = float(steps[-1].logits(codes).var())
+        calmed.append(single / together if together > 0 else 1.0)
         seen.append(int(np.mean([len(rows.target) for rows, _ in tasks[output * FOLDS : (output + 1) * FOLDS]])))
-    return Bagged(tuple(estimators), tuple(steps), raw, tuple(seen))
+    return Bagged(tuple(estimators), tuple(steps), raw, tuple(seen), tuple(calmed))
 
 
 def learn(bins: Bins, rows: Rows, held: Rows, learner: Learner, settings: Settings, seed: int) -> Any:

@@ -32,6 +32,11 @@ class Calibration(NamedTuple):
         found: Vector = self.intercept + self.slope * raw + self.shifts[session_bins(session)]
         return found
 
+    def steeper(self, times: float, centre: float) -> Calibration:
+        """The same with a steeper slope, turned about the raw log-odds `centre`."""
+        slope = self.slope * times
+        return Calibration(self.intercept + (self.slope - slope) * centre, slope, self.shifts)
+
 
 def calibrate(raw: Vector, target: Vector, session: Ints) -> Calibration:
     """The calibration of raw log-odds that were not fitted to these rows."""

@@ -106,12 +106,16 @@ def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
     offsets, added, spread = offsets_of(sample, logits, options.use_offsets)
     shown = coherent(expit(logits + added)) if options.use_offsets else risks
     line = line_of(sample, shown[:, HEADLINE], base, options.budget, options.cost_ratio)
-    card = compile_card(bins, bagged.steps, calibrations, codes)
+    final = tuple(
+        one.steeper(bagged.calmed[output], float(bagged.raw[sample.known(output), output].mean()))
+        for output, one in enumerate(calibrations)
+    )
+    card = compile_card(bins, bagged.steps, final, codes)
     return Fitted(
         card=card,
         policy=at(base, line.line),
         offsets=offsets,
-        estimator=Estimator(bins, bagged.estimators, calibrations),
+        estimator=Estimator(bins, bagged.estimators, final),
         reference=reference_of(bins, codes, risks),
         report=Report(
             rows=len(codes),

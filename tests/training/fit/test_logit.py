@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from training.fit.calibrate import LEAST_SLOPE, SESSION_EDGES, calibrate, session_bins
+from training.fit.calibrate import LEAST_SLOPE, SESSION_EDGES, Calibration, calibrate, session_bins
 from training.fit.logit import Prior, clustering, expit, fit
 from training.fit.measures import auroc, calibration, ece, measures
 
@@ -88,3 +88,14 @@ def test_a_model_that_learnt_nothing_gives_everybody_about_the_same_risk() -> No
 def test_every_session_number_has_a_bin() -> None:
     assert session_bins(np.array([0, 1, 5, 20, 21, 900])).tolist() == [0, 1, 4, 7, 8, 8]
     assert len(SESSION_EDGES) == 8
+
+
+def test_a_steeper_calibration_turns_about_the_centre() -> None:
+    one = Calibration(0.2, 1.1, np.zeros(9))
+    steep = one.steeper(1.05, -2.0)
+    here, there = np.array([-2.0]), np.array([1.0])
+    alike = np.zeros(1, dtype=int)
+    assert steep.of(here, alike) == pytest.approx(one.of(here, alike))
+    assert steep.of(there, alike) - steep.of(here, alike) == pytest.approx(
+        1.05 * (one.of(there, alike) - one.of(here, alike))
+    )

@@ -1,0 +1,118 @@
+"""The command `train`: a release that loads, recalibration, refusals, exit codes."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from keepwell.cli.train import command
+from keepwell.made_up import made_up_clinic, to_jsonl
+from models.registry import Releases
+from models.release import default, load
+from training.dataset import FEATURE_COLUMNS, build
+
+START = datetime(2023, 1, 2, tzinfo=UTC)
+APP = typer.Typer()
+APP.command()(command)
+
+
+def run(*words: str | Path) -> tuple[int, str]:
+    """Exit code and output of the command."""
+    done = CliRunner().invoke(APP, [str(word) for word in words])
+    return done.exit_code, done.output + (str(done.exception) if done.exception else "")
+
+
+def written(path: Path, episodes: int, seed: int) -> Path:
+    with path.open("wb") as file:
+        to_jsonl(made_up_clinic(episodes, seed, START, 500), file)
+    return path
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with events, a release trained on them, and a registry that holds it."""
+    folder = tmp_path_factory.mktemp("train")
+    written(folder / "events.jsonl", 320, 3)
+    written(folder / "few.jsonl", 60, 4)
+    code, told = run(
+        folder / "events.jsonl", "--out", folder / "release", "--registry", folder / "registry", "--budget", "0.3", "--json"
+    )  # fmt: skip
+    assert code == 0, told
+    (folder / "told.json").write_text(told)
+    return folder
+
+
+def test_the_release_loads_and_says_what_it_rests_on(place: Path) -> None:
+    told = json.loads((place / "told.json").read_text())
+    release = Releases(place / "registry").open(told["release"])
+    assert release.digest == told["release"] == Releases().open(str(place / "release")).digest
+    manifest = release.manifest
+    assert manifest.data is not None and manifest.data.episodes == told["clients"] > 300
+    assert manifest.origin == f"Fitted to {manifest.data.episodes} episodes of 1 clinic."
+    assert 0.5 < (manifest.metrics["auroc_30d"] or 0) < 0.9
+    assert release.policy.line == told["line"] and told["alerts_per_clinician_week"] <= 0.3
+    assert release.scorer.offsets is None
+    card = (place / "release" / "card.md").read_text()
+    assert manifest.origin in card and "of how good anybody is" in card.replace("\n", " ")
+
+
+def test_the_estimator_reads_with_joblib_and_gives_the_same_risks(place: Path) -> None:
+    dataset = build([place / "events.jsonl"])
+    estimator = joblib.load(BytesIO((place / "release" / "estimator.joblib").read_bytes()))
+    scorer = Releases().open(str(place / "release")).scorer
+    table = dataset.matrix([term.feature for term in scorer.card.terms])
+    assert np.abs(scorer.risks(table) - estimator.risks(dataset.matrix(), FEATURE_COLUMNS)).max() <= 1e-9
+
+
+def test_offsets_are_used_where_they_are_asked_for(place: Path) -> None:
+    code, told = run(
+        place / "events.jsonl", "--out", place / "with", "--use-offsets", "--origin", "A made-up clinic.", "--json"
+    )
+    assert code == 0, told
+    release = Releases().open(str(place / "with"))
+    assert release.scorer.offsets is not None and release.manifest.origin == "A made-up clinic."
+
+
+def test_a_release_is_recalibrated(place: Path) -> None:
+    code, told = run(place / "few.jsonl", "--recalibrate", place / "release", "--out", place / "again", "--json")
+    assert code == 0, told
+    found = json.loads(told)
+    base, again = (Releases().open(str(place / name)) for name in ("release", "again"))
+    assert found["recalibrated"] == base.digest and found["shrunk"]
+    assert again.scorer.card.terms == base.scorer.card.terms
+    assert again.scorer.card.calibration != base.scorer.card.calibration
+    assert again.policy == base.policy
+    assert again.manifest.origin.startswith(base.digest)
+
+
+def test_too_few_stops_are_refused_and_nothing_is_written(place: Path) -> None:
+    code, told = run(place / "few.jsonl", "--out", place / "none")
+    assert code == 1 and "at least 100 are needed" in told
+    assert not (place / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("missing.jsonl",), "no such file"),
+        (("events.jsonl", "--budget", "1", "--cost-ratio", "4"), "not both"),
+        (("events.jsonl", "--as-of", "yesterday"), "is not a moment"),
+        (("events.jsonl", "--treated", "2"), "less than or equal to 1"),
+    ],
+)
+def test_wrong_use(place: Path, words: tuple[str, ...], why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    code, told = run(*words, "--out", "out")
+    assert code == 2 and why in told
+
+
+def test_the_shipped_release_loads_beside(place: Path) -> None:
+    assert load(next(folder for folder in (place / "registry").iterdir())).digest != default().digest

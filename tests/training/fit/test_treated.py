@@ -1,0 +1,49 @@
+"""Treated rows: told apart, weighed as asked, and their difference reported."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from models.release import default
+from training.dataset import Dataset
+from training.fit.bags import rows_of, weights
+from training.fit.bins import bins_of
+from training.fit.fit import Fitted, Options, fit
+from training.fit.sample import sample_of
+
+
+def test_rows_of_treated_moments_are_kept_weighed_or_left_out(dataset: Dataset) -> None:
+    sample = sample_of(dataset)
+    bins = bins_of(sample.values, list(dataset.about.features))
+    codes = bins.codes(sample.values, list(dataset.about.features))
+    everyone = np.ones(len(codes), dtype=np.bool_)
+    kept, half, without = (rows_of(sample, codes, everyone, 1, 0.0, weight, 0) for weight in (1.0, 0.5, 0.0))
+    known = sample.known(1)
+    assert sample.treated[known].sum() > 0
+    assert set(kept.weight) == {1.0} and set(half.weight) == {0.5, 1.0}
+    assert len(kept.target) - len(without.target) == sample.treated[known].sum()
+    assert (half.weight == 0.5).sum() == sample.treated[known].sum()
+
+
+def test_what_treatment_does_is_reported(fitted: Fitted, dataset: Dataset) -> None:
+    treated = fitted.report.treated
+    sample = sample_of(dataset)
+    assert treated.rows + treated.others == sample.known(1).sum()
+    assert treated.stopped is not None and treated.expected is not None
+    assert treated.difference is not None and treated.difference > 0
+
+
+def test_without_treated_rows_there_is_nothing_to_report(dataset: Dataset) -> None:
+    never = replace(dataset, frame=dataset.frame.assign(alerted=False, acted=False))
+    treated = fit(never, default().policy, Options(budget=0.25)).report.treated
+    assert (treated.rows, treated.stopped, treated.difference) == (0, None, None)
+
+
+def test_a_client_with_many_rows_weighs_as_the_power_says() -> None:
+    client = np.array([1] * 9 + [2])
+    for power, ratio in ((0.0, 1.0), (0.5, 1 / 3), (1.0, 1 / 9)):
+        found = weights(client, power)
+        assert found[0] / found[-1] == np.float64(ratio) or abs(found[0] / found[-1] - ratio) < 1e-12
+        assert abs(found.mean() - 1) < 1e-12
