@@ -67,7 +67,7 @@ def move(people: People, world: World, rng: np.random.Generator, chance: Floats 
     share = world.moved * ~people.moved if chance is None else chance
     moved = rng.random(n) < share
     at = people.starts - notice(rng, np.full(n, EARLY), longest_notice(people))
-    people.starts = np.where(moved, _workday(people.starts + DAY * rng.integers(1, 7, n)), people.starts)
+    people.starts = np.where(moved, workday(people.starts + DAY * rng.integers(1, 7, n)), people.starts)
     people.since = np.where(moved, at, people.since)
     people.moved = people.moved | moved
     return moved, at
@@ -99,7 +99,7 @@ def _wait(people: People, logit: Floats) -> None:
 def come_back(people: People, at: Floats, rng: np.random.Generator) -> None:
     """They book again, at the moment `at`."""
     day = np.floor(at / DAY) + rng.integers(3, 9, len(people))
-    people.starts = _workday(DAY * day + HOUR * rng.integers(8, 18, len(people)))
+    people.starts = workday(DAY * day + HOUR * rng.integers(8, 18, len(people)))
     people.since = at
     people.moved = np.zeros(len(people), bool)
     people.lost_at = np.full(len(people), np.nan)
@@ -110,7 +110,7 @@ def clinic_cancels(people: People, rng: np.random.Generator) -> Floats:
     n = len(people)
     at = people.starts - notice(rng, np.full(n, EARLY), longest_notice(people))
     people.clinic_cancelled += 1
-    people.starts = _workday(people.starts + 7 * DAY)
+    people.starts = workday(people.starts + 7 * DAY)
     people.since = at
     people.moved = np.zeros(n, bool)
     return at
@@ -153,11 +153,11 @@ def book_next(people: People, rng: np.random.Generator) -> None:
     draw = rng.random(n)
     days = people.rhythm + np.where(draw < 0.08, 7.0, np.where(draw < 0.16, rng.integers(-3, 4, n), 0.0))
     people.since = people.last + AFTER - 1
-    people.starts = _workday(people.starts + DAY * days)
+    people.starts = workday(people.starts + DAY * days)
     people.moved = np.zeros(n, bool)
 
 
-def _workday(at: Floats) -> Floats:
+def workday(at: Floats) -> Floats:
     """The moment itself, or the next working day at that hour: not at weekends, and not between the years."""
     day = np.floor(at / DAY)
     year = (day + 1) % 365.25

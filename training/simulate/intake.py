@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, get_args
 import numpy as np
 
 from keepwell.events import Modality
-from training.simulate.course import Roster, come_back
+from training.simulate.course import Roster, come_back, workday
 from training.simulate.people import DAY, HOUR, Bools, Floats, Ints, People
 from training.simulate.presets import World
 
@@ -58,7 +58,8 @@ def _normal(n: int, rng: np.random.Generator) -> Floats:
 def arrive(world: World, staff: Roster, episodes: int, rng: np.random.Generator) -> tuple[People, Arrivals]:
     """The people at their openings, each with a first visit booked."""
     n = episodes
-    opened = np.sort(np.rint(DAY * rng.uniform(0, OPENING_DAYS, n)))
+    day = rng.integers(0, OPENING_DAYS - 14, n)
+    opened = np.sort(np.rint(workday(DAY * day + HOUR * rng.uniform(8, 17, n))))
     fairness = {name: _choose(shares, n, rng) for name, shares in FAIRNESS.items()}
     far = world.fair_pathways * (fairness["deprivation"] == "most")
     foreign = world.fair_pathways * (fairness["language"] == "other")

@@ -77,9 +77,9 @@ class World:
     """Logit of losing the first visit, at no strain."""
     lost: float = -1.55
     """Logit of losing a later visit."""
-    stay_away_first: float = -2.45
+    stay_away_first: float = -2.3
     """Logit of not coming back after losing the first visit."""
-    stay_away: float = -4.75
+    stay_away: float = -4.28
     """Logit of not coming back after losing a later one, late in the course."""
     early: tuple[float, ...] = (0.0, 1.25, 1.0, 0.75, 0.45, 0.25, 0.1)
     """What is added to `stay_away` after so many sessions; Barrett et al. 2008: most stop in the first sessions."""
@@ -100,7 +100,7 @@ class World:
     reached: float = 0.5
     intake: Intake = Intake()
     process: Process = Process()
-    clinician_sd: float = 0.45
+    clinician_sd: float = 0.47
     """Logit; .45 to .69 (rates.CLINICIAN_SD)."""
     clinic_sd: float = 0.1
     """Logit; part of what comes with a clinician; ours."""
@@ -148,14 +148,14 @@ class World:
 
 CLINIC: Final = World("clinic")
 COMMUNITY: Final = replace(
-    CLINIC, name="community", lost_first=-1.25, lost=-1.5, stay_away_first=-2.0, stay_away=-4.2, wait_mean=13.0, unmet=0.35,
+    CLINIC, name="community", lost_first=-1.25, lost=-1.5, stay_away_first=-1.85, stay_away=-3.75, wait_mean=13.0, unmet=0.35,
     referral={"self": 0.25, "primary_care": 0.4, "specialist": 0.15, "employer": 0.03, "court": 0.17},
     modality={"in_person": 0.55, "video": 0.2, "phone": 0.17, "group": 0.08}, outcomes=("PHQ-9", "ORS", "PHQ-9"),
     alliance_mean=8.5, skipping=-2.2, planned_mean=12.0, rupture=0.1,
 )  # fmt: skip
 SHIFTED: Final = replace(
-    CLINIC, name="shifted", lost_first=-1.3, lost=-1.3, stay_away_first=-2.1, stay_away=-4.1,
-    early=(0.0, 0.7, 0.7, 0.6, 0.5, 0.4, 0.3), kinds=(0.38, 0.2, 0.42), fortnightly=0.5, clinician_sd=0.54, wait_mean=16.0,
+    CLINIC, name="shifted", lost_first=-1.3, lost=-1.3, stay_away_first=-1.9, stay_away=-3.85,
+    early=(0.0, 0.7, 0.7, 0.6, 0.5, 0.4, 0.3), kinds=(0.38, 0.2, 0.42), fortnightly=0.5, clinician_sd=0.5, wait_mean=16.0,
     outcomes=("GAD-7", "OQ-45"), alliance_mean=9.0, skipping=-1.6, rupture=0.06, fair_pathways=True,
     process=Process(
         level=0.2, fall=0.2, bond_fall=0.05, gain=0.6, skip=0.08, homework=1.0, negative=0.3, wish=0.6, withdrawal=0.2,

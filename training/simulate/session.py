@@ -20,6 +20,8 @@ GAINS: Final = np.array((0.75, 0.46, 0.37, 0.33, 0.31, 0.29))
 keepwell.alliance with its priors."""
 CARRIED: Final = 0.55
 """Share of a fall that is carried to the next rating unless it is repaired; ours."""
+GROWTH: Final = 0.3
+"""How far a rating lies above the expected one where nothing weighs on it: the alliance grows towards its ceiling; ours."""
 STRAINED: Final = 0.8
 """A fall (points of 10, mean of the pillars) from which on people skip, answer late and criticise more; ours."""
 
@@ -124,7 +126,7 @@ def _rate(
     )
     strange = 0.6 * (people.starts - people.handover_at <= 21 * DAY)[:, None] * np.array((0.3, 0.3, 1.0))
     common = rng.normal(0, np.where(people.ratings == 0, 1.0, 0.3), n)[:, None]
-    mean = people.level + 0.05 - carried - shock - strange
+    mean = people.level + GROWTH - carried - shock - strange
     rating = np.clip(np.rint(10 * (mean + common + rng.normal(0, 0.45, (n, 3)))) / 10, 0.0, 10.0)
     lean = world.skipping + 0.7 * (people.skips > 0) + 0.6 * strained + 1.3 * (rupture == 1)
     status = _offered(n, sigmoid(lean), rng)

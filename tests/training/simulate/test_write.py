@@ -1,0 +1,109 @@
+"""What `keepwell simulate` writes: valid events in order, the same for the same seed, and truth that says it is simulated."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from keepwell.cli.main import app
+from keepwell.events import EVENT_TYPES, Accepted, decode, decode_accepted
+from keepwell.instruments import Instruments
+from training.simulate import PRESETS, simulate
+from training.simulate.intake import FAIRNESS, arrive, roster
+from training.simulate.people import DAY
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_event_is_one_that_the_contract_accepts(preset: str, folders: dict[str, Path]) -> None:
+    lines = (folders[preset] / "events.jsonl").read_bytes().splitlines()
+    now = decode_accepted(lines[-1]).time + timedelta(seconds=1)
+    for line in lines:
+        result = decode(line, now=now, instruments=Instruments())
+        assert isinstance(result, Accepted), (result, line)
+        assert result.unknown == 0
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_events_come_in_order_of_time_under_ids_of_their_own(preset: str, folders: dict[str, Path]) -> None:
+    events = [decode_accepted(line) for line in (folders[preset] / "events.jsonl").read_bytes().splitlines()]
+    assert all(one.time <= following.time for one, following in pairwise(events))
+    assert len({(event.source, event.id) for event in events}) == len(events)
+    kinds = {event.type.split(".", 1)[1] for event in events}
+    untold = {"alert.actioned.v1", "event.retracted.v1", "client.erased.v1", "clock.ticked.v1", "model.promoted.v1"}
+    assert kinds == {name.split(".", 1)[1] for name in EVENT_TYPES} - untold
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+    first, again, other = (tmp_path / name for name in ("first", "again", "other"))
+    simulate("clinic", 60, 1, first, rollouts=4, jobs=1)
+    simulate("clinic", 60, 1, again, rollouts=4, jobs=2)
+    simulate("clinic", 60, 2, other, rollouts=4)
+    for name in ("events.jsonl", "truth.jsonl"):
+        assert (first / name).read_bytes() == (again / name).read_bytes() != (other / name).read_bytes()
+
+
+def test_the_events_do_not_depend_on_whether_the_truth_is_told(tmp_path: Path) -> None:
+    simulate("clinic", 40, 1, tmp_path / "with", rollouts=2)
+    simulate("clinic", 40, 1, tmp_path / "without", rollouts=0)
+    assert (tmp_path / "with/events.jsonl").read_bytes() == (tmp_path / "without/events.jsonl").read_bytes()
+    assert not (tmp_path / "without/truth.jsonl").exists()
+
+
+def test_every_truth_says_that_it_is_simulated(tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        app,
+        [
+            "simulate",
+            "--preset",
+            "clinic",
+            "--episodes",
+            "50",
+            "--seed",
+            "1",
+            "--rollouts",
+            "2",
+            "--out",
+            str(tmp_path),
+        ],
+    )
+    assert result.exit_code == 0
+    rows = [json.loads(line) for line in (tmp_path / "truth.jsonl").read_bytes().splitlines()]
+    assert rows
+    for row in rows:
+        assert row["simulated"] is True
+        assert {"episode", "as_of", "next_visit_missed"} <= set(row)
+        for horizon in ("14d", "30d", "60d"):
+            assert 0 <= row[f"risk_{horizon}"] <= 1
+            assert 0 <= row[f"risk_{horizon}_clinician_unknown"] <= 1
+
+
+def test_a_preset_that_there_is_not_is_wrong_use(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["simulate", "--preset", "moon", "--episodes", "5", "--out", str(tmp_path)])
+    assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("preset", ["clinic", "community"])
+def test_fairness_attributes_change_nothing_but_in_the_shifted_world(preset: str) -> None:
+    assert _longest_gap(preset) < 4.5
+    assert _longest_gap("shifted") > 10
+
+
+def _longest_gap(preset: str) -> float:
+    """The largest difference that a fairness attribute makes in what is known at the opening, in standard errors."""
+    world, n, rng = PRESETS[preset], 20_000, np.random.default_rng(4)
+    people, arrivals = arrive(world, roster(world, n, rng), n, rng)
+    wait = (people.starts - people.since) / DAY
+    gaps = []
+    for name, shares in FAIRNESS.items():
+        for group in shares:
+            rows = np.array([told[name] == group for told in arrivals.fairness])
+            for value in (wait, people.intake, people.effect):
+                error = value.std() * np.sqrt(1 / rows.sum() + 1 / (~rows).sum())
+                gaps.append(abs(value[rows].mean() - value[~rows].mean()) / error)
+    return float(max(gaps))
