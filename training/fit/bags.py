@@ -21,8 +21,10 @@ Vector = NDArray[np.float64]
 
 FOLDS: Final = 4
 MOST_ROWS: Final = 150_000
-"""Rows a single fit reads; of more, so many are drawn. Rows of a client are alike: on the simulated presets more rows of the
-same clients move no figure that is reported. The bags draw apart, so together they read more."""
+"""Rows a single fit reads; of more, so many are drawn, stops first. On the simulated `clinic`, 60 000 drawn so gave the AUROC
+of all 270 000. The bags draw apart, so together they read more."""
+MOST_HELD: Final = 50_000
+"""Rows by which a fit is stopped."""
 
 
 class Bagged(NamedTuple):
@@ -45,7 +47,7 @@ def bag(
     splits = list(folds(sample.frame, k=FOLDS, seed=seed))
     tasks = [
         (rows_of(sample, codes, split.train, output, settings.power, treated, seed + fold),
-         rows_of(sample, codes, split.test, output, 0.0, treated, seed + fold))
+         held_of(sample, codes, split.test, output, treated, seed + fold))
         for output in range(len(OUTPUTS))
         for fold, split in enumerate(splits)
     ]  # fmt: skip
@@ -76,15 +78,46 @@ def learn(bins: Bins, rows: Rows, held: Rows, learner: Learner, settings: Settin
 
 
 def rows_of(
-    sample: Sample, codes: Codes, where: Mask, output: int, power: float, treated: float, seed: int,
+    sample: Sample,
+    codes: Codes,
+    where: Mask,
+    output: int,
+    power: float,
+    treated: float,
+    seed: int,
     most: int = MOST_ROWS,
-) -> Rows:  # fmt: skip
-    """The rows of a side of a split whose target counts, at most `most` of them, with their weights."""
+) -> Rows:
+    """The rows to learn from on a side of a split: those whose target counts, at most `most` of them, with their weights.
+
+    Of more rows, the rarer class is drawn first, up to half, and weights restore the balance: what is learnt of stopping is
+    learnt from those who stop (case-control sampling; King & Zeng 2001, Polit Anal 9:137).
+    """
+    places = np.flatnonzero(where & sample.known(output) & ((treated > 0) | ~sample.treated))
+    share = np.ones(len(places))
+    if len(places) > most:
+        rng = np.random.default_rng(seed)
+        positive = sample.targets[places, output] == 1
+        rare, common = sorted((np.flatnonzero(positive), np.flatnonzero(~positive)), key=len)
+        few = min(len(rare), most // 2)
+        drawn = [(rng.choice(rare, few, replace=False), few / len(rare)),
+                 (rng.choice(common, most - few, replace=False), (most - few) / len(common))]  # fmt: skip
+        kept = np.concatenate([rows for rows, _ in drawn])
+        share = np.concatenate([np.full(len(rows), part) for rows, part in drawn])
+        order = np.argsort(kept)
+        share = share[order] * (len(places) / most)  # a mean weight of 1
+        places = places[kept[order]]
+    weight = weights(sample.client[places], power) * np.where(sample.treated[places], treated, 1.0) / share
+    return Rows(codes[places], sample.targets[places, output], weight)
+
+
+def held_of(
+    sample: Sample, codes: Codes, where: Mask, output: int, treated: float, seed: int, most: int = MOST_HELD
+) -> Rows:
+    """The rows to stop and judge by on a side of a split, as they come: drawn alike, and each of weight 1."""
     places = np.flatnonzero(where & sample.known(output) & ((treated > 0) | ~sample.treated))
     if len(places) > most:
         places = np.sort(np.random.default_rng(seed).choice(places, most, replace=False))
-    weight = weights(sample.client[places], power) * np.where(sample.treated[places], treated, 1.0)
-    return Rows(codes[places], sample.targets[places, output], weight)
+    return Rows(codes[places], sample.targets[places, output], np.ones(len(places)))
 
 
 def weights(client: Ints, power: float) -> Vector:

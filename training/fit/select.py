@@ -16,7 +16,7 @@ from joblib import Parallel, delayed
 
 from keepwell.scorecard import OUTPUTS
 from training.dataset.split import Split, by_time, hold_out
-from training.fit.bags import importance, learn, rows_of
+from training.fit.bags import held_of, importance, learn, rows_of
 from training.fit.bins import Bins, Codes
 from training.fit.calibrate import calibrate
 from training.fit.learners import Learner, Rows, Settings
@@ -140,7 +140,7 @@ def _pair(
     sample: Sample, codes: Codes, split: Split, settings: Settings, treated: float, seed: int
 ) -> tuple[Rows, Rows]:
     rows = rows_of(sample, codes, split.train, HEADLINE, settings.power, treated, seed, MOST_ROWS)
-    return rows, rows_of(sample, codes, split.test, HEADLINE, 0.0, treated, seed, MOST_ROWS)
+    return rows, held_of(sample, codes, split.test, HEADLINE, treated, seed)
 
 
 def _try(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keepwell.scorecard import OUTPUTS
-from training.fit.bags import learn, rows_of
+from training.fit.bags import held_of, learn, rows_of
 from training.fit.bins import Bins, Codes
 from training.fit.calibrate import calibrate
 from training.fit.learners import Learner, Settings
@@ -73,7 +73,7 @@ def _contrast(
 ) -> tuple[float | None, float | None]:
     """Two models on the last validation split, one without the treated rows, judged on rows that were not treated."""
     split = splits_of(sample, seed)[1][-1]
-    held = rows_of(sample, codes, split.test & ~sample.treated, HEADLINE, 0.0, 1.0, seed, MOST_ROWS)
+    held = held_of(sample, codes, split.test & ~sample.treated, HEADLINE, 1.0, seed)
     risks = []
     for weight in (1.0, 0.0):
         rows = rows_of(sample, codes, split.train, HEADLINE, settings.power, weight, seed, MOST_ROWS)

@@ -8,7 +8,7 @@ import numpy as np
 
 from models.release import default
 from training.dataset import Dataset
-from training.fit.bags import rows_of, weights
+from training.fit.bags import held_of, rows_of, weights
 from training.fit.bins import bins_of
 from training.fit.fit import Fitted, Options, fit
 from training.fit.sample import sample_of
@@ -47,3 +47,16 @@ def test_a_client_with_many_rows_weighs_as_the_power_says() -> None:
         found = weights(client, power)
         assert found[0] / found[-1] == np.float64(ratio) or abs(found[0] / found[-1] - ratio) < 1e-12
         assert abs(found.mean() - 1) < 1e-12
+
+
+def test_of_too_many_rows_stops_are_drawn_first_and_the_balance_is_kept(dataset: Dataset) -> None:
+    sample = sample_of(dataset)
+    codes = np.zeros((len(sample.client), 1), dtype=np.uint8)
+    everyone = np.ones(len(codes), dtype=np.bool_)
+    every = rows_of(sample, codes, everyone, 1, 0.0, 1.0, 0)
+    drawn = rows_of(sample, codes, everyone, 1, 0.0, 1.0, 0, most=2000)
+    assert len(drawn.target) == 2000 and drawn.target.mean() == 0.5 > every.target.mean()
+    share = np.average(drawn.target, weights=drawn.weight)
+    assert abs(share - every.target.mean()) < 1e-9
+    held = held_of(sample, codes, everyone, 1, 1.0, 0, most=2000)
+    assert abs(held.target.mean() - every.target.mean()) < 0.05 and set(held.weight) == {1.0}
