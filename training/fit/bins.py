@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import floor, log10
 from typing import Final, NamedTuple
 
@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 from keepwell.features import BY_NAME
 
+Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 Codes = NDArray[np.uint8]
+Column = Callable[[str], Vector]
+"""The values of a feature by its name, NaN where missing."""
 
 MOST: Final = 24
 """Bins a feature may have; ours. More made no model better on the simulated presets."""
@@ -34,19 +37,13 @@ class Bins(NamedTuple):
     features: tuple[str, ...]
     edges: tuple[tuple[float, ...], ...]
 
-    def codes(self, values: Matrix, names: Sequence[str]) -> Codes:
-        """The codes of a table whose columns are `names`; that of a missing value comes after those of the bins.
+    def codes(self, column: Column) -> Codes:
+        """The codes of a table, rows by features; that of a missing value comes after those of the bins.
 
-        Raises `ValueError` where a feature has no column.
+        Raises what `column` raises where a feature has none.
         """
-        found = np.empty((len(values), len(self.features)), dtype=np.uint8)
-        for column, (feature, edges) in enumerate(zip(self.features, self.edges, strict=True)):
-            if feature not in names:
-                raise ValueError(f"{feature}: no such column")
-            value = values[:, names.index(feature)]
-            code = np.searchsorted(np.asarray(edges), value, side="right")
-            found[:, column] = np.where(np.isnan(value), len(edges) + 1, code)
-        return found
+        coded = [_coded(column(name), edges) for name, edges in zip(self.features, self.edges, strict=True)]
+        return np.array(coded, dtype=np.uint8).T  # columns in one piece: they are read one by one
 
     def only(self, features: Sequence[str]) -> Bins:
         """The bins of some features, in their order here."""
@@ -54,21 +51,33 @@ class Bins(NamedTuple):
         return Bins(tuple(name for name, _ in kept), tuple(edges for _, edges in kept))
 
 
-def bins_of(values: Matrix, names: Sequence[str], most: int = MOST) -> Bins:
+def bins_of(column: Column, names: Sequence[str]) -> Bins:
     """Bins of about equal numbers of rows, for every feature whose column takes two values, or one that may be missing.
 
-    >>> bins_of(np.repeat([[0.0], [1.0], [2.0]], 60, axis=0), ["missed"])
+    >>> bins_of(lambda name: np.repeat([0.0, 1.0, 2.0], 60), ["missed"])
     Bins(features=('missed',), edges=((1.0, 2.0),))
     """
     kept: list[tuple[str, tuple[float, ...]]] = []
-    for name, column in zip(names, values.T, strict=True):
-        present = column[~np.isnan(column)]
+    for name in names:
+        values = column(name)
+        present = values[~np.isnan(values)]
         if len(present) < LEAST_ROWS:
             continue
-        edges = _edges(present, most, GRAIN.get(BY_NAME[name].unit, 1.0))
-        if edges or len(column) - len(present) >= LEAST_ROWS:
+        edges = _edges(present, MOST, GRAIN.get(BY_NAME[name].unit, 1.0))
+        if edges or len(values) - len(present) >= LEAST_ROWS:
             kept.append((name, edges))
     return Bins(tuple(name for name, _ in kept), tuple(edges for _, edges in kept))
+
+
+def in_matrix(values: Matrix, names: Sequence[str]) -> Column:
+    """The columns of a matrix by their names. Asked for another, they raise `ValueError`."""
+
+    def column(name: str) -> Vector:
+        if name not in names:
+            raise ValueError(f"{name}: no such column")
+        return values[:, names.index(name)]
+
+    return column
 
 
 def roundest(low: float, high: float) -> float:
@@ -84,6 +93,12 @@ def roundest(low: float, high: float) -> float:
         if low < found <= high:
             return found
     return high
+
+
+def _coded(values: Vector, edges: tuple[float, ...]) -> Codes:
+    codes = np.searchsorted(np.asarray(edges), values, side="right").astype(np.uint8)
+    codes[np.isnan(values)] = len(edges) + 1
+    return codes
 
 
 def _edges(present: NDArray[np.float64], most: int, grain: float) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keepwell.scorecard import coherent
-from training.fit.bins import Bins, Matrix
+from training.fit.bins import Bins, Matrix, in_matrix
 from training.fit.calibrate import Calibration
 from training.fit.logit import expit
 from training.fit.steps import with_gaps
@@ -28,7 +28,7 @@ class Estimator:
 
     def risks(self, values: Matrix, names: Sequence[str]) -> Matrix:
         """Risks by `keepwell.scorecard.OUTPUTS` of rows whose columns are the features `names`; NaN is missing."""
-        codes = with_gaps(self.bins.codes(values, names), self.bins)
+        codes = with_gaps(self.bins.codes(in_matrix(values, names)), self.bins)
         session = values[:, names.index("sessions")].astype(np.int64)
         logits = [
             calibration.of(np.mean([model.decision_function(codes) for model in bag], axis=0), session)

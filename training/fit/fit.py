@@ -24,7 +24,7 @@ from training.fit.offsets import crossed, offsets_of
 from training.fit.reference import Reference, reference_of
 from training.fit.refuse import check, check_features, check_result
 from training.fit.sample import Sample, sample_of
-from training.fit.select import Choice, choose
+from training.fit.select import Choice, choose, choose_size
 from training.fit.signs import NEEDS_YEARS
 from training.fit.treated import Treated, treated_of
 
@@ -52,8 +52,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     episodes: int
     stops: int
     measures: dict[str, Measures]
-    beside: dict[str, Measures]
-    """The other learner's, on the same rows and folds."""
+    beside: Measures
+    """The other learner's at the headline, on the same rows and folds."""
     with_offsets: dict[str, Measures]
     """With the offsets added, whether they are active or not: those made of the one half of the clients, on the other."""
     spread: dict[str, float]
@@ -123,7 +123,7 @@ def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
             episodes=len(np.unique(sample.episode)),
             stops=sample.stops(),
             measures=found,
-            beside=_measured(sample, _beside(sample, codes, bins, options)),
+            beside=_beside(sample, codes, bins, choice, options),
             with_offsets=_measured(sample, coherent(expit(logits + crossed(sample, logits)))),
             spread=spread,
             choice=choice,
@@ -140,9 +140,8 @@ def _coded(sample: Sample) -> tuple[Bins, Codes]:
     """The bins of the features that may be learnt from, and every row's codes."""
     years = sample.years()
     allowed = [name for name in FEATURE_COLUMNS if years >= NEEDS_YEARS.get(name, 0.0)]
-    columns = [FEATURE_COLUMNS.index(name) for name in allowed]
-    bins = bins_of(sample.values[:, columns], allowed)
-    return bins, bins.codes(sample.values, FEATURE_COLUMNS)
+    bins = bins_of(sample.column, allowed)
+    return bins, bins.codes(sample.column)
 
 
 def _calibrated(sample: Sample, bagged: Bagged) -> tuple[tuple[Calibration, ...], Matrix]:
@@ -165,9 +164,11 @@ def _measured(sample: Sample, risks: Matrix) -> dict[str, Measures]:
     }
 
 
-def _beside(sample: Sample, codes: Codes, bins: Bins, options: Options) -> Matrix:
-    """Risks, out of fold, of the learner that was not asked for."""
+def _beside(sample: Sample, codes: Codes, bins: Bins, choice: Choice, options: Options) -> Measures:
+    """The measures at the headline, out of fold, of the learner that was not asked for, on the chosen features."""
     other: Learner = "logistic" if options.learner == "boosting" else "boosting"
-    choice = choose(sample, codes, bins, other, options.treated, options.seed, options.jobs)
-    bagged = bag(sample, codes, bins, other, choice.settings, options.treated, options.seed, options.jobs)
-    return coherent(expit(_calibrated(sample, bagged)[1]))
+    settings = choose_size(sample, codes, bins, other, choice.power, options.treated, options.seed, options.jobs)
+    bagged = bag(sample, codes, bins, other, settings, options.treated, options.seed, options.jobs, (HEADLINE,))
+    known = sample.known(HEADLINE)
+    raw, target, session = bagged.raw[known, HEADLINE], sample.targets[known, HEADLINE], sample.session[known]
+    return measures(target, expit(calibrate(raw, target, session).of(raw, session)))

@@ -98,9 +98,10 @@ def pool(group: Ints, groups: int, client: Ints, target: Vector, logits: Vector)
     risk = expit(logits)
     score = np.bincount(group, target - risk, groups)
     information = np.bincount(group, risk * (1 - risk), groups)
-    persons, person = np.unique(np.column_stack([group, client]), axis=0, return_inverse=True)
-    sums = np.bincount(person.ravel(), target - risk, len(persons))
-    of_group = persons[:, 0] if len(persons) else np.empty(0, dtype=np.int64)
+    everyone = int(client.max(initial=0)) + 1
+    persons, person = np.unique(group * everyone + client, return_inverse=True)
+    sums = np.bincount(person, target - risk, len(persons))
+    of_group = persons // everyone
     clients = np.bincount(of_group, minlength=groups)
     within = np.bincount(of_group, sums**2, groups)
     told = (clients >= LEAST_CLIENTS) & (information > 0) & (within > 0)

@@ -21,6 +21,9 @@ FEATURE_LEAK: Final = 0.88
 LEAST_PRESENT: Final = 200
 """Rows of each class in which a feature must be present to be looked at alone."""
 
+MOST_ROWS: Final = 50_000
+"""Rows that a feature alone is looked at in."""
+
 
 class Refused(ValueError):
     """Nothing is fitted; the message says why and what to do."""
@@ -28,7 +31,7 @@ class Refused(ValueError):
 
 def check(sample: Sample) -> None:
     """Raises `Refused` where a sample cannot carry a model."""
-    if not len(sample.values):
+    if not len(sample.client):
         raise Refused("the files hold no row to learn from: no event of an episode was accepted")
     for output, name in enumerate(OUTPUTS):
         found = sample.targets[sample.known(output), output]
@@ -50,9 +53,12 @@ def check(sample: Sample) -> None:
 def check_features(sample: Sample, names: tuple[str, ...]) -> None:
     """Raises `Refused` where one feature alone tells the answer."""
     headline = OUTPUTS.index("30d")
-    known = sample.known(headline)
-    target = sample.targets[known, headline]
-    for name, column in zip(names, sample.values[known].T, strict=True):
+    rows = np.flatnonzero(sample.known(headline))
+    if len(rows) > MOST_ROWS:
+        rows = np.random.default_rng(0).choice(rows, MOST_ROWS, replace=False)
+    target = sample.targets[rows, headline]
+    for name in names:
+        column = sample.column(name)[rows]
         present = ~np.isnan(column)
         if min(target[present].sum(), (1 - target[present]).sum()) < LEAST_PRESENT:
             continue

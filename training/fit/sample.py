@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from keepwell.endings import DAY, WINDOW
 from keepwell.scorecard import HORIZONS, OUTPUTS
-from training.dataset import Dataset
-from training.fit.bins import Matrix
+from training.dataset import FEATURE_COLUMNS, Dataset
+from training.fit.bins import Matrix, Vector
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -25,8 +25,6 @@ class Sample(NamedTuple):
     """The rows of a landmark table as arrays. `frame` is the table itself, for splits."""
 
     frame: pd.DataFrame
-    values: Matrix
-    """By `FEATURE_COLUMNS`; NaN is missing."""
     targets: Matrix
     """By `OUTPUTS`; NaN where undetermined or not settled."""
     client: Ints
@@ -36,6 +34,15 @@ class Sample(NamedTuple):
     session: Ints
     treated: Mask
     """An alert was shown or a clinician acted in the 30 days before."""
+
+    @property
+    def values(self) -> Matrix:
+        """The features by `FEATURE_COLUMNS`, as a copy; NaN is missing."""
+        return self.frame[list(FEATURE_COLUMNS)].to_numpy(dtype=np.float64)
+
+    def column(self, feature: str) -> Vector:
+        """The values of a feature."""
+        return self.frame[feature].to_numpy(dtype=np.float64)
 
     def known(self, output: int) -> Mask:
         """The rows whose target counts."""
@@ -62,7 +69,6 @@ def sample_of(dataset: Dataset) -> Sample:
         targets[late.to_numpy(), column] = np.nan
     return Sample(
         frame=frame,
-        values=dataset.matrix(),
         targets=targets,
         client=codes_of(frame["client"]),
         episode=codes_of(frame["episode"]),

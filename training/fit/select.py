@@ -7,7 +7,7 @@ Validation is forward in time: on clients who came after a moment, by models of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -77,41 +77,64 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         return Settings(self.leaves, self.least_rows, self.shrinkage, power=self.power)
 
 
+class _Compared(NamedTuple):
+    """The best of some candidates; its steps, one of each split; what each candidate came to."""
+
+    settings: Settings
+    steps: list[Steps]
+    trials: list[Trial]
+
+
 def choose(sample: Sample, codes: Codes, bins: Bins, learner: Learner, treated: float, seed: int, jobs: int) -> Choice:
     """Chooses by log loss at the headline: first the trees (or the ridge), then the weight of clients with many rows."""
     how, splits = splits_of(sample, seed)
-    trials: list[Trial] = []
-    shapes: dict[Settings, list[Steps]] = {}
-
-    def best(candidates: Sequence[Settings]) -> Settings:
-        tasks = [(settings, split) for settings in candidates for split in splits]
-        found = Parallel(n_jobs=jobs)(
-            delayed(_try)(bins, *_pair(sample, codes, split, settings, treated, seed), learner, settings, seed)
-            for settings, split in tasks
-        )
-        results = []
-        for n, settings in enumerate(candidates):
-            mine = found[n * len(splits) : (n + 1) * len(splits)]
-            loss, area = (float(np.mean([one[i] for one in mine])) for i in (1, 2))
-            shapes[settings] = [one[0] for one in mine]
-            results.append((loss, n, settings))
-            trials.append(
-                Trial(
-                    learner=learner, leaves=settings.leaves, least_rows=settings.least_rows,
-                    shrinkage=settings.shrinkage, power=settings.power, log_loss=loss, auroc=area,
-                )
-            )  # fmt: skip
-        return min(results)[2]
-
-    first = TREES if learner == "boosting" else tuple(Settings(shrinkage=ridge) for ridge in RIDGES)
-    chosen = best(first)
-    chosen = best([chosen._replace(power=power) for power in POWERS])
-    worth = importance(shapes[chosen], codes)
+    first = _compare(sample, codes, bins, _sizes(learner), splits, learner, treated, seed, jobs)
+    powers = [first.settings._replace(power=power) for power in POWERS if power != first.settings.power]
+    second = _compare(sample, codes, bins, powers, splits, learner, treated, seed, jobs)
+    trials = (*first.trials, *second.trials)
+    chosen, steps, _ = min((first, second), key=lambda found: min(trial.log_loss for trial in found.trials))
+    worth = importance(steps, codes)
     kept = tuple(name for name, size in zip(bins.features, worth, strict=True) if size >= LEAST_POINTS)
     return Choice(
-        learner=learner, validated=how, features=kept or bins.features, trials=tuple(trials), leaves=chosen.leaves,
+        learner=learner, validated=how, features=kept or bins.features, trials=trials, leaves=chosen.leaves,
         least_rows=chosen.least_rows, shrinkage=chosen.shrinkage, power=chosen.power,
     )  # fmt: skip
+
+
+def choose_size(
+    sample: Sample, codes: Codes, bins: Bins, learner: Learner, power: float, treated: float, seed: int, jobs: int
+) -> Settings:
+    """Chooses the trees (or the ridge) alone, the weight of clients with many rows being decided."""
+    sizes = [settings._replace(power=power) for settings in _sizes(learner)]
+    return _compare(sample, codes, bins, sizes, splits_of(sample, seed)[1], learner, treated, seed, jobs).settings
+
+
+def _sizes(learner: Learner) -> tuple[Settings, ...]:
+    return TREES if learner == "boosting" else tuple(Settings(shrinkage=ridge) for ridge in RIDGES)
+
+
+def _compare(
+    sample: Sample, codes: Codes, bins: Bins, candidates: Sequence[Settings], splits: list[Split], learner: Learner,
+    treated: float, seed: int, jobs: int,
+) -> _Compared:  # fmt: skip
+    tasks = [(settings, split) for settings in candidates for split in splits]
+    found = Parallel(n_jobs=jobs)(
+        delayed(_try)(bins, *_pair(sample, codes, split, settings, treated, seed), learner, settings, seed)
+        for settings, split in tasks
+    )
+    trials: list[Trial] = []
+    for n, settings in enumerate(candidates):
+        mine = found[n * len(splits) : (n + 1) * len(splits)]
+        loss, area = (float(np.mean([one[i] for one in mine])) for i in (1, 2))
+        trials.append(
+            Trial(
+                learner=learner, leaves=settings.leaves, least_rows=settings.least_rows,
+                shrinkage=settings.shrinkage, power=settings.power, log_loss=loss, auroc=area,
+            )
+        )  # fmt: skip
+    best = min(range(len(trials)), key=lambda n: trials[n].log_loss)
+    steps = [one[0] for one in found[best * len(splits) : (best + 1) * len(splits)]]
+    return _Compared(candidates[best], steps, trials)
 
 
 def splits_of(sample: Sample, seed: int) -> tuple[str, list[Split]]:

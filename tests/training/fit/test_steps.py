@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keepwell.scorecard import OUTPUTS, Scorer
-from training.fit.bins import Bins, Codes
+from training.fit.bins import Bins, Codes, in_matrix
 from training.fit.calibrate import SESSION_EDGES, Calibration, session_bins
 from training.fit.compile import compile_card
 from training.fit.learners import Learner, Rows, Settings, boost, regress
@@ -61,7 +61,7 @@ def test_a_compiled_card_gives_calibrated_log_odds(features: tuple[str, ...]) ->
     calibrations = [Calibration(0.3, 0.8 + n / 10, shift) for n, shift in enumerate(shifts)]
     values = np.column_stack([rng.integers(0, 30, 3000), rng.uniform(5, 10, 3000), rng.uniform(0, 1, 3000)])
     values[rng.random(3000) < 0.3, 1] = np.nan
-    codes = bins.codes(values, BINS.features)
+    codes = bins.codes(in_matrix(values, BINS.features))
     card = compile_card(bins, steps, calibrations, codes)
     columns = [BINS.features.index(term.feature) for term in card.terms]
     expected = [

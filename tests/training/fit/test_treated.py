@@ -16,8 +16,8 @@ from training.fit.sample import sample_of
 
 def test_rows_of_treated_moments_are_kept_weighed_or_left_out(dataset: Dataset) -> None:
     sample = sample_of(dataset)
-    bins = bins_of(sample.values, list(dataset.about.features))
-    codes = bins.codes(sample.values, list(dataset.about.features))
+    bins = bins_of(sample.column, dataset.about.features)
+    codes = bins.codes(sample.column)
     everyone = np.ones(len(codes), dtype=np.bool_)
     kept, half, without = (rows_of(sample, codes, everyone, 1, 0.0, weight, 0) for weight in (1.0, 0.5, 0.0))
     known = sample.known(1)
