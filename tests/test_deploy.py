@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: Mapping[str, Any] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if service["image"].startswith("keepwell:")]
+WORKERS = [name for name in OURS if "restart" in SERVICES[name]]
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "keepwell.json").read_text(encoding="utf-8"))
 METRIC = re.compile(r"\bkeepwell_[a-z_]+")
@@ -26,7 +28,8 @@ every_own_service = pytest.mark.parametrize("name", OURS)
 
 
 def test_compose_runs_the_broker_and_every_service() -> None:
-    assert set(OURS) == {"topics", "ingest", "predictor", "clock"}
+    assert set(OURS) == {"topics", "tools", "ingest", "predictor", "clock"}
+    assert set(WORKERS) == {"ingest", "predictor", "clock"}
     assert SERVICES["kafka"]["image"] == "apache/kafka:4.3.0"
 
 
@@ -77,18 +80,18 @@ def test_every_own_setting_has_a_value_that_is_taken(name: str, monkeypatch: pyt
 
 
 def test_each_worker_has_a_name_of_its_own() -> None:
-    names = [SERVICES[name]["environment"].get("KEEPWELL_INSTANCE") for name in OURS if name != "topics"]
+    names = [SERVICES[name]["environment"].get("KEEPWELL_INSTANCE") for name in WORKERS]
     assert None not in names
     assert len(set(names)) == len(names)
 
 
 def test_workers_wait_for_the_topics_and_these_for_a_healthy_broker() -> None:
     assert SERVICES["topics"]["depends_on"] == {"kafka": {"condition": "service_healthy"}}
-    for name in set(OURS) - {"topics"}:
+    for name in WORKERS:
         assert SERVICES[name]["depends_on"] == {"topics": {"condition": "service_completed_successfully"}}
 
 
-@pytest.mark.parametrize("name", set(SERVICES) - {"topics"} - set(OURS))
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - set(OURS)))
 def test_every_other_service_has_a_health_check(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
 
@@ -98,6 +101,17 @@ def test_every_volume_that_is_mounted_exists() -> None:
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"]
+
+
+def test_every_own_service_looks_for_releases_in_one_registry_that_only_people_can_change() -> None:
+    registry = {SERVICES[name]["environment"]["KEEPWELL_RELEASES"] for name in OURS}
+    assert len(registry) == 1
+    (place,) = registry
+    assert SERVICES["predictor"]["volumes"] == [f"releases:{place}:ro"]
+    assert SERVICES["tools"]["volumes"] == [f"releases:{place}"]
+    assert SERVICES["tools"]["profiles"] == ["tools"], "nothing that runs by itself can publish"
+    # A new volume takes its owner from the folder in the image.
+    assert re.search(rf"install -d -o keepwell .*{place}\b", DOCKERFILE)
 
 
 def test_the_image_is_built_in_two_stages_from_a_pinned_base() -> None:
@@ -125,6 +139,13 @@ def test_what_the_image_copies_exists_and_is_let_into_the_build() -> None:
     for source in sources:
         assert (ROOT / source).exists()
         assert f"!{source}" in allowed
+
+
+def test_the_image_holds_every_package_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    for pattern in project["tool"]["setuptools"]["packages"]["find"]["include"]:
+        name = pattern.removesuffix("*")
+        assert f"\nCOPY {name} {name}\n" in DOCKERFILE
 
 
 def declared() -> set[str]:
@@ -161,10 +182,16 @@ def test_every_alarm_uses_declared_metrics_and_says_where_to_look() -> None:
         assert rule["annotations"].keys() == {"summary", "look"}
 
 
+def test_a_refused_release_wakes_somebody() -> None:
+    rules = yaml.safe_load((ROOT / "deploy" / "alerts.yml").read_text(encoding="utf-8"))["groups"][0]["rules"]
+    (rule,) = [rule for rule in rules if "keepwell_releases_refused_total" in rule["expr"]]
+    assert "unless" in rule["expr"], "increase alone is blind to the first refusal"
+
+
 def test_prometheus_asks_each_service_at_the_port_it_listens_on() -> None:
     config = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text(encoding="utf-8"))
     (job,) = config["scrape_configs"]
-    assert job["static_configs"] == [{"targets": [f"{name}:8080" for name in OURS if name != "topics"]}]
+    assert job["static_configs"] == [{"targets": [f"{name}:8080" for name in WORKERS]}]
 
 
 def test_grafana_finds_its_datasource_and_dashboard() -> None:
