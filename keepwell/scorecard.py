@@ -29,6 +29,9 @@ Points = tuple[float, float, float, float]
 """Added log-odds, one for each of `OUTPUTS`."""
 ZERO: Final[Points] = (0.0, 0.0, 0.0, 0.0)
 
+BLOCK: Final = 2048
+"""Rows of a table that are scored at a time: few enough to stay in a processor's cache."""
+
 _Cell = tuple[Points, float]
 """The points of a bin, and those for the headline after calibration."""
 
@@ -99,12 +102,14 @@ class Scorer:
         self.card = card
         self.offsets = offsets if offsets is not None and offsets.active else None
         self.features = [BY_NAME[term.feature] for term in card.terms]
-        # The missing value's row comes last, so that one index serves both.
-        self._rows = [(term.edges, (*term.points, term.missing)) for term in card.terms]
+        # The missing value's row comes last, so that one index serves both. So does NaN as the last edge of a table's column:
+        # a search for NaN ends after it, any other before.
+        rows = [(term.edges, (*term.points, term.missing)) for term in card.terms]
+        self._tables = [(np.array([*edges, np.nan]), np.array(points, dtype=np.float64)) for edges, points in rows]
         slope = card.calibration[HEADLINE][1]
         self._cells: list[tuple[Read, Sequence[float], Sequence[_Cell | None]]] = [
             (feature.read, edges, [(row, row[HEADLINE] * slope) if any(row) else None for row in rows])
-            for feature, (edges, rows) in zip(self.features, self._rows, strict=True)
+            for feature, (edges, rows) in zip(self.features, rows, strict=True)
         ]
 
     def score(self, course: Course, now: int, clinic: str | None = None) -> Scored:
@@ -133,17 +138,17 @@ class Scorer:
 
     def risks(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scores a table without offsets: rows by features in the order of the card's terms, NaN for missing; gives rows by
-        `OUTPUTS`."""
+        `OUTPUTS`, each to the last bit what `score` gives of the same values."""
         calibration = np.asarray(self.card.calibration, dtype=np.float64)
-        logits = calibration[:, 0] + calibration[:, 1] * self.logits(table)
-        return coherent(1 / (1 + np.exp(-logits)))
+        return coherent(_sigmoids(calibration[:, 0] + calibration[:, 1] * self.logits(table)))
 
     def logits(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The summed log-odds of a table before calibration, rows by `OUTPUTS`."""
+        """The summed log-odds of a table before calibration, rows by `OUTPUTS`. Added term by term, as in `score`."""
         logits = np.tile(np.asarray(self.card.base, dtype=np.float64), (len(table), 1))
-        for column, (edges, rows) in zip(table.T, self._rows, strict=True):
-            bins = np.searchsorted(np.asarray(edges, dtype=np.float64), column, side="right")
-            logits += np.asarray(rows, dtype=np.float64)[np.where(np.isnan(column), len(rows) - 1, bins)]
+        for start in range(0, len(table), BLOCK):
+            sums = logits[start : start + BLOCK]
+            for column, (edges, points) in zip(table[start : start + BLOCK].T, self._tables, strict=True):
+                sums += points.take(edges.searchsorted(column, side="right"), axis=0)
         return logits
 
     def _risks(self, logits: Sequence[float]) -> tuple[float, ...]:
@@ -179,3 +184,9 @@ def _sigmoid(x: float) -> float:
         return 1 / (1 + exp(-x))
     e = exp(x)
     return e / (1 + e)
+
+
+def _sigmoids(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same of a table, to the last bit. So it calls the same `exp`: numpy's differs from it in the last digit."""
+    e = np.fromiter(map(exp, (-np.abs(x)).ravel().tolist()), np.float64, x.size).reshape(x.shape)
+    return np.where(x >= 0, 1.0, e) / (1 + e)

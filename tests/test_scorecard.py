@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from keepwell.episode import Live
 from keepwell.events import AnyEvent
 from keepwell.features import FEATURES
-from keepwell.scorecard import HEADLINE, OUTPUTS, Scorecard, Scorer, Term, check
+from keepwell.scorecard import BLOCK, HEADLINE, OUTPUTS, Scorecard, Scorer, Term, check
 from models.hand_set import scorecard
 from tests.episodes import booked, card_of_all, lived, measured, on, opened, story, weekly
 from tests.strategies import DAY, episode_logs
@@ -112,13 +112,15 @@ def test_a_part_names_its_feature_and_value_and_a_term_without_points_is_no_part
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(episode_logs(), min_size=1, max_size=3), st.sampled_from((0, DAY, 40 * DAY)))
-def test_a_table_gives_the_risks_that_single_episodes_give(logs: list[list[AnyEvent]], later: int) -> None:
+def test_a_table_gives_to_the_last_bit_the_risks_that_single_episodes_give(
+    logs: list[list[AnyEvent]], later: int
+) -> None:
     lives = [lived(log) for log in logs]
     for card in (scorecard(), card_of_all()):
         scorer = Scorer(card)
         singly = [scorer.score(live.course, live.episode.latest + later).risks for live in lives]
         table = np.array([row(live, card, live.episode.latest + later) for live in lives])
-        assert np.abs(scorer.risks(table) - np.array(singly)).max() <= 1e-12
+        assert scorer.risks(table).tolist() == [list(risks) for risks in singly]
 
 
 def test_a_table_puts_a_value_at_an_edge_and_a_missing_one_where_an_episode_puts_it() -> None:
@@ -128,6 +130,21 @@ def test_a_table_puts_a_value_at_an_edge_and_a_missing_one_where_an_episode_puts
         points = points_of(None if np.isnan(value) else value)
         plain = [sigmoid(base + p) for base, p in zip(CARD.base, points, strict=True)]
         assert risks == pytest.approx([min(plain[:2]), plain[1], max(plain[1:3]), plain[3]])
+
+
+def test_a_row_of_a_long_table_has_the_risks_that_it_has_alone() -> None:
+    values = np.random.default_rng(1).normal(2, 3, (2 * BLOCK + 7, 1))
+    values[::5] = np.nan
+    found = Scorer(CARD).risks(values)
+    for place in (0, BLOCK - 1, BLOCK, 2 * BLOCK - 1, 2 * BLOCK, len(values) - 1):
+        assert found[place].tolist() == Scorer(CARD).risks(values[place : place + 1])[0].tolist()
+
+
+def test_a_table_of_extreme_log_odds_gives_chances_without_overflow() -> None:
+    for size in (-1e6, 1e6):
+        term = Term(feature="sessions", edges=(), points=((size,) * 4,))
+        found = Scorer(Scorecard(base=ZERO, terms=(term,))).risks(np.zeros((1, 1)))
+        assert ((found >= 0) & (found <= 1)).all()
 
 
 def test_a_table_without_rows_gives_none() -> None:
