@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import cos, pi, sin
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 from keepwell.alliance import Rupture
 from keepwell.course import Course
@@ -470,21 +470,34 @@ GAP_SESSIONS: Final = 3
 """Sessions without a measure after which its absence is named as a gap."""
 
 
+GapKind = Literal[
+    "opening", "unrecorded", "no_alliance", "old_alliance", "no_outcome", "old_outcome", "uninterpreted"
+]  # fmt: skip
+GAP_KINDS: Final[tuple[GapKind, ...]] = get_args(GapKind)
+
+
 def gaps(course: Course, now: int) -> list[str]:
     """What a score at this moment could not know, in plain words."""
-    found = []
+    return [words for _, words in named_gaps(course, now)]
+
+
+def named_gaps(course: Course, now: int) -> list[tuple[GapKind, str]]:
+    """The same, each with its kind, by which they can be counted."""
+    found: list[tuple[GapKind, str]] = []
     if course.opening is None:
-        found.append("the opening of the episode was not received")
+        found.append(("opening", "the opening of the episode was not received"))
     unrecorded = int(_unrecorded(course, now) or 0)
     if unrecorded:
-        found.append(f"{_n(unrecorded, 'visit is', 'visits are')} recorded neither as attended nor as missed")
+        visits = _n(unrecorded, "visit is", "visits are")
+        found.append(("unrecorded", f"{visits} recorded neither as attended nor as missed"))
     if course.alliance.instrument is None:
-        found.append("no alliance rating yet")
+        found.append(("no_alliance", "no alliance rating yet"))
     elif course.since_alliance >= GAP_SESSIONS:
-        found.append(f"no alliance rating for {course.since_alliance} sessions")
+        found.append(("old_alliance", f"no alliance rating for {course.since_alliance} sessions"))
     if course.outcome is None:
-        found.append("no outcome measure yet")
+        found.append(("no_outcome", "no outcome measure yet"))
     elif course.since_outcome >= GAP_SESSIONS:
-        found.append(f"no outcome measure for {course.since_outcome} sessions")
-    found.extend(f"scores of {name} are not interpreted: nobody registered it" for name in sorted(course.uninterpreted))
+        found.append(("old_outcome", f"no outcome measure for {course.since_outcome} sessions"))
+    for name in sorted(course.uninterpreted):
+        found.append(("uninterpreted", f"scores of {name} are not interpreted: nobody registered it"))
     return found

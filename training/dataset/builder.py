@@ -118,6 +118,7 @@ def _facts(parts: Sequence[Rows], episodes: Sequence[str]) -> pd.DataFrame:
             "ending": _names([ending for part in parts for ending in part.ending], everything),
             "alerted": np.concatenate([part.alerted for part in parts] or [_NO_FLAGS]),
             "acted": np.concatenate([part.acted for part in parts] or [_NO_FLAGS]),
+            "gaps": np.concatenate([part.gaps for part in parts] or [_NO_GAPS]),
         }
     )
 
@@ -125,6 +126,7 @@ def _facts(parts: Sequence[Rows], episodes: Sequence[str]) -> pd.DataFrame:
 _NO_TIMES: Final = np.empty(0, dtype=np.int64)
 _NO_COUNTS: Final = np.empty(0, dtype=np.int32)
 _NO_FLAGS: Final = np.empty(0, dtype=np.bool_)
+_NO_GAPS: Final = np.empty(0, dtype=np.uint8)
 
 
 def _features(parts: list[Rows]) -> NDArray[np.float64]:

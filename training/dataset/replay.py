@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from keepwell.endings import DAY, next_visits_missed, spell_of, target
 from keepwell.episode import Episode, Live
 from keepwell.events import AlertActioned, AnyEvent, EpisodeOpened, EventRetracted, RepairWasAttempted, decode_accepted
-from keepwell.features import FEATURES
+from keepwell.features import FEATURES, GAP_KINDS, named_gaps
 from keepwell.history import Answer, AnyEntry, Attendance, Booking, Cancellation, Miss, Move, Repair, effective
 from keepwell.instruments import Instruments
 from keepwell.policy import Policy
@@ -33,6 +33,7 @@ ACTS: Final = frozenset(
 """Answers to an alert that announce an act; the others only say that the alert was seen."""
 
 _READS: Final = [feature.read for feature in FEATURES]
+_GAP_BITS: Final = {kind: 1 << place for place, kind in enumerate(GAP_KINDS)}
 _VISITS: Final = frozenset((Booking, Move, Cancellation, Miss, Attendance))
 _NOTHING: Final = np.empty(0, dtype=np.int64)
 
@@ -64,6 +65,8 @@ class Rows(NamedTuple):
     clinician: list[str | None]
     alerted: NDArray[np.bool_]
     acted: NDArray[np.bool_]
+    gaps: NDArray[np.uint8]
+    """Bit i is set where the score had the gap `GAP_KINDS[i]`."""
     features: NDArray[np.float64]
     targets: NDArray[np.float64]
     """By `OUTPUTS`; NaN where undetermined."""
@@ -129,6 +132,7 @@ class _Row(NamedTuple):
     clinician: str | None
     alerted: bool
     acted: bool
+    gaps: int
     values: list[float | None]
 
 
@@ -167,7 +171,10 @@ class _Walk:
         alerted = answered or any(_recent(at, now) for at in self._shown)
         clinician = None if course.clinician is None else f"{self._clinic}/{course.clinician}"
         values = [read(course, now) for read in _READS]
-        self.rows.append(_Row(now, kind, course.sessions, clinician, alerted, acted, values))
+        gaps = 0
+        for gap, _ in named_gaps(course, now):
+            gaps |= _GAP_BITS[gap]
+        self.rows.append(_Row(now, kind, course.sessions, clinician, alerted, acted, gaps, values))
 
     def _now(self, tick: int) -> int:
         return max(self.live.episode.latest, tick)
@@ -216,6 +223,7 @@ class _Collected:
             clinician=[row.clinician for row in rows],
             alerted=np.array([row.alerted for row in rows], dtype=np.bool_),
             acted=np.array([row.acted for row in rows], dtype=np.bool_),
+            gaps=np.array([row.gaps for row in rows], dtype=np.uint8),
             features=_table([row.values for row in rows], len(FEATURES)),
             targets=_table(self._targets, len(OUTPUTS)),
             ending=self._endings,
