@@ -23,6 +23,7 @@ from models.release import (
     folder_name,
     load,
     verified,
+    verified_file,
 )
 from models.signing import SIGNATURES, Keyring, sign
 
@@ -141,6 +142,17 @@ class Releases:
             return self._open_folder(name)
         return self.load(self.find(asked[1]))
 
+    def file(self, name: str, file: str) -> bytes | None:
+        """A file of the release that `open` finds, as its manifest has it; None where it has none of that name.
+
+        Raises `InvalidRelease`.
+        """
+        release = self.open(name)
+        if file not in release.manifest.files:
+            return None
+        folder = self._folder_of(release.digest) if _DIGEST.fullmatch(name) else Folder(name)
+        return verified_file(folder.read, folder.place, file, release.manifest.files[file])
+
     def bring(self, name: str) -> Release:
         """As `open`, and published where it was named by its path: others can then load it by its digest."""
         return self.open(name) if _DIGEST.fullmatch(name) else self.publish(name)
@@ -196,12 +208,18 @@ class Releases:
             raise InvalidRelease("not_found", f"{digest!r} is no digest of a release")
         if (DEFAULT / name).is_dir():
             return load(DEFAULT / name)
-        if self._folder is None or name not in _listed(self._folder):
-            raise InvalidRelease("not_found", f"{digest}: no such release {self._where()}")
-        folder = self._folder.below(name)
+        folder = self._folder_of(digest)
         release = verified(folder.read, folder.place, self._keys)
         check_name(name, release.digest, folder.place)
         return release
+
+    def _folder_of(self, digest: str) -> Folder:
+        name = folder_name(digest)
+        if (DEFAULT / name).is_dir():
+            return Folder(str(DEFAULT / name))
+        if self._folder is None or name not in _listed(self._folder):
+            raise InvalidRelease("not_found", f"{digest}: no such release {self._where()}")
+        return self._folder.below(name)
 
     def _open_folder(self, path: str) -> Release:
         folder = Folder(path)

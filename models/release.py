@@ -114,7 +114,7 @@ def verified(read: Read, where: str, keys: Keyring | None = None) -> Release:
         raise InvalidRelease("unreadable", f"{where}: no readable {MANIFEST}: {error}") from error
     manifest = _decoded(content, where)
     signer = _signer(read, content, where, keys) if keys is not None else None
-    files = {name: _verified_file(read, where, name, wanted) for name, wanted in manifest.files.items()}
+    files = {name: verified_file(read, where, name, wanted) for name, wanted in manifest.files.items()}
     missing = [name for name in NEEDED if name not in files]
     if missing:
         raise InvalidRelease("content", f"{where}: the manifest does not list {', '.join(missing)}")
@@ -256,7 +256,8 @@ def _check_features(card: Scorecard, manifest: Manifest, where: str) -> None:
             raise InvalidRelease("foreign", told)
 
 
-def _verified_file(read: Read, where: str, name: str, wanted: str) -> bytes:
+def verified_file(read: Read, where: str, name: str, wanted: str) -> bytes:
+    """A file beside a manifest that gives it this SHA-256. Raises `InvalidRelease`."""
     if not name or Path(name).name != name:
         raise InvalidRelease("content", f"{where}: {name!r} is not a plain file name")
     try:

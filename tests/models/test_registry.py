@@ -54,6 +54,18 @@ def test_what_was_published_is_listed_and_loaded_by_its_digest(place: str, mine:
     assert set(Folder(place).below(folder_name(digest)).names()) == {*files_of(), MANIFEST}
 
 
+def test_a_file_beside_the_scorecard_is_read_as_it_was_released_or_told_to_be_missing(place: str, mine: Path) -> None:
+    releases = Releases(place)
+    digest = releases.publish(str(mine)).digest
+    for name in (digest, digest[:12], str(mine)):
+        assert releases.file(name, "card.md") == files_of()["card.md"]
+        assert releases.file(name, "reference.json") is None
+    assert releases.file(default().digest, "policy.json") is not None
+    spoil(place, digest, "card.md", b"# Another")
+    with pytest.raises(InvalidRelease, match=r"card\.md is not the file that was released"):
+        releases.file(digest, "card.md")
+
+
 def test_an_empty_registry_and_none_hold_what_is_shipped(place: str) -> None:
     for releases in (Releases(place), Releases()):
         assert releases.digests() == [default().digest]
