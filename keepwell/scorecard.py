@@ -136,11 +136,11 @@ class Scorer:
             a, b, c, d = a + p, b + q, c + r, d + s
         return Scored(self._risks((a, b, c, d)), self.features, values, points)
 
-    def risks(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scores a table without offsets: rows by features in the order of the card's terms, NaN for missing; gives rows by
-        `OUTPUTS`, each to the last bit what `score` gives of the same values."""
+    def risks(self, table: NDArray[np.float64], offsets: NDArray[np.float64] | float = 0.0) -> NDArray[np.float64]:
+        """Scores a table: rows by features in the order of the card's terms, NaN for missing; gives rows by `OUTPUTS`, each
+        to the last bit what `score` gives of the same values. `offsets` are added log-odds of the rows (`Offsets.of`)."""
         calibration = np.asarray(self.card.calibration, dtype=np.float64)
-        return coherent(_sigmoids(calibration[:, 0] + calibration[:, 1] * self.logits(table)))
+        return coherent(_sigmoids(calibration[:, 0] + calibration[:, 1] * (self.logits(table) + offsets)))
 
     def logits(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
         """The summed log-odds of a table before calibration, rows by `OUTPUTS`. Added term by term, as in `score`."""

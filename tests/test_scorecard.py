@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from keepwell.episode import Live
 from keepwell.events import AnyEvent
 from keepwell.features import FEATURES
-from keepwell.scorecard import BLOCK, HEADLINE, OUTPUTS, Scorecard, Scorer, Term, check
+from keepwell.scorecard import BLOCK, HEADLINE, OUTPUTS, Offsets, Scorecard, Scorer, Term, check
 from models.hand_set import scorecard
 from tests.episodes import booked, card_of_all, lived, measured, on, opened, story, weekly
 from tests.strategies import DAY, episode_logs
@@ -121,6 +121,16 @@ def test_a_table_gives_to_the_last_bit_the_risks_that_single_episodes_give(
         singly = [scorer.score(live.course, live.episode.latest + later).risks for live in lives]
         table = np.array([row(live, card, live.episode.latest + later) for live in lives])
         assert scorer.risks(table).tolist() == [list(risks) for risks in singly]
+
+
+def test_a_table_takes_the_offsets_of_its_rows_as_single_episodes_do() -> None:
+    live = attended(3)
+    offsets = Offsets(active=True, clinics={"north": (0.1, -0.2, 0.3, 0.4)}, clinicians={})
+    scorer = Scorer(scorecard(), offsets)
+    singly = scorer.score(live.course, live.episode.latest, "north").risks
+    table = np.array([row(live, scorer.card, live.episode.latest)])
+    assert scorer.risks(table, np.array([offsets.of("north", None)])).tolist() == [list(singly)]
+    assert scorer.risks(table).tolist() != [list(singly)]
 
 
 def test_a_table_puts_a_value_at_an_edge_and_a_missing_one_where_an_episode_puts_it() -> None:
