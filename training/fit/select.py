@@ -15,7 +15,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from keepwell.scorecard import OUTPUTS
-from training.dataset.split import Split, by_time, hold_out
+from training.dataset.split import Split, by_time, folds
 from training.fit.bags import held_of, importance, learn, rows_of
 from training.fit.bins import Bins, Codes
 from training.fit.calibrate import calibrate
@@ -144,9 +144,8 @@ def splits_of(sample: Sample, seed: int) -> tuple[str, list[Split]]:
     useful = [split for split in found if _useful(sample, split)]
     if useful:
         return "forward in time, on new clients", useful
-    return "on clients held out; the data are too short for validation forward in time", [
-        hold_out(sample.frame, share=0.3, seed=seed + n) for n in range(2)
-    ]
+    held = list(folds(sample.frame, k=3, seed=seed))[:2]  # of those at hand: who draws lowest may be held out already
+    return "on clients held out; the data are too short for validation forward in time", held
 
 
 def _useful(sample: Sample, split: Split) -> bool:

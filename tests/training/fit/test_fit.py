@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,10 +11,12 @@ from keepwell.features import BY_NAME
 from keepwell.scorecard import HEADLINE, OUTPUTS, Scorer
 from models.release import default
 from training.dataset import FEATURE_COLUMNS, Dataset
+from training.dataset.split import hold_out
 from training.fit.calibrate import SESSION_EDGES
 from training.fit.fit import Fitted, Options, fit
 from training.fit.publish import release
 from training.fit.sample import SETTLING_DAYS, sample_of
+from training.fit.select import splits_of
 from training.fit.signs import NEEDS_YEARS, SIGNS
 
 
@@ -84,6 +88,14 @@ def test_rows_too_near_the_end_of_what_is_known_have_no_target(dataset: Dataset)
     for output, name in enumerate(OUTPUTS):
         assert ages[sample.known(output)].min() >= SETTLING_DAYS[name] - 1e-6
         assert (~np.isnan(sample.targets[:, output])).sum() < dataset.determined(name).sum()
+
+
+def test_clients_are_left_to_validate_on_where_some_were_held_out_by_the_same_seed(dataset: Dataset) -> None:
+    together = dataset.frame.assign(opened_at=dataset.frame["opened_at"].min())  # nothing lies ahead in time
+    kept = together[hold_out(together, share=0.3, seed=0).train].reset_index(drop=True)
+    how, splits = splits_of(sample_of(replace(dataset, frame=kept)), seed=0)
+    assert "held out" in how
+    assert all(side.sum() > 0.2 * len(kept) for split in splits for side in split)
 
 
 def test_the_line_keeps_the_budget(fitted: Fitted) -> None:
