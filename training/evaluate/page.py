@@ -10,11 +10,11 @@ from keepwell.features import BY_NAME
 from keepwell.scorecard import HEADLINE, Scorecard
 from training.evaluate.cells import LEAST_CLIENTS, Cell
 from training.evaluate.disclosure import HTI_SOURCE, TRIPOD_SOURCE, Disclosed
-from training.evaluate.metrics import DRAWS, Estimate
+from training.evaluate.html import document, estimate, interval, number, share, table
+from training.evaluate.metrics import DRAWS
 from training.evaluate.oracle import RISKS
 from training.evaluate.report import Performance, Report
 from training.evaluate.rules import GAP
-from training.evaluate.style import STYLE
 from training.evaluate.svg import Bar, Line, chart, forest, steps
 
 TITLES: Final = {"14d": "within 14 days", "30d": "within 30 days", "60d": "within 60 days", "next": "next visit missed"}
@@ -34,12 +34,7 @@ def page(report: Report, card: Scorecard) -> str:
         _over_time(report), _looks_at(card), _disclosures(report), _missing(report),
     )  # fmt: skip
     body = "\n".join(section for section in sections if section)
-    title = f"What “{escape(report.release.title)}” is worth"
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{STYLE}</style></head>\n'
-        f"<body><main>\n<h1>{title}</h1>\n{body}\n</main></body></html>\n"
-    )
+    return document(f"What “{report.release.title}” is worth", body)
 
 
 def _on_top(report: Report) -> str:
@@ -73,12 +68,12 @@ def _in_short(report: Report) -> str:
     pooled = _headline(report).pooled
     every = report.alerts.kinds[0]
     cards = (
-        ("Tells apart", _number(pooled.auroc.value, 3), f"AUROC, 30 days {_interval(pooled.auroc)}; .5 is chance"),
-        ("Percentages", _number(pooled.slope, 2), "calibration slope; 1 is right, below 1 is too sure of itself"),
-        ("Off by", _share(pooled.ece), "mean distance of risk and what happened"),
-        ("Asks for", _number(every.per_clinician_week, 2), "alerts per clinician-week"),
-        ("Right", _share(every.precision), "of alerts are followed by a stop within 30 days"),
-        ("In time", _share(every.in_time), "of stops had an alert before the last session"),
+        ("Tells apart", number(pooled.auroc.value, 3), f"AUROC, 30 days {interval(pooled.auroc)}; .5 is chance"),
+        ("Percentages", number(pooled.slope, 2), "calibration slope; 1 is right, below 1 is too sure of itself"),
+        ("Off by", share(pooled.ece), "mean distance of risk and what happened"),
+        ("Asks for", number(every.per_clinician_week, 2), "alerts per clinician-week"),
+        ("Right", share(every.precision), "of alerts are followed by a stop within 30 days"),
+        ("In time", share(every.in_time), "of stops had an alert before the last session"),
     )
     shown = "".join(
         f'<div class="card"><b>{title}</b><span>{value}</span><small>{words}</small></div>'
@@ -119,14 +114,14 @@ def _true_percentages(report: Report) -> str:
         )
         drawings.append(f"<figure>{drawn}<figcaption>{TITLES[found.output].capitalize()}</figcaption></figure>")
     rows = [
-        (TITLES[found.output], _number(found.pooled.slope, 3), _number(found.pooled.intercept, 3),
-         _number(found.pooled.ece, 4), _number(found.pooled.skill, 3))
+        (TITLES[found.output], number(found.pooled.slope, 3), number(found.pooled.intercept, 3),
+         number(found.pooled.ece, 4), number(found.pooled.skill, 3))
         for found in report.performance
     ]  # fmt: skip
     head = ("", "slope", "intercept", "ECE", "Brier skill")
     return (
         "<h2>Are the percentages true?</h2><p>Of those told “20 %”, do twenty in a hundred stop? Each dot is a tenth of "
-        f"the moments.</p><div class='grid'>{''.join(drawings)}</div>{_table(head, rows)}"
+        f"the moments.</p><div class='grid'>{''.join(drawings)}</div>{table(head, rows)}"
     )
 
 
@@ -156,8 +151,8 @@ def _alerts(report: Report) -> str:
     for found in alerts.kinds:
         lead = "–" if found.lead_days is None else "{1:.0f} ({0:.0f} to {2:.0f})".format(*found.lead_days)
         rows.append(
-            (found.kind, f"{found.raised:,}", _number(found.per_clinician_week, 3), _share(found.precision),
-             _share(found.recall), _share(found.in_time), lead)
+            (found.kind, f"{found.raised:,}", number(found.per_clinician_week, 3), share(found.precision),
+             share(found.recall), share(found.in_time), lead)
         )  # fmt: skip
     head = (
         "kind", "raised", "per clinician-week", "followed by a stop", "of stops told", "told before the last session",
@@ -166,14 +161,14 @@ def _alerts(report: Report) -> str:
     return (
         "<h2>What would clinicians have got?</h2><p>The predictor itself was run over the events: these are the alerts it "
         f"would have shown, with the release's line at {alerts.line:.0%}, its hysteresis and its rests. "
-        f"{alerts.stops:,} spells ended in a stop; {alerts.clinician_weeks:,} clinician-weeks.</p>{_table(head, rows)}"
+        f"{alerts.stops:,} spells ended in a stop; {alerts.clinician_weeks:,} clinician-weeks.</p>{table(head, rows)}"
     )
 
 
 def _rules(report: Report) -> str:
     rows = [
-        (rule.title, _share(rule.flagged), _number(rule.begins_per_clinician_week, 3), _share(rule.rule_precision),
-         _share(rule.model_precision), _number(rule.lift, 2), _share(rule.rule_recall), _share(rule.model_recall))
+        (rule.title, share(rule.flagged), number(rule.begins_per_clinician_week, 3), share(rule.rule_precision),
+         share(rule.model_precision), number(rule.lift, 2), share(rule.rule_recall), share(rule.model_recall))
         for rule in report.rules
     ]  # fmt: skip
     head = (
@@ -184,21 +179,21 @@ def _rules(report: Report) -> str:
     return (
         "<h2>Is it better than simple rules?</h2><p>Each rule flags some moments. The model is given as many, those of "
         "highest risk, so that neither asks for more attention. “Right”: a stop follows within 30 days.</p>"
-        f"{_table(head, rows)}<ul class='small'>{sources}<li>{escape(GAP)}</li></ul>"
+        f"{table(head, rows)}<ul class='small'>{sources}<li>{escape(GAP)}</li></ul>"
     )
 
 
 def _models(report: Report) -> str:
     rows = [
-        (found.name, f"{found.rows:,}", _estimate(found.release), _estimate(found.other),
-         _estimate(found.release_less_other, True))
+        (found.name, f"{found.rows:,}", estimate(found.release), estimate(found.other),
+         estimate(found.release_less_other, True))
         for found in report.challengers
     ]  # fmt: skip
     head = ("model", "moments", "AUROC of the release", "AUROC of the other", "difference")
     return (
         "<h2>What does being readable cost?</h2><p>Models that may combine features as they like, on the same features and "
         "rows, fitted on these very data across folds of clients. They know this world; the release may have been fitted "
-        f"elsewhere.</p>{_table(head, rows)}"
+        f"elsewhere.</p>{table(head, rows)}"
     )
 
 
@@ -207,8 +202,8 @@ def _oracle(report: Report) -> str:
     if oracle is None:
         return ""
     rows = [
-        (near.landmark, f"{near.rows:,}", _estimate(near.auroc.get("model")), _estimate(near.auroc.get("clinician_unknown")),
-         _estimate(near.auroc.get("clinician_known")), _share(near.share_of_unknown), _share(near.share_of_known))
+        (near.landmark, f"{near.rows:,}", estimate(near.auroc.get("model")), estimate(near.auroc.get("clinician_unknown")),
+         estimate(near.auroc.get("clinician_known")), share(near.share_of_unknown), share(near.share_of_known))
         for near in oracle.landmarks
     ]  # fmt: skip
     head = (
@@ -221,8 +216,8 @@ def _oracle(report: Report) -> str:
         "of the second",
     )
     rules = [
-        (rule.rule, _share(rule.flagged), *(_share(rule.precision[key]) for key in ("rule", *RISKS)),
-         _share(rule.model_of_oracle))
+        (rule.rule, share(rule.flagged), *(share(rule.precision[key]) for key in ("rule", *RISKS)),
+         share(rule.model_of_oracle))
         for rule in oracle.rules
     ]  # fmt: skip
     rule_head = (
@@ -237,21 +232,21 @@ def _oracle(report: Report) -> str:
     return (
         "<h2>How near is it to the best that can be done?</h2><p>These data are simulated, so the true risk at a moment is "
         "known: nobody can do better. “Of the first” is the model's part of what the truth has above chance.</p>"
-        f"{_table(head, rows)}<h3>At the rules' own burden</h3>{_table(rule_head, rules)}"
+        f"{table(head, rows)}<h3>At the rules' own burden</h3>{table(rule_head, rules)}"
     )
 
 
 def _definitions(report: Report) -> str:
     rows = [
-        (f"{found.title} ({found.name})", found.words, f"{found.rows:,}", _share(found.rate), _estimate(found.auroc),
-         _estimate(found.average_precision))
+        (f"{found.title} ({found.name})", found.words, f"{found.rows:,}", share(found.rate), estimate(found.auroc),
+         estimate(found.average_precision))
         for found in report.definitions
     ]  # fmt: skip
     sources = "".join(f"<li>{escape(found.name)}: {escape(found.source)}</li>" for found in report.definitions)
     head = ("dropout is …", "that is", "moments", "share", "AUROC", "average precision")
     return (
         "<h2>Does it hold by other meanings of “dropout”?</h2><p>The same 30-day risk, judged by what others call dropout. "
-        f"It was not made for these.</p>{_table(head, rows)}<ul class='small'>{sources}</ul>"
+        f"It was not made for these.</p>{table(head, rows)}<ul class='small'>{sources}</ul>"
     )
 
 
@@ -264,9 +259,9 @@ def _fairness(report: Report) -> str:
             rows.append((fair.cell.title, fair.cell.gap or "", *("–",) * 5))
             continue
         rows.append(
-            (fair.cell.title, f"{fair.cell.clients:,}", _estimate(fair.cell.auroc),
-             _estimate(fair.observed_less_expected, True), _estimate(fair.flagged), _estimate(fair.found),
-             _estimate(fair.needless))
+            (fair.cell.title, f"{fair.cell.clients:,}", estimate(fair.cell.auroc),
+             estimate(fair.observed_less_expected, True), estimate(fair.flagged), estimate(fair.found),
+             estimate(fair.needless))
         )  # fmt: skip
     head = (
         "group", "clients", "AUROC", "happened less told", "above the line", "… of those who stop", "… of those who stay",
@@ -274,7 +269,7 @@ def _fairness(report: Report) -> str:
     return (
         "<h2>Is it the same for everyone?</h2><p>No feature knows these attributes. Where people are measured less they can "
         f"still be served worse. Groups of fewer than {LEAST_CLIENTS} clients are not shown. Many groups are compared: one "
-        f"interval in twenty leaves its true value out by chance.</p>{_table(head, rows)}"
+        f"interval in twenty leaves its true value out by chance.</p>{table(head, rows)}"
     )
 
 
@@ -309,7 +304,7 @@ def _disclosures(report: Report) -> str:
     def of(standard: str) -> Iterator[Disclosed]:
         return (item for item in report.disclosures if item.standard == standard)
 
-    def table(items: Iterator[Disclosed]) -> str:
+    def listed(items: Iterator[Disclosed]) -> str:
         body = "".join(
             f"<tr><td>{item.number}</td><td>{escape(item.item)}</td>"
             + (
@@ -323,8 +318,8 @@ def _disclosures(report: Report) -> str:
 
     return (
         f"<h2>What such a report must tell</h2><details open><summary>TRIPOD+AI ({TRIPOD_SOURCE})</summary>"
-        f"{table(of('TRIPOD+AI'))}</details><details open><summary>Source attributes of HTI-1 ({HTI_SOURCE})</summary>"
-        f"{table(of('HTI-1'))}</details>"
+        f"{listed(of('TRIPOD+AI'))}</details><details open><summary>Source attributes of HTI-1 ({HTI_SOURCE})</summary>"
+        f"{listed(of('HTI-1'))}</details>"
     )
 
 
@@ -347,34 +342,9 @@ def _cells(found: Sequence[Cell]) -> str:
     rows = [
         (one.title, f"{one.rows:,}", f"{one.clients:,}", f"{one.positive:,}",
          *((one.gap, *("–",) * 5) if one.gap else
-           (_estimate(one.auroc), _estimate(one.average_precision), _number(one.skill, 3), _number(one.slope, 2),
-            _number(one.intercept, 2), _number(one.ece, 3))))
+           (estimate(one.auroc), estimate(one.average_precision), number(one.skill, 3), number(one.slope, 2),
+            number(one.intercept, 2), number(one.ece, 3))))
         for one in found
     ]  # fmt: skip
     head = ("", "moments", "clients", "stops", "AUROC", "average precision", "Brier skill", "slope", "intercept", "ECE")
-    return _table(head, rows)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<div class='wide'><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"
-
-
-def _estimate(found: Estimate | None, signed: bool = False) -> str:
-    if found is None or found.value is None:
-        return "–"
-    value = f"{found.value:+.3f}" if signed else f"{found.value:.3f}"
-    return f"{value} {_interval(found)}".strip()
-
-
-def _interval(found: Estimate) -> str:
-    return "" if found.low is None or found.high is None else f"({found.low:.3f} to {found.high:.3f})"
+    return table(head, rows)

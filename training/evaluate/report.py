@@ -180,8 +180,8 @@ def evaluate(
     return msgspec.structs.replace(report, disclosures=disclosed(report))
 
 
-def encode(report: Report) -> bytes:
-    """`report.json`. Equal reports are equal bytes."""
+def encode(report: msgspec.Struct) -> bytes:
+    """A report as JSON. Equal reports are equal bytes."""
     return msgspec.json.format(msgspec.json.encode(_rounded(msgspec.to_builtins(report))), indent=1) + b"\n"
 
 
