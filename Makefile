@@ -32,8 +32,9 @@ lint: $(INSTALLED) ## Style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(INSTALLED) ## Write the generated pages and build the site into site/
+docs: $(INSTALLED) ## Write the generated pages, run the examples, and build the site into site/
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/gallery.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(INSTALLED) ## One table: rates, latencies, bytes
