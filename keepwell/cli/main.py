@@ -21,7 +21,7 @@ app = typer.Typer(
 
 COMMANDS: Final[tuple[str, ...]] = (
     "demo", "up", "ingest", "predictor", "clock", "notify", "replay", "score", "import_csv", "simulate", "train",
-    "evaluate", "topics", "schema", "doctor",
+    "evaluate", "monitor", "topics", "schema", "doctor",
 )  # fmt: skip
 """Modules of this package that hold one command each, as the function `command`; in the order of `--help`."""
 

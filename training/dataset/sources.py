@@ -113,13 +113,16 @@ def archive(source: Source, path: Path, instruments: Instruments, as_of: datetim
 
 def shown_in_log(source: FromLog) -> dict[str, list[int]]:
     """When alerts were shown (raised or escalated; µs), by episode, as far as the log still holds them."""
+    return _shown(alerts_in_log(source))
+
+
+def alerts_in_log(source: FromLog) -> Iterator[bytes]:
+    """The records of alerts that a log still holds: `risk-alerts` is compacted, so of an episode perhaps only the last."""
     topic = source.topics.alerts
-    values = (
-        record.value
-        for number in range(source.log.partitions(topic))
-        for record in source.log.read(Partition(topic, number))
-    )
-    return _shown(value for value in values if value is not None)
+    for number in range(source.log.partitions(topic)):
+        for record in source.log.read(Partition(topic, number)):
+            if record.value is not None:
+                yield record.value
 
 
 def shown_in_files(files: Sequence[str | Path]) -> dict[str, list[int]]:

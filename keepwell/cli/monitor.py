@@ -1,0 +1,158 @@
+"""`keepwell monitor`: how a release in use fares, over a window of events, and what a person might do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import msgspec
+import typer
+
+from keepwell.cli import _promotion as promotion
+from keepwell.cli._common import progress
+from keepwell.cli._offline import moment, read_lines
+from keepwell.cli._options import AsJson, Prefix, ReleaseKeys, ReleasesAt
+from keepwell.files import take_in
+from keepwell.instruments import Instruments
+from keepwell.streams.log import Log
+from keepwell.topics import Topics
+from models.registry import Releases
+from models.release import Release
+from services.predictor.bootstrap import PredictorSettings, instruments_of
+from training.dataset import FromLog, InMemory, build
+from training.dataset.sources import Source, alerts_in_log, gather
+from training.evaluate import encode
+from training.fit.reference import Reference
+from training.monitor import Report, Subject, Window, monitor, page, words
+from training.monitor.acceptance import Shown, decoded
+from training.monitor.expose import write
+from training.monitor.report import Chosen
+
+REFERENCE = "reference.json"
+
+
+def command(
+    files: Annotated[
+        list[str] | None, typer.Argument(help="Events: JSON lines, also .gz and .zst; - is standard input.")
+    ] = None,
+    log: Annotated[str | None, typer.Option(help="Look at the accepted events of this log instead of files.")] = None,
+    topic_prefix: Prefix = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="The release: digest, unique prefix or path; default: the log's champion, else the shipped one."
+        ),
+    ] = None,
+    releases: ReleasesAt = None,
+    release_keys: ReleaseKeys = None,
+    since: Annotated[str | None, typer.Option(help="Look at moments from here on, RFC 3339; default: all.")] = None,
+    until: Annotated[str | None, typer.Option(help="Look at moments until here; default: the last.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="Until when outcomes are known; default: the time of the last event.")
+    ] = None,
+    alerts: Annotated[
+        list[Path] | None, typer.Option(help="JSON lines of alerts that were really shown; a log has its own.")
+    ] = None,
+    instruments: Annotated[Path | None, typer.Option(help="TOML file with the clinics' own instruments.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for monitor.json and monitor.html; made if need be.")] = None,
+    metrics: Annotated[
+        Path | None, typer.Option(help="File (.prom) for the textfile collector of Prometheus' node exporter.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes; the result does not depend on it.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Watch a release in use: drift, calibration, what became of alerts, gaps in the data; suggests, and promotes nothing."""
+    if (log is None) == (not files):
+        raise typer.BadParameter("name either FILES or --log")
+    window = Window(moment(since), moment(until))
+    if window.since is not None and window.until is not None and window.since > window.until:
+        raise typer.BadParameter("--since lies after --until")
+    for path in alerts or ():
+        if not path.is_file():
+            raise typer.BadParameter(f"{path}: no such file", param_hint="--alerts")
+    settings = PredictorSettings(
+        log=log,
+        topic_prefix=topic_prefix,
+        model=model,
+        releases=releases,
+        release_keys=release_keys,
+        instruments=instruments,
+    )
+    run = _Run(instruments_of(settings), window, moment(as_of), [str(path) for path in alerts or ()], jobs)
+    with progress() as bar:
+        bar.add_task("looking", total=None)
+        report = _of_files(files, settings, run) if files else _of_log(settings, run)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "monitor.json").write_bytes(encode(report))
+        (out / "monitor.html").write_text(page(report), encoding="utf-8")
+    if metrics is not None:
+        write(report, metrics)
+    print(encode(report).decode().rstrip() if as_json else words(report))
+
+
+class _Run(NamedTuple):
+    instruments: Instruments
+    window: Window
+    as_of: datetime | None
+    alerts: Sequence[str]
+    jobs: int
+
+
+def _of_files(files: Sequence[str], settings: PredictorSettings, run: _Run) -> Report:
+    releases = Releases.of(settings)
+    subject = _subject(releases, settings.model, "named") if settings.model else _shipped(releases)
+    intake = take_in(read_lines(files), run.instruments, run.as_of or datetime.now(UTC))
+    shown = decoded(line.content for line in read_lines(run.alerts)) if run.alerts else None
+    return _looked(InMemory(intake.events), subject, shown, run, len(intake.refused))
+
+
+def _of_log(settings: PredictorSettings, run: _Run) -> Report:
+    topics = Topics(settings.topic_prefix)
+    with closing(settings.open_log()) as log:
+        subject = _in_use(settings, log, topics)
+        source = FromLog(log, topics)
+        named = (line.content for line in read_lines(run.alerts))
+        return _looked(source, subject, decoded([*alerts_in_log(source), *named]), run, 0)
+
+
+def _looked(source: Source, subject: Subject, shown: Sequence[Shown] | None, run: _Run, refused: int) -> Report:
+    dataset = build(
+        source, instruments=run.instruments, as_of=run.as_of, policy=subject.release.policy, alerts=run.alerts,
+        n_jobs=run.jobs,
+    )  # fmt: skip
+    told = [
+        one
+        for stream in gather(source, run.instruments, datetime.fromisoformat(dataset.about.as_of), {}).streams
+        for one in stream.told
+    ]
+    return monitor(subject, dataset, told, shown, run.instruments, run.window, refused)
+
+
+def _in_use(settings: PredictorSettings, log: Log, topics: Topics) -> Subject:
+    """The release that is named, else the log's champion. Raises `ValueError` where partitions have different ones."""
+    releases = Releases.of(settings)
+    if settings.model is not None:
+        return _subject(releases, settings.model, "named")
+    champions = {digest for digest, role in promotion.in_use(promotion.held(log, topics)) if role == "champion"}
+    if len(champions) > 1:
+        raise ValueError(
+            f"partitions of the log use different releases ({', '.join(sorted(champions))}): name one with --model"
+        )
+    return _subject(releases, champions.pop(), "in use in the log") if champions else _shipped(releases)
+
+
+def _shipped(releases: Releases) -> Subject:
+    return _subject(releases, releases.default().digest, "shipped")
+
+
+def _subject(releases: Releases, name: str, chosen: Chosen) -> Subject:
+    release: Release = releases.open(name)
+    content = releases.file(name, REFERENCE)
+    try:
+        return Subject(release, None if content is None else msgspec.json.decode(content, type=Reference), chosen)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"{name}: {REFERENCE}: {error}") from error
