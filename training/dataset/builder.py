@@ -46,7 +46,12 @@ def build(
     """
     known = instruments or Instruments()
     gathered = gather(source, known, as_of, shown_in_files(alerts))
-    replayer = Replayer(known, policy or default().policy, gathered.now)
+    return table(gathered, known, policy or default().policy, n_jobs)
+
+
+def table(gathered: Gathered, instruments: Instruments, policy: Policy, n_jobs: int = 1) -> Dataset:
+    """The landmark table of what was gathered already, for those who need both: a log goes on while it is read."""
+    replayer = Replayer(instruments, policy, gathered.now)
     parts: list[Rows] = Parallel(n_jobs=n_jobs)(
         delayed(replayer.replay)(chunk, ticks) for chunk, ticks in _chunks(gathered.streams)
     )

@@ -1,9 +1,22 @@
 """Evaluation: what a release is worth on a set of events, as figures (`report.json`) and as a page (`report.html`)."""
 
-from training.evaluate.alerts import Raised
+from training.evaluate.alerts import Raised, replayed
 from training.evaluate.definitions import outcomes
-from training.evaluate.oracle import Moment
 from training.evaluate.page import page
-from training.evaluate.report import Report, encode, evaluate
+from training.evaluate.report import Evidence, Log, Report, encode, evaluate
+from training.evaluate.truth import Moment, moments, read_truths
 
-__all__ = ["Moment", "Raised", "Report", "encode", "evaluate", "outcomes", "page"]
+__all__ = [
+    "Evidence",
+    "Log",
+    "Moment",
+    "Raised",
+    "Report",
+    "encode",
+    "evaluate",
+    "moments",
+    "outcomes",
+    "page",
+    "read_truths",
+    "replayed",
+]

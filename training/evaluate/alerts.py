@@ -5,21 +5,33 @@ The alerts come from the predictor's own step over the same events, not from a t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 import pandas as pd
 
+from keepwell.control import CLOCK_KEY, tick
 from keepwell.endings import DAY, spell_of, target
+from keepwell.events import encode, micros
+from keepwell.streams.log import Partition, Record
+from keepwell.streams.processor import Processor
+from training.dataset.sources import Gathered, Stream
 from training.evaluate.definitions import Outcome
+from training.evaluate.metrics import Estimate, Ints, Vector, mean_of
 from training.fit.sample import SETTLING_DAYS
 
 HORIZON: Final = 30
 """Days within which a stop makes an alert a true one."""
 WEEK_DAYS: Final = 7
 ALL: Final = "all"
+BATCH: Final = 5000
+"""Records a step of the predictor, which bounds memory."""
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Raised(NamedTuple):
@@ -41,7 +53,7 @@ class Burden(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     raised: int
     per_clinician_week: float | None
-    precision: float | None
+    precision: Estimate
     recall: float | None
     in_time: float | None
     lead_days: tuple[float, float, float] | None
@@ -57,11 +69,49 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     kinds: tuple[Burden, ...]
 
 
+class _Alert(msgspec.Struct):
+    episode: str
+    kind: str
+    status: str
+    at: datetime
+
+
+def replayed(worker: Processor, gathered: Gathered, topic: str) -> list[Raised]:
+    """The alerts that a predictor without memory raises to `topic` over what was gathered, in its order, with its ticks."""
+    raised = []
+    for number, stream in enumerate(gathered.streams):
+        records = _records(stream, Partition("", number))
+        while batch := list(islice(records, BATCH)):
+            for message in worker.step(number, batch).messages:
+                if message.topic == topic and message.value is not None:
+                    alert = msgspec.json.decode(message.value, type=_Alert)
+                    if alert.status == "raised":
+                        raised.append(Raised(alert.episode, alert.kind, micros(alert.at)))
+    return raised
+
+
+def _records(stream: Stream, source: Partition) -> Iterator[Record]:
+    """The events and ticks of a stream as they would stand in a partition; what happened at a tick's moment comes first."""
+    told = [
+        (place, 0, key, value)
+        for key, places, values, _ in stream.told
+        for place, value in zip(places, values, strict=True)
+    ]
+    told.sort(key=lambda one: one[0])
+    ticks = (
+        (place, 1, "", encode(tick(EPOCH + timedelta(microseconds=moment))))
+        for place, moment in zip(stream.ticks.places.tolist(), stream.ticks.moments.tolist(), strict=True)
+    )
+    for offset, (_, _, key, value) in enumerate(heapq.merge(told, ticks, key=lambda one: one[:2])):
+        yield Record(source, offset, key.encode() or CLOCK_KEY, value, (), 0)
+
+
 def judged(
     alerts: Sequence[Raised], found: Mapping[str, Outcome], frame: pd.DataFrame, line: float, now: int
 ) -> Alerts:
     """The alerts of a replay, judged by what came of them. Only what is settled by `now` (µs) is judged."""
     weeks = clinician_weeks(frame)
+    clients = dict(zip(frame["episode"].astype(str), frame["client"].cat.codes.tolist(), strict=True))
     settled = now - SETTLING_DAYS["30d"] * DAY
     stops = [
         (episode, spell.start, spell.closed_at, spell.last_attended)
@@ -74,7 +124,7 @@ def judged(
     for kind in kinds:
         of_kind = [alert for alert in alerts if kind in (ALL, alert.kind)]
         true = [
-            value
+            (value, clients[alert.episode])
             for alert in of_kind
             if alert.at <= settled and (value := target(found[alert.episode].spells, alert.at, HORIZON)) is not None
         ]
@@ -90,13 +140,19 @@ def judged(
                 kind=kind,
                 raised=len(of_kind),
                 per_clinician_week=len(of_kind) / weeks if weeks else None,
-                precision=float(np.mean(true)) if true else None,
+                precision=mean_of(*_columns(true)),
                 recall=len(leads) / len(stops) if stops else None,
                 in_time=in_time / len(stops) if stops else None,
                 lead_days=_quartiles(leads),
             )
         )
     return Alerts(line=line, clinician_weeks=weeks, stops=len(stops), kinds=tuple(burdens))
+
+
+def _columns(pairs: Sequence[tuple[int, int]]) -> tuple[Vector, Ints]:
+    """Values and clients of pairs."""
+    table = np.array(pairs, dtype=np.int64).reshape(len(pairs), 2)
+    return table[:, 0].astype(np.float64), table[:, 1]
 
 
 def clinician_weeks(frame: pd.DataFrame) -> int:

@@ -1,12 +1,38 @@
-"""The parts that pages are made of: the document with its style, tables, and figures as text."""
+"""The parts that pages are made of: the document with its style, tables, bars, and figures as text. Everything is escaped."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Final, NamedTuple
 
 from training.evaluate.metrics import Estimate
 from training.evaluate.style import STYLE
+
+TITLES: Final = {"14d": "within 14 days", "30d": "within 30 days", "60d": "within 60 days", "next": "next visit missed"}
+"""What the outputs are called."""
+NOTHING: Final = "–"
+GAP: Final = "gap"
+
+
+class Bar(NamedTuple):
+    """A row of a forest plot; a figure that could not be had is a gap, with the reason."""
+
+    name: str
+    figure: Estimate
+    gap: str | None = None
+    words: str | None = None
+    """What stands beside it; default: the figure with its interval."""
+
+
+class Scale(NamedTuple):
+    """Of a forest plot: its ends, where a line stands, and what is measured."""
+
+    low: float
+    high: float
+    mark: float
+    words: str
+    mark_words: str
 
 
 def document(title: str, body: str) -> str:
@@ -19,31 +45,102 @@ def document(title: str, body: str) -> str:
     )
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of plain text."""
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<div class='wide'><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+def section(name: str, title: str, *parts: str) -> str:
+    """A section with a heading that can be linked to."""
+    return f'<section id="{name}"><h2>{escape(title)}</h2>{"".join(parts)}</section>'
+
+
+def paragraph(words: str) -> str:
+    """A paragraph of plain words."""
+    return f"<p>{escape(words)}</p>"
+
+
+def notes(items: Iterable[str]) -> str:
+    """A list in small print."""
+    return f"<ul class='small'>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], words: bool = False) -> str:
+    """A table that scrolls by itself where it is too wide. `words`: cells are sentences, not figures."""
+    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
+    body = "".join("<tr>" + "".join(_cell(cell, n) for n, cell in enumerate(row)) + "</tr>" for row in rows)
+    style = "words" if words else "figures"
+    return f'<div class="wide"><table class="{style}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def details(summary: str, body: str) -> str:
+    """What is there for those who want it."""
+    return f"<details><summary>{escape(summary)}</summary>{body}</details>"
+
+
+def gap(why: str) -> str:
+    """Something that is not there, said where it would stand."""
+    return f'<p class="gap">{escape(why)}</p>'
+
+
+def forest(bars: Sequence[Bar], scale: Scale) -> str:
+    """Figures with their intervals below each other, on one scale."""
+
+    def at(value: float) -> float:
+        return 100 * (min(max(value, scale.low), scale.high) - scale.low) / (scale.high - scale.low)
+
+    rows = []
+    for bar in bars:
+        mark = f'<i class="mark" style="left:{at(scale.mark):.1f}%"></i>'
+        found, drawn = bar.figure, ""
+        if found.value is None:
+            drawn = f'<em class="gap">{escape(bar.gap or "too few to say")}</em>'
+        else:
+            if found.low is not None and found.high is not None:
+                left, right = at(found.low), at(found.high)
+                drawn = f'<i class="span" style="left:{left:.1f}%;width:{right - left:.1f}%"></i>'
+            drawn += f'<b style="left:{at(found.value):.1f}%"></b>'
+        rows.append(
+            f'<tr><th scope="row">{escape(bar.name)}</th><td class="track"><div>{mark}{drawn}</div></td>'
+            f"<td>{escape(bar.words or estimate(found))}</td></tr>"
+        )
+    ends = (
+        f'<span style="left:0">{scale.low:g}</span><span class="end">{scale.high:g}</span>'
+        f'<span class="middle" style="left:{at(scale.mark):.1f}%">{scale.mark:g} {escape(scale.mark_words)}</span>'
+    )
+    foot = f'<tr class="axis"><th>{escape(scale.words)}</th><td class="track"><div>{ends}</div></td><td></td></tr>'
+    return f'<table class="forest"><tbody>{"".join(rows)}{foot}</tbody></table>'
 
 
 def number(value: float | None, digits: int) -> str:
-    """A number with so many digits; a dash where there is none."""
-    return "–" if value is None else f"{value:.{digits}f}"
+    """A figure, or a dash where there is none."""
+    return NOTHING if value is None else f"{value:.{digits}f}"
 
 
 def share(value: float | None) -> str:
-    """A share as a percentage."""
-    return "–" if value is None else f"{value:.1%}"
+    """A part of one, in per cent."""
+    return NOTHING if value is None else f"{value:.1%}"
 
 
-def estimate(found: Estimate | None, signed: bool = False) -> str:
-    """A figure and its interval."""
+def estimate(found: Estimate | None, digits: int = 3, signed: bool = False) -> str:
+    """A figure with its interval."""
     if found is None or found.value is None:
-        return "–"
-    value = f"{found.value:+.3f}" if signed else f"{found.value:.3f}"
-    return f"{value} {interval(found)}".strip()
+        return NOTHING
+    value = f"{found.value:+.{digits}f}" if signed else f"{found.value:.{digits}f}"
+    return f"{value} {interval(found, digits)}".strip()
 
 
-def interval(found: Estimate) -> str:
-    """The interval of a figure."""
-    return "" if found.low is None or found.high is None else f"({found.low:.3f} to {found.high:.3f})"
+def shares(found: Estimate | None) -> str:
+    """A part of one with its interval, in per cent."""
+    if found is None or found.value is None:
+        return NOTHING
+    around = "" if found.low is None or found.high is None else f" ({100 * found.low:.0f}–{100 * found.high:.0f})"
+    return f"{found.value:.1%}{around}"
+
+
+def interval(found: Estimate, digits: int = 3) -> str:
+    """The interval alone; nothing where there is none."""
+    return "" if found.low is None or found.high is None else f"({found.low:.{digits}f} to {found.high:.{digits}f})"
+
+
+def _cell(text: str, place: int) -> str:
+    if place == 0:
+        return f'<th scope="row">{escape(text)}</th>'
+    if text.startswith(GAP):
+        return f'<td class="gap">{escape(text)}</td>'
+    return f"<td>{escape(text)}</td>"

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array  # type: ignore[import-untyped]  # scipy ships no types
 
 Vector = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Counts = NDArray[np.float64]
+"""How often each client is in each bootstrap sample: samples by clients."""
 
 DRAWS: Final = 300
 """Bootstrap samples of clients: some hundreds make percentile intervals steady to about a tenth of their width."""
@@ -18,6 +22,8 @@ SEED: Final = 20261122
 LEVELS: Final = (2.5, 97.5)
 GROUPS: Final = 10
 """Points of a calibration curve: groups of equal size by risk."""
+AT_ONCE: Final = 500_000
+"""Weights of rows that are worked at a time, so that they stay in the processor's cache."""
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +32,9 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     value: float | None
     low: float | None = None
     high: float | None = None
+
+
+NONE: Final = Estimate(value=None)
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,91 +53,169 @@ class Benefit(msgspec.Struct, frozen=True, kw_only=True):
     everyone: float
 
 
-class Discrimination(NamedTuple):
-    """AUROC and average precision of one weighting."""
+class Clusters:
+    """Rows by client; `of` is the client's number of each row. `draws` are bootstrap samples of whole clients (Field & Welsh
+    2007, J R Stat Soc B 69:369), always the same ones for the same clients, so that two models are compared on the same."""
 
-    auroc: float
-    average_precision: float
+    def __init__(self, client: Ints) -> None:
+        names, self.of = np.unique(client, return_inverse=True)
+        self._clients = len(names)
+
+    def __len__(self) -> int:
+        return self._clients
+
+    def sums(self, values: Vector) -> Vector:
+        """Values of rows, added up by client."""
+        found: Vector = np.bincount(self.of, values, len(self)).astype(np.float64)
+        return found
+
+    def once(self) -> Counts:
+        """Every client once: the data as they are."""
+        return np.ones((1, len(self)))
+
+    def draws(self, draws: int = DRAWS) -> Counts:
+        """The bootstrap samples."""
+        return _draws(len(self), draws)
+
+
+@lru_cache(maxsize=4)
+def _draws(clients: int, draws: int) -> Counts:
+    """They depend on the number of clients alone, and one cell asks for them many times."""
+    rng = np.random.default_rng(SEED)
+    chosen = (rng.integers(clients, size=clients) for _ in range(draws))
+    return np.array([np.bincount(one, minlength=clients) for one in chosen], dtype=np.float64)
+
+
+class Discrimination(NamedTuple):
+    """AUROC and average precision, one of each a sample; NaN where one class is not in it."""
+
+    auroc: Vector
+    average_precision: Vector
 
 
 class Ranking:
-    """Targets in the order of falling risk, sorted once, so that each bootstrap sample costs one pass."""
+    """Rows ranked by risk, once, and judged in many samples of their clients. `of` is the client's number of each row.
 
-    def __init__(self, target: Vector, risk: Vector) -> None:
-        self._order = np.argsort(-risk, kind="stable")
-        ordered = risk[self._order]
-        self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(risk) else np.empty(0, np.int64)
-        self._target = target[self._order]
+    Only the stops are gone through one by one: of the others it is enough how many of each client lie between two stops.
+    """
 
-    def judge(self, weight: Vector) -> Discrimination | None:
-        """AUROC and average precision of weighted rows; None where one class has no weight. Ties count half."""
-        weight = weight[self._order]
-        positive = np.add.reduceat(weight * self._target, self._starts)
-        negative = np.add.reduceat(weight * (1 - self._target), self._starts)
-        found, false = np.cumsum(positive), np.cumsum(negative)
-        if not found[-1] > 0 or not false[-1] > 0:
-            return None
-        below = false[-1] - false + negative / 2
-        auroc = float((positive * below).sum() / (found[-1] * false[-1]))
-        flagged = found + false
-        precision = np.divide(found, flagged, out=np.zeros_like(found), where=flagged > 0)
-        return Discrimination(auroc, float((positive * precision).sum() / found[-1]))
+    def __init__(self, target: Vector, risk: Vector, of: Ints) -> None:
+        order = np.argsort(-risk, kind="stable")
+        stops, stays = order[target[order] == 1], order[target[order] == 0]
+        here, there = -risk[stops], -risk[stays]
+        above, through = (np.searchsorted(there, here, side=side) for side in ("left", "right"))
+        edges = np.unique(np.r_[above, through])
+        self._stops = of[stops]
+        self._found = np.searchsorted(here, here, side="right")
+        self._above, self._through = np.searchsorted(edges, above), np.searchsorted(edges, through)
+        between = np.searchsorted(edges, np.arange(len(stays)), side="right")
+        shape = (int(of.max(initial=-1)) + 1, len(edges) + 1)
+        self._stays = csr_array((np.ones(len(stays)), (of[stays], between)), shape=shape)
+
+    def judge(self, counts: Counts) -> Discrimination:
+        """AUROC and average precision in each sample. Ties count half."""
+        weight = counts[:, self._stops]
+        found = np.cumsum(weight, axis=1)
+        false = np.cumsum((self._stays.T @ counts.T).T, axis=1)
+        stays = false[:, -1]
+        stops = found[:, -1] if found.shape[1] else np.zeros(len(counts))
+        through = false[:, self._through]
+        below = stays[:, None] - (false[:, self._above] + through) / 2
+        found = found[:, self._found - 1]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            auroc = (weight * below).sum(axis=1) / (stops * stays)
+            precision = np.where(weight > 0, found / (found + through), 0.0)
+            average = np.where(stays > 0, (weight * precision).sum(axis=1) / stops, np.nan)
+        return Discrimination(auroc, average)
 
 
-class Clusters:
-    """Rows by client. `weights` are bootstrap samples of whole clients (Field & Welsh 2007, J R Stat Soc B 69:369), always
-    the same ones for the same clients, so that two models are compared on the same samples."""
+class Ordered:
+    """Rows from the highest score down, to be flagged from the top. Where rows tie at the edge, each has the same chance of
+    being flagged, and the figure is what is to be expected. `of` is the client's number of each row."""
 
-    def __init__(self, client: Ints) -> None:
-        self._names, self._of = np.unique(client, return_inverse=True)
+    def __init__(self, target: Vector, score: Vector, of: Ints) -> None:
+        order = np.argsort(-score, kind="stable")
+        ordered = score[order]
+        self._ends = np.flatnonzero(np.r_[ordered[1:] != ordered[:-1], True]) + 1
+        self._target, self._of = target[order], of[order]
 
-    def __len__(self) -> int:
-        return len(self._names)
+    def precision(self, counts: Counts, flagged: Vector) -> Vector:
+        """The share of true ones among so many rows of highest score, in each sample; NaN where none is flagged."""
+        step = max(1, AT_ONCE // max(1, len(self._of)))
+        parts = [
+            self._some(counts[start : start + step], flagged[start : start + step])
+            for start in range(0, len(counts), step)
+        ]
+        return np.concatenate(parts)
 
-    def weights(self, draws: int = DRAWS) -> Iterator[Vector]:
-        """How often each row counts, in each sample."""
-        rng = np.random.default_rng(SEED)
-        for _ in range(draws):
-            counts = np.bincount(rng.integers(len(self), size=len(self)), minlength=len(self))
-            yield counts[self._of].astype(np.float64)
+    def _some(self, counts: Counts, flagged: Vector) -> Vector:
+        weight = counts[:, self._of]
+        ends = np.r_[0, self._ends]
+        rows, true = _summed(weight)[:, ends], _summed(weight * self._target)[:, ends]
+        # As if interpolated: rows that tie at the edge are true at the same rate.
+        found = [np.interp(wanted, *pair) for wanted, *pair in zip(flagged, rows, true, strict=True)]
+        return over(np.array(found), flagged)
 
 
 def discrimination(target: Vector, risk: Vector, client: Ints) -> tuple[Estimate, Estimate]:
     """AUROC and average precision with their intervals."""
-    ranking = Ranking(target, risk)
-    first = ranking.judge(np.ones(len(target)))
-    if first is None:
-        return Estimate(value=None), Estimate(value=None)
-    drawn = [found for weight in Clusters(client).weights() if (found := ranking.judge(weight)) is not None]
+    clusters = Clusters(client)
+    if not len(clusters):
+        return NONE, NONE
+    ranking = Ranking(target, risk, clusters.of)
+    first, drawn = ranking.judge(clusters.once()), ranking.judge(clusters.draws())
     return (
-        estimate(first.auroc, [found.auroc for found in drawn]),
-        estimate(first.average_precision, [found.average_precision for found in drawn]),
+        estimate(first.auroc, drawn.auroc),
+        estimate(first.average_precision, drawn.average_precision),
     )
 
 
-def auroc_difference(target: Vector, risk: Vector, other: Vector, client: Ints) -> Estimate:
-    """By how much the AUROC of `risk` is above that of `other`, on the same rows and the same samples."""
-    mine, theirs = Ranking(target, risk), Ranking(target, other)
+def compared(
+    target: Vector, risk: Vector, other: Vector, client: Ints, figure: Callable[[Vector, Vector], Vector]
+) -> Estimate:
+    """A figure of two AUROCs, that of `risk` and that of `other`, on the same rows and the same samples."""
+    clusters = Clusters(client)
+    if not len(clusters):
+        return NONE
+    mine, theirs = Ranking(target, risk, clusters.of), Ranking(target, other, clusters.of)
+    first, drawn = (
+        figure(mine.judge(counts).auroc, theirs.judge(counts).auroc) for counts in (clusters.once(), clusters.draws())
+    )
+    return estimate(first, drawn)
 
-    def between(weight: Vector) -> float | None:
-        one, two = mine.judge(weight), theirs.judge(weight)
-        return None if one is None or two is None else one.auroc - two.auroc
 
-    return _sampled(between, len(target), client)
+def difference(mine: Vector, theirs: Vector) -> Vector:
+    """By how much the one is above the other."""
+    return mine - theirs
+
+
+def share_of_excess(mine: Vector, best: Vector) -> Vector:
+    """The part of what the best has above chance; NaN where the best has nothing."""
+    return over(mine - 0.5, best - 0.5)
 
 
 def mean_of(values: Vector, client: Ints) -> Estimate:
     """The mean over rows with its interval."""
-
-    def mean(weight: Vector) -> float | None:
-        return float(np.average(values, weights=weight)) if weight.sum() > 0 else None
-
-    return _sampled(mean, len(values), client)
+    return ratio_of(values, np.ones(len(values)), client)
 
 
-def estimate(value: float, drawn: list[float]) -> Estimate:
-    """A figure with the percentile interval of its bootstrap values."""
-    if not drawn:
+def ratio_of(upper: Vector, lower: Vector, client: Ints) -> Estimate:
+    """The sum of the one over the sum of the other, with its interval."""
+    clusters = Clusters(client)
+    if not len(clusters):
+        return NONE
+    above, below = (clusters.sums(values) for values in (upper, lower))
+    first, drawn = (over(counts @ above, counts @ below) for counts in (clusters.once(), clusters.draws()))
+    return estimate(first, drawn)
+
+
+def estimate(first: Vector, drawn: Vector) -> Estimate:
+    """The figure in the data as they are, with the percentile interval of that in bootstrap samples."""
+    value = float(first[0])
+    if np.isnan(value):
+        return NONE
+    drawn = drawn[~np.isnan(drawn)]
+    if not len(drawn):
         return Estimate(value=value)
     low, high = np.percentile(drawn, LEVELS)
     return Estimate(value=value, low=float(low), high=float(high))
@@ -146,14 +233,15 @@ def decision_curve(target: Vector, risk: Vector, thresholds: Vector) -> tuple[Be
     """Net benefit over thresholds (Vickers & Elkin 2006, Med Decis Making 26:565): true less false alarms, each false one
     weighed by the odds of the threshold."""
     rate, rows = float(target.mean()), len(target)
-    found = []
-    for threshold in thresholds.tolist():
-        odds = threshold / (1 - threshold)
-        flagged = risk >= threshold
-        true, false = float(target[flagged].sum()), float((1 - target[flagged]).sum())
-        model = (true - odds * false) / rows
-        found.append(Benefit(threshold=threshold, model=model, everyone=rate - odds * (1 - rate)))
-    return tuple(found)
+
+    def benefits() -> Iterator[Benefit]:
+        for threshold in thresholds.tolist():
+            odds = threshold / (1 - threshold)
+            flagged = risk >= threshold
+            true, false = float(target[flagged].sum()), float((1 - target[flagged]).sum())
+            yield Benefit(threshold=threshold, model=(true - odds * false) / rows, everyone=rate - odds * (1 - rate))
+
+    return tuple(benefits())
 
 
 def precision_at(target: Vector, risk: Vector, flagged: float) -> float:
@@ -162,15 +250,18 @@ def precision_at(target: Vector, risk: Vector, flagged: float) -> float:
     >>> precision_at(np.array([1.0, 0.0, 1.0, 0.0]), np.array([0.9, 0.5, 0.5, 0.1]), 2)
     0.75
     """
-    edge = np.sort(risk)[::-1][min(max(int(np.ceil(flagged)), 1), len(risk)) - 1]
-    above, tied = risk > edge, risk == edge
-    share = (flagged - above.sum()) / tied.sum()
-    return float((target[above].sum() + share * target[tied].sum()) / flagged)
+    everyone = Clusters(np.arange(len(target)))
+    return float(Ordered(target, risk, everyone.of).precision(everyone.once(), np.array([flagged]))[0])
 
 
-def _sampled(figure: Callable[[Vector], float | None], rows: int, client: Ints) -> Estimate:
-    value = figure(np.ones(rows)) if rows else None
-    if value is None:
-        return Estimate(value=None)
-    drawn = [found for weight in Clusters(client).weights() if (found := figure(weight)) is not None]
-    return estimate(value, drawn)
+def _summed(weights: Counts) -> NDArray[np.float64]:
+    """Running sums along each sample, beginning with 0."""
+    sums = np.zeros((weights.shape[0], weights.shape[1] + 1))
+    np.cumsum(weights, axis=1, dtype=np.float64, out=sums[:, 1:])
+    return sums
+
+
+def over(upper: Vector, lower: Vector) -> Vector:
+    """The one over the other; NaN where the other is not above 0."""
+    found: Vector = np.divide(upper, lower, out=np.full(len(upper), np.nan), where=lower > 0)
+    return found

@@ -3,155 +3,173 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from keepwell.endings import DAY
-from training.evaluate.cells import LANDMARK_SESSIONS, LEAST_EVENTS
-from training.evaluate.metrics import Estimate, Ranking, Vector, auroc_difference, discrimination, precision_at
+from keepwell.scorecard import HORIZONS
+from training.evaluate.burden import AFTER_SESSION, LANDMARKS, MODEL, AtBurden, at_burden
+from training.evaluate.cells import too_few
+from training.evaluate.metrics import (
+    NONE,
+    Estimate,
+    Ints,
+    Vector,
+    compared,
+    difference,
+    discrimination,
+    share_of_excess,
+)
+from training.evaluate.moments import AFTER_MISSED, ON_THE_WAY_OUT, POOLED, due_after_miss, landmarks
 from training.evaluate.rules import RULES
+from training.evaluate.truth import Moment
+from training.fit.sample import codes_of
 
-SILENCE: Final = DAY
-"""A moment so long after the last thing that happened is one of silence."""
-MODEL, UNKNOWN, KNOWN = "model", "clinician_unknown", "clinician_known"
-RISKS: Final = (MODEL, UNKNOWN, KNOWN)
-
-
-class Moment(NamedTuple):
-    """A moment of which the truth was told: risks at 30 days. `at` in µs; `target` is None where undetermined."""
-
-    episode: str
-    at: int
-    target: float | None
-    model: float | None
-    clinician_unknown: float
-    clinician_known: float
+UNKNOWN, KNOWN = "clinician_unknown", "clinician_known"
+ORACLES: Final = (UNKNOWN, KNOWN)
+"""Who knows the generator, without and with the clinician's effect."""
+RISKS: Final = (MODEL, *ORACLES)
+HEADLINE: Final = "30d"
 
 
 class NearOracle(msgspec.Struct, frozen=True, kw_only=True):
-    """At one landmark: AUROC of the model and of both oracles, and the model's share of their excess over .5."""
+    """At one horizon and landmark: AUROC of the model and of both oracles (`model`, `clinician_unknown`, `clinician_known`);
+    `share`: the model's part of what each oracle has above .5; `behind`: its AUROC less that of each. `positive`: stops."""
 
+    horizon: str
     landmark: str
+    title: str
     rows: int
+    clients: int
     positive: int
-    auroc: Mapping[str, Estimate]
-    behind: Estimate
-    """AUROC of the model less that of the oracle that does not know the clinician."""
-    share_of_unknown: float | None
-    share_of_known: float | None
+    auroc: Mapping[str, Estimate] = {}
+    share: Mapping[str, Estimate] = {}
+    behind: Mapping[str, Estimate] = {}
     gap: str | None = None
 
 
-class OracleRule(msgspec.Struct, frozen=True, kw_only=True):
-    """At a rule's own burden: precision of the rule, the model and both oracles."""
-
-    rule: str
-    flagged: float
-    precision: Mapping[str, float]
-    model_of_oracle: float | None
-    """Precision of the model in parts of that of the oracle that knows the clinician."""
-
-
 class Oracle(msgspec.Struct, frozen=True, kw_only=True):
-    """The comparison with the truth. `sampled`: every how many-th moment of the truth was scored."""
+    """The comparison with the truth, over the `rows` of the `told` moments that the release has a risk for. `pooled` are all
+    of them; `unnamed` of them are at no landmark, such as ten days after one missed visit when another was missed since."""
 
+    told: int
     rows: int
-    sampled: int
-    landmarks: tuple[NearOracle, ...]
-    rules: tuple[OracleRule, ...]
+    unnamed: int
+    near: tuple[NearOracle, ...]
+    rules: tuple[AtBurden, ...]
+
+    def at(self, horizon: str, landmark: str) -> NearOracle:
+        """The figures of a horizon and landmark. Raises `StopIteration` where there are none."""
+        return next(one for one in self.near if (one.horizon, one.landmark) == (horizon, landmark))
 
 
-def compared(moments: Sequence[Moment], sampled: int, frame: pd.DataFrame, verdicts: Mapping[str, Vector]) -> Oracle:
-    """The comparison, over the moments whose outcome is determined. `verdicts` are the rules' on the rows of `frame`."""
-    table = _joined(moments, frame)
-    client = table["client"].cat.codes.to_numpy(dtype=np.int64)
-    target = table["target"].to_numpy(dtype=np.float64)
-    risks = {name: table[name].to_numpy(dtype=np.float64) for name in RISKS}
-    landmark = table["landmark"].to_numpy(dtype=object)
-    names = ["pooled", "booking", *(f"session-{n}" for n in LANDMARK_SESSIONS), "missed-10d"]
+def oracle(moments: Sequence[Moment], frame: pd.DataFrame, verdicts: Mapping[str, Vector]) -> Oracle:
+    """The comparison. `verdicts` are the rules' on the rows of the landmark table `frame`."""
+    joined = named(moments, frame)
+    scored = [moment for moment in moments if moment.model is not None]
+    kept = [scored[place] for place in joined["moment"]]
+    titles = {group.name: group.title for group in landmarks(frame)}
+    name = joined["landmark"].to_numpy(dtype=object)
+    client = codes_of(joined["client"])
     near = []
-    for name in names:
-        rows = np.ones(len(table), np.bool_) if name == "pooled" else landmark == name
-        near.append(_near(name, target[rows], {key: risk[rows] for key, risk in risks.items()}, client[rows]))
-    row = table["row"].to_numpy(dtype=np.int64)
+    for column, horizon in enumerate(HORIZONS):
+        target = np.array([_number(moment.targets[column]) for moment in kept])
+        risks = {which: np.array([getattr(moment, which)[column] for moment in kept]) for which in RISKS}
+        for landmark in (POOLED, *titles):
+            rows = ~np.isnan(target) & ((name == landmark) | (landmark == POOLED))
+            title = titles.get(landmark, "All moments of the truth")
+            some = {which: risk[rows] for which, risk in risks.items()}
+            near.append(_near(horizon, landmark, title, target[rows], some, client[rows]))
     return Oracle(
-        rows=len(table),
-        sampled=sampled,
-        landmarks=tuple(near),
-        rules=tuple(
-            found
-            for rule in RULES
-            if not rule.ranks and (found := _at_rule(rule.name, verdicts[rule.name][row], target, risks)) is not None
-        ),
+        told=len(moments), rows=len(kept), unnamed=int((name == "").sum()), near=tuple(near),
+        rules=_at_rules(kept, name, client, {rule: of[joined["row"].to_numpy()] for rule, of in verdicts.items()}),
+    )  # fmt: skip
+
+
+def named(moments: Sequence[Moment], frame: pd.DataFrame) -> pd.DataFrame:
+    """The moments that have a risk (`moment`: which of them), each with the `row` of the landmark table that tells what was
+    known then, the newest one; its `client`; and the `landmark` that the moment is at, or an empty string.
+
+    It is at the landmark of its row where it lies on the way out after it, and at that after a missed visit where it is due.
+    """
+    scored = [moment for moment in moments if moment.model is not None]
+    left = pd.DataFrame(
+        {
+            "episode": pd.Series([moment.episode for moment in scored], dtype=object),
+            "at": pd.to_datetime(pd.Series([moment.at for moment in scored], dtype="int64"), unit="us", utc=True),
+            "moment": np.arange(len(scored)),
+        }
     )
-
-
-def _joined(moments: Sequence[Moment], frame: pd.DataFrame) -> pd.DataFrame:
-    """The determined moments with the row of the table before each: what had happened by then is the same."""
-    kept = [moment for moment in moments if moment.target is not None and moment.model is not None]
-    left = pd.DataFrame(kept, columns=list(Moment._fields))
-    left["episode"] = left["episode"].astype(object)
-    left["at"] = left["at"].astype("int64")
+    label = np.full(len(frame), "", dtype=object)
+    for group in landmarks(frame):
+        if group.name != AFTER_MISSED:
+            label[group.rows] = group.name
     right = pd.DataFrame(
         {
             "episode": frame["episode"].astype(str).astype(object),
-            "at": frame["as_of"].astype("int64"),
-            "row_at": frame["as_of"].astype("int64"),
+            "at": frame["as_of"],
+            "as_of": frame["as_of"],
+            "due": due_after_miss(frame),
+            "landmark": label,
             "row": np.arange(len(frame)),
             "client": frame["client"],
-            "session": frame["session"],
-            "missed": frame["last_visit_missed"],
         }
     )
+    left["at"] = left["at"].astype(right["at"].dtype)
     found = pd.merge_asof(
         left.sort_values("at", kind="stable"), right.sort_values("at", kind="stable"), on="at", by="episode"
     ).dropna(subset=["row"])
-    silent = (found["missed"] == 1) | (found["at"] - found["row_at"] > SILENCE)
-    spoken = np.where(found["session"] == 0, "booking", "session-" + found["session"].astype("Int64").astype(str))
-    found["landmark"] = np.where(silent, "missed-10d", spoken)
+    found["row"] = found["row"].astype("int64")
+    found["landmark"] = found["landmark"].where(found["at"] - found["as_of"] <= ON_THE_WAY_OUT, "")
+    found["landmark"] = found["landmark"].mask(found["at"] == found["due"], AFTER_MISSED)
     return found
 
 
 def _near(
-    name: str, target: Vector, risks: Mapping[str, Vector], client: np.ndarray[tuple[int], np.dtype[np.int64]]
+    horizon: str, landmark: str, title: str, target: Vector, risks: Mapping[str, Vector], client: Ints
 ) -> NearOracle:
-    positive = int(target.sum())
-    if min(positive, len(target) - positive) < LEAST_EVENTS:
-        return NearOracle(
-            landmark=name, rows=len(target), positive=positive, auroc={}, behind=Estimate(value=None),
-            share_of_unknown=None, share_of_known=None, gap=f"fewer than {LEAST_EVENTS} moments of either outcome",
-        )  # fmt: skip
-    return NearOracle(
-        landmark=name,
-        rows=len(target),
-        positive=positive,
-        auroc={key: discrimination(target, risk, client)[0] for key, risk in risks.items()},
-        behind=auroc_difference(target, risks[MODEL], risks[UNKNOWN], client),
-        share_of_unknown=_share(target, risks[MODEL], risks[UNKNOWN]),
-        share_of_known=_share(target, risks[MODEL], risks[KNOWN]),
+    base = NearOracle(
+        horizon=horizon, landmark=landmark, title=title, rows=len(target), clients=len(np.unique(client)),
+        positive=int(target.sum()),
+    )  # fmt: skip
+    if (gap := too_few(target)) is not None:
+        return msgspec.structs.replace(base, gap=gap)
+    model = risks[MODEL]
+    return msgspec.structs.replace(
+        base,
+        auroc={which: discrimination(target, risk, client)[0] for which, risk in risks.items()},
+        share={which: compared(target, model, risks[which], client, share_of_excess) for which in ORACLES},
+        behind={which: compared(target, model, risks[which], client, difference) for which in ORACLES},
     )
 
 
-def _share(target: Vector, model: Vector, oracle: Vector) -> float | None:
-    one = np.ones(len(target))
-    mine, best = Ranking(target, model).judge(one), Ranking(target, oracle).judge(one)
-    if mine is None or best is None or best.auroc <= 0.5:
-        return None
-    return (mine.auroc - 0.5) / (best.auroc - 0.5)
+def _at_rules(
+    moments: Sequence[Moment], name: NDArray[np.object_], client: Ints,
+    verdicts: Mapping[str, Vector],
+) -> tuple[AtBurden, ...]:  # fmt: skip
+    column = list(HORIZONS).index(HEADLINE)
+    target = np.array([_number(moment.targets[column]) for moment in moments])
+    risks = {which: np.array([getattr(moment, which)[column] for moment in moments]) for which in RISKS}
+    after = np.array([str(one).startswith("session-") for one in name], dtype=np.bool_)
+    units = {AFTER_SESSION: after, LANDMARKS: name != ""}
+    return tuple(
+        at_burden(
+            rule, unit, target[rows], verdicts[rule.name][rows], {which: risk[rows] for which, risk in risks.items()},
+            client[rows],
+        )
+        for unit, where in units.items()
+        for rows in [np.flatnonzero(where & ~np.isnan(target))]
+        for rule in RULES
+    )  # fmt: skip
 
 
-def _at_rule(name: str, flags: Vector, target: Vector, risks: Mapping[str, Vector]) -> OracleRule | None:
-    flagged = float(flags.sum())
-    if flagged == 0:
-        return None
-    precision = {key: precision_at(target, risk, flagged) for key, risk in risks.items()}
-    best = precision[KNOWN]
-    return OracleRule(
-        rule=name,
-        flagged=flagged / len(target),
-        precision={"rule": float(target[flags == 1].mean()), **precision},
-        model_of_oracle=precision[MODEL] / best if best > 0 else None,
-    )
+def _number(value: int | None) -> float:
+    return np.nan if value is None else float(value)
+
+
+def share_of(near: NearOracle, which: str) -> Estimate:
+    """The share of the excess of one oracle; nothing where there is a gap."""
+    return near.share.get(which, NONE)

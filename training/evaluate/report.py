@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 
 from keepwell.endings import DEFINITION
-from keepwell.events import AnyEvent
+from keepwell.events import EpisodeOpened, Event
 from keepwell.scorecard import OUTPUTS
 from models.release import Release
 from training.dataset import Dataset
 from training.dataset.table import About
-from training.evaluate import cells, definitions, rules
+from training.evaluate import cells, definitions, moments, rules
+from training.evaluate.aims import Aim, aims
 from training.evaluate.alerts import Alerts, Raised, clinician_weeks, judged
+from training.evaluate.burden import AFTER_SESSION, FLAGGING, LANDMARKS, MODEL, AtBurden, Flagging, at_burden
 from training.evaluate.cells import Cell, FairCell
 from training.evaluate.challengers import challengers, out_of_fold
+from training.evaluate.clinics import Clinics, clinics
+from training.evaluate.curve import Curve, learning_curve
 from training.evaluate.definitions import Outcome
 from training.evaluate.disclosure import Disclosed, disclosed
 from training.evaluate.metrics import (
@@ -25,23 +29,25 @@ from training.evaluate.metrics import (
     Estimate,
     Point,
     Vector,
-    auroc_difference,
     calibration_curve,
+    compared,
     decision_curve,
+    difference,
     discrimination,
-    precision_at,
 )
-from training.evaluate.oracle import Moment, Oracle, compared
+from training.evaluate.oracle import Oracle, oracle
+from training.evaluate.truth import Moment
+from training.fit.bins import Matrix
 from training.fit.sample import Sample, sample_of
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 DIGITS: Final = 6
 """Digits that figures keep, so that the same input gives the same bytes."""
 HEADLINE: Final = OUTPUTS.index("30d")
 THRESHOLDS: Final = np.round(np.arange(0.02, 0.51, 0.02), 2)
 """Of the decision curve: from a talk costing hardly anything to as many needless as needed ones."""
-TENTH: Final = 0.10
-"""Share flagged at which a rule that only ranks is compared."""
+
+
 SIMULATED_SERVICE: Final = "simulated"
 """`service` of every episode that `keepwell simulate` makes up."""
 
@@ -95,20 +101,13 @@ class ByDefinition(msgspec.Struct, frozen=True, kw_only=True):
     average_precision: Estimate
 
 
-class AgainstRule(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule beside the model, with as many rows flagged as the rule flags. `lift` is the model's precision in parts of the
-    rule's; `begins_per_clinician_week`: how often the rule begins to hold, which is what a clinician would be told."""
+class OfRules(msgspec.Struct, frozen=True, kw_only=True):
+    """The model beside simple rules. `begins_per_clinician_week`: how often each rule begins to hold, which is what a
+    clinician would be told of."""
 
-    name: str
-    title: str
-    source: str
-    flagged: float
-    begins_per_clinician_week: float | None
-    rule_precision: float | None
-    rule_recall: float | None
-    model_precision: float | None
-    model_recall: float | None
-    lift: float | None
+    flagging: Flagging
+    begins_per_clinician_week: Mapping[str, float]
+    at_burden: tuple[AtBurden, ...]
 
 
 class AgainstModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +120,14 @@ class AgainstModel(msgspec.Struct, frozen=True, kw_only=True):
     release_less_other: Estimate
 
 
+class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
+    """The release on another log that it is compared with: what that is, and the figures of all its moments by output."""
+
+    about: About
+    simulated: int
+    pooled: Mapping[str, Cell]
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """All of it."""
 
@@ -129,38 +136,50 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     release: OfRelease
     data: Data
     performance: tuple[Performance, ...]
+    clinics: Mapping[str, Clinics]
     definitions: tuple[ByDefinition, ...]
     alerts: Alerts
-    rules: tuple[AgainstRule, ...]
+    rules: OfRules
     challengers: tuple[AgainstModel, ...]
     oracle: Oracle | None
+    aims: tuple[Aim, ...]
     fairness: tuple[FairCell, ...]
+    learning_curve: Curve | None
+    """None where it was not asked for, or too few clients could be held out."""
+    elsewhere: Elsewhere | None
     disclosures: tuple[Disclosed, ...] = ()
 
 
-def evaluate(
-    release: Release,
-    dataset: Dataset,
-    events: Sequence[AnyEvent],
-    found: Mapping[str, Outcome],
-    alerts: Sequence[Raised],
-    now: int,
-    refused: int,
-    truth: Sequence[Moment] | None = None,
-    sampled: int = 1,
-) -> Report:
-    """Judges a release on a landmark table.
+class Log(NamedTuple):
+    """A landmark table and the events it was made from."""
 
-    `events` are those the table was made from, `found` what became of each episode until `now` (µs), `alerts` those that the
-    predictor raised over the events, `refused` how many lines were no events; `truth` are scored moments of a simulator,
-    every `sampled`-th of them. Raises `ValueError` where nothing is settled.
-    """
+    dataset: Dataset
+    events: Sequence[Event]
+
+
+class Evidence(NamedTuple):
+    """What a release is judged by: a log, what became of each of its episodes until `now` (µs), the alerts that the predictor
+    raised over it, and scored moments of a simulator's truth."""
+
+    log: Log
+    outcomes: Mapping[str, Outcome]
+    alerts: Sequence[Raised]
+    now: int
+    truth: Sequence[Moment] | None = None
+
+
+def evaluate(release: Release, evidence: Evidence, elsewhere: Log | None = None, with_curve: bool = False) -> Report:
+    """Judges a release. `elsewhere` is another log to compare with; `with_curve` asks for the learning curve,
+    which takes several fits. Raises `ValueError` where nothing is settled."""
+    (dataset, events), found = evidence.log, evidence.outcomes
     sample = sample_of(dataset)
     if not sample.known(HEADLINE).any():
         raise ValueError("no outcome is settled: the data end less than 60 days after every moment in them")
-    risk = release.scorer.risks(dataset.matrix([term.feature for term in release.scorer.card.terms]))
+    risk = risks_of(release, dataset)
     verdicts = rules.verdicts(dataset.frame, events)
     line = release.policy.line
+    of_rules = _against_rules(sample, risk[:, HEADLINE], verdicts)
+    of_oracle = oracle(evidence.truth, dataset.frame, verdicts) if evidence.truth is not None else None
     report = Report(
         format=FORMAT,
         definition=DEFINITION,
@@ -168,16 +187,48 @@ def evaluate(
             digest=release.digest, title=release.manifest.title, origin=release.manifest.origin,
             created=release.manifest.created, code=release.manifest.code,
         ),
-        data=_data(release, dataset, sample, events, refused),
+        data=_data(release, dataset, sample, events),
         performance=tuple(_performance(sample, risk, column) for column in range(len(OUTPUTS))),
-        definitions=_by_definition(sample, risk[:, HEADLINE], found, now),
-        alerts=judged(alerts, found, dataset.frame, line, now),
-        rules=_against_rules(sample, risk[:, HEADLINE], verdicts),
+        clinics={
+            output: clinics(sample.frame, sample.targets[:, column], risk[:, column], sample.client)
+            for column, output in enumerate(OUTPUTS)
+        },
+        definitions=_by_definition(sample, risk[:, HEADLINE], found, evidence.now),
+        alerts=judged(evidence.alerts, found, dataset.frame, line, evidence.now),
+        rules=of_rules,
         challengers=_against_models(sample, risk[:, HEADLINE]),
-        oracle=compared(truth, sampled, dataset.frame, verdicts) if truth is not None else None,
+        oracle=of_oracle,
+        aims=aims(of_oracle, of_rules.at_burden),
         fairness=_fairness(sample, dataset, risk[:, HEADLINE], line),
+        learning_curve=learning_curve(sample, _features(release), risk[:, HEADLINE]) if with_curve else None,
+        elsewhere=_elsewhere(release, elsewhere) if elsewhere is not None else None,
     )  # fmt: skip
     return msgspec.structs.replace(report, disclosures=disclosed(report))
+
+
+def risks_of(release: Release, dataset: Dataset) -> Matrix:
+    """The risks of every row by `OUTPUTS`, with the offsets of clinics and clinicians where the release uses them."""
+    scorer, frame = release.scorer, dataset.frame
+    offsets: Matrix | float = 0.0
+    if scorer.offsets is not None:
+        seats = frame[["clinic", "clinician"]].astype(object)
+        named = seats["clinician"].where(seats["clinician"].notna(), None)
+        offsets = np.array(
+            [
+                scorer.offsets.of(clinic, None if clinician is None else str(clinician).partition("/")[2])
+                for clinic, clinician in zip(seats["clinic"], named, strict=True)
+            ]
+        )
+    return scorer.risks(dataset.matrix(_features(release)), offsets)
+
+
+def simulated(events: Iterable[Event]) -> int:
+    """How many episodes say of themselves that a program made them up."""
+    return len({one.key for one in events if isinstance(one, EpisodeOpened) and one.data.service == SIMULATED_SERVICE})
+
+
+def _features(release: Release) -> list[str]:
+    return [term.feature for term in release.scorer.card.terms]
 
 
 def encode(report: msgspec.Struct) -> bytes:
@@ -193,15 +244,12 @@ def _rounded(value: Any) -> Any:
     return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _data(release: Release, dataset: Dataset, sample: Sample, events: Sequence[AnyEvent], refused: int) -> Data:
+def _data(release: Release, dataset: Dataset, sample: Sample, events: Sequence[Event]) -> Data:
     basis = release.manifest.data
-    made_up = {event.key for event in events if getattr(event.data, "service", None) == SIMULATED_SERVICE}
     undetermined = dataset.about.counts.undetermined
     return Data(
-        about=msgspec.structs.replace(
-            dataset.about, counts=msgspec.structs.replace(dataset.about.counts, refused=refused)
-        ),
-        simulated=len(made_up),
+        about=dataset.about,
+        simulated=simulated(events),
         not_settled={
             output: int((~sample.known(column)).sum()) - undetermined[output] for column, output in enumerate(OUTPUTS)
         },
@@ -220,10 +268,10 @@ def _performance(sample: Sample, risk: Vector, column: int) -> Performance:
     known = sample.known(column)
     return Performance(
         output=OUTPUTS[column],
-        pooled=cells.cell(cells.everything(frame), target, given, sample.client),
-        landmarks=figures(cells.landmarks(frame)),
-        sessions=figures(cells.sessions(frame)),
-        quarters=figures(cells.quarters(frame)),
+        pooled=cells.cell(moments.everything(frame), target, given, sample.client),
+        landmarks=figures(moments.landmarks(frame)),
+        sessions=figures(moments.sessions(frame)),
+        quarters=figures(moments.quarters(frame)),
         curve=calibration_curve(target[known], given[known]) if known.any() else (),
         decision=decision_curve(target[known], given[known], THRESHOLDS) if known.any() else (),
     )
@@ -253,30 +301,27 @@ def _of_definition(definition: definitions.Definition, target: Vector, risk: Vec
     )
 
 
-def _against_rules(sample: Sample, risk: Vector, verdicts: Mapping[str, Vector]) -> tuple[AgainstRule, ...]:
+def _against_rules(sample: Sample, risk: Vector, verdicts: Mapping[str, Vector]) -> OfRules:
     known = sample.known(HEADLINE)
-    target, given = sample.targets[known, HEADLINE], risk[known]
+    units = {
+        AFTER_SESSION: moments.after_sessions(sample.frame) & known,
+        LANDMARKS: moments.at_landmarks(sample.frame) & known,
+    }
     weeks = clinician_weeks(sample.frame)
-    compared_rules = []
-    for rule in rules.RULES:
-        verdict = verdicts[rule.name]
-        flagged = TENTH * len(target) if rule.ranks else float(verdict[known].sum())
-        base = AgainstRule(
-            name=rule.name, title=rule.title, source=rule.source, flagged=flagged / len(target),
-            begins_per_clinician_week=None if rule.ranks or not weeks else _begins(sample, verdict) / weeks,
-            rule_precision=None, rule_recall=None, model_precision=None, model_recall=None, lift=None,
-        )  # fmt: skip
-        if flagged > 0:
-            its = precision_at(target, verdict[known], flagged)
-            mine = precision_at(target, given, flagged)
-            stops = float(target.sum())
-            base = msgspec.structs.replace(
-                base, rule_precision=its, model_precision=mine,
-                rule_recall=its * flagged / stops if stops else None,
-                model_recall=mine * flagged / stops if stops else None, lift=mine / its if its > 0 else None,
-            )  # fmt: skip
-        compared_rules.append(base)
-    return tuple(compared_rules)
+    return OfRules(
+        flagging=FLAGGING,
+        begins_per_clinician_week={
+            rule.name: _begins(sample, verdicts[rule.name]) / weeks for rule in rules.RULES if weeks and not rule.ranks
+        },
+        at_burden=tuple(
+            at_burden(
+                rule, unit, sample.targets[rows, HEADLINE], verdicts[rule.name][rows], {MODEL: risk[rows]},
+                sample.client[rows],
+            )
+            for unit, rows in units.items()
+            for rule in rules.RULES
+        ),
+    )  # fmt: skip
 
 
 def _begins(sample: Sample, verdict: Vector) -> int:
@@ -299,7 +344,7 @@ def _against_models(sample: Sample, risk: Vector) -> tuple[AgainstModel, ...]:
                 rows=int(rows.sum()),
                 release=discrimination(truth, mine, client)[0],
                 other=discrimination(truth, theirs, client)[0],
-                release_less_other=auroc_difference(truth, mine, theirs, client),
+                release_less_other=compared(truth, mine, theirs, client, difference),
             )
         )
     return tuple(compared_models)
@@ -309,5 +354,19 @@ def _fairness(sample: Sample, dataset: Dataset, risk: Vector, line: float) -> tu
     target = sample.targets[:, HEADLINE]
     return tuple(
         cells.fair_cell(group, target, risk, sample.client, line)
-        for group in cells.fair_groups(dataset.frame, dataset.fairness)
+        for group in moments.fair_groups(dataset.frame, dataset.fairness)
+    )
+
+
+def _elsewhere(release: Release, log: Log) -> Elsewhere:
+    dataset, events = log
+    sample, risk = sample_of(dataset), risks_of(release, dataset)
+    everything = moments.everything(dataset.frame)
+    return Elsewhere(
+        about=dataset.about,
+        simulated=simulated(events),
+        pooled={
+            output: cells.cell(everything, sample.targets[:, column], risk[:, column], sample.client)
+            for column, output in enumerate(OUTPUTS)
+        },
     )

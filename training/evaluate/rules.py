@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from keepwell.events import AnyEvent, MeasureCompleted
+from keepwell.events import Event, MeasureCompleted
 from training.evaluate.metrics import Vector
 
 SRS_CUTOFF: Final = 36.0
@@ -16,8 +16,11 @@ SRS_CUTOFF: Final = 36.0
 ITEM_CUTOFF: Final = 9.0
 """The same of a single item (Miller & Duncan 2004, administration and scoring manual of ORS and SRS)."""
 LEAST_FALL: Final = 1.0
-"""Points by which a rating must fall from the one before (Bargmann & Robinson 2012, ICCE manual 2: a fall of a single point
-is worth a talk)."""
+"""Points by which a rating must fall from the one before (OpenFIT's rule; Bargmann & Robinson 2012, ICCE manual 2: a fall of
+a single point is worth a talk)."""
+DIGITS: Final = 6
+"""Digits that a difference of ratings keeps, so that 36.1 - 35.1 is a point."""
+OPENFIT: Final = "OpenFIT support, “Overview of the home page dashboard alerts” (article 204000069702)"
 
 
 class Rule(NamedTuple):
@@ -29,39 +32,50 @@ class Rule(NamedTuple):
     ranks: bool = False
 
 
-MISSED_TWICE: Final = Rule("missed-twice", "Two visits missed, none attended since", "Usual practice of clinics")
-SRS_LOW: Final = Rule("srs-below-36", "Last SRS below 36", "Duncan et al. 2003, J Brief Ther 3:3")
+MISSED_TWICE: Final = Rule(
+    "missed-twice",
+    "Two visits missed, none attended since",
+    "Ours: what clinics usually act on; no paper sets the number",
+)
+SRS_LOW: Final = Rule(
+    "srs-below-36",
+    "Last SRS below 36",
+    f"Duncan et al. 2003, J Brief Ther 3:3; red in {OPENFIT}: `SRSPost < CutoffSRS`",
+)
+SRS_FALL: Final = Rule(
+    "srs-fall",
+    "Last SRS a point or more below the one before",
+    f"Red in {OPENFIT}: `SRSChangeFromLast <= -1`; Bargmann & Robinson 2012, ICCE manual 2",
+)
+SRS_OPENFIT: Final = Rule(
+    "openfit-srs",
+    "OpenFIT's SRS alerts: either of these two",
+    f"{OPENFIT}; the cut-off, which it does not state, is 36",
+)
 SRS_WARNING: Final = Rule(
     "srs-or-item", "Last SRS below 36, or an item below 9", "Miller & Duncan 2004, scoring manual of ORS and SRS"
 )
-SRS_FALL: Final = Rule(
-    "srs-fall", "Last SRS at least a point below the one before", "Bargmann & Robinson 2012, ICCE manual 2"
+SRS_LOWEST: Final = Rule(
+    "srs-lowest", "The lowest last SRS first", "Ours: orders by the scale's total alone", ranks=True
 )
-SRS_ANY: Final = Rule(
-    "srs-any", "Any of the three SRS signs", "The three above together: the published advice for the scale"
-)
-SRS_LOWEST: Final = Rule("srs-lowest", "The lowest last SRS first", "Orders by the scale's total alone", ranks=True)
-RULES: Final = (MISSED_TWICE, SRS_LOW, SRS_WARNING, SRS_FALL, SRS_ANY, SRS_LOWEST)
+RULES: Final = (MISSED_TWICE, SRS_LOW, SRS_FALL, SRS_OPENFIT, SRS_WARNING, SRS_LOWEST)
 
-GAP: Final = (
-    "OpenFIT's own alert rules are not documented in public as far as we could find; what stands here is what the authors of "
-    "the scale publish."
-)
+GAP: Final = "OpenFIT's ORS alerts compare with a predicted treatment response, whose formula is not public: not here."
 
 
-def verdicts(frame: pd.DataFrame, events: Iterable[AnyEvent]) -> dict[str, Vector]:
+def verdicts(frame: pd.DataFrame, events: Iterable[Event]) -> dict[str, Vector]:
     """Of each row of a landmark table and each rule: 1 flagged, 0 not; of `srs-lowest` a number that is higher the lower the
     last rating, and lowest where there is none. A row without a rating is not flagged: the rules do not know silence."""
     known = _last_rating(frame, events)
     low = (known["total"] < SRS_CUTOFF).to_numpy()
     warning = low | (known["item"] < ITEM_CUTOFF).to_numpy()
-    fall = (known["before"] - known["total"] >= LEAST_FALL).to_numpy()
+    fall = ((known["before"] - known["total"]).round(DIGITS) >= LEAST_FALL).to_numpy()
     flags = {
         MISSED_TWICE.name: _missed_in_a_row(frame) >= 2,
         SRS_LOW.name: low,
-        SRS_WARNING.name: warning,
         SRS_FALL.name: fall,
-        SRS_ANY.name: warning | fall,
+        SRS_OPENFIT.name: low | fall,
+        SRS_WARNING.name: warning,
     }
     columns: dict[str, Vector] = {name: flag.astype(np.float64) for name, flag in flags.items()}
     columns[SRS_LOWEST.name] = np.nan_to_num(-known["total"].to_numpy(dtype=np.float64), nan=-np.inf)
@@ -75,7 +89,7 @@ def _missed_in_a_row(frame: pd.DataFrame) -> Vector:
     return (frame["missed"] - before).to_numpy(dtype=np.float64)
 
 
-def _last_rating(frame: pd.DataFrame, events: Iterable[AnyEvent]) -> pd.DataFrame:
+def _last_rating(frame: pd.DataFrame, events: Iterable[Event]) -> pd.DataFrame:
     """Of each row the newest SRS by then: `total`, lowest `item`, and the total `before` it. As told; NaN where none."""
     told = [
         (event.key, event.time, event.data.scores["total"], min(_items(event), default=np.nan))

@@ -6,113 +6,101 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final, NamedTuple
 
-WIDTH: Final = 640
-ROW: Final = 24
-"""Height of a row of a forest plot."""
-
-
-class Bar(NamedTuple):
-    """A row of a forest plot: a value with its interval; None where there is none."""
-
-    name: str
-    value: float | None
-    low: float | None
-    high: float | None
+WIDTH, HEIGHT = 420, 300
+LEFT, RIGHT, TOP, BOTTOM = 58, 14, 12, 46
+TICKS: Final = 4
+"""Steps between the ends of an axis where nothing else is said."""
+MOST_EDGES: Final = 5
+"""Edges of a step function that are written, so that they do not run into each other."""
 
 
 class Line(NamedTuple):
-    """A line of a chart; `style` is a class of the page's style: `a`, `b` or `c`."""
+    """A line of a chart; `style` is a class of the page's style: `a`, `b` or `c`. `spans` are intervals: x, low, high."""
 
     name: str
     style: str
     points: Sequence[tuple[float, float]]
     dots: bool = False
+    spans: Sequence[tuple[float, float, float]] = ()
 
 
-def forest(title: str, bars: Sequence[Bar], low: float, high: float, mark: float) -> str:
-    """Values with intervals below each other, between `low` and `high`, with a line at `mark`."""
-    left, right, height = 250, WIDTH - 60, ROW * len(bars) + 30
+class Axis(NamedTuple):
+    """From where to where, what it is, and values to write with their words; none: even steps."""
+
+    low: float
+    high: float
+    words: str
+    ticks: Sequence[tuple[float, str]] = ()
+
+    def told(self) -> Sequence[tuple[float, str]]:
+        """The values to write."""
+        step = (self.high - self.low) / TICKS
+        return self.ticks or [(self.low + n * step, f"{self.low + n * step:.2g}") for n in range(TICKS + 1)]
+
+
+def chart(title: str, lines: Sequence[Line], across: Axis, up: Axis) -> str:
+    """Lines over two axes, with what they are below."""
 
     def x(value: float) -> float:
-        return left + (min(max(value, low), high) - low) / (high - low) * (right - left)
+        return LEFT + _share(value, across) * (WIDTH - LEFT - RIGHT)
 
-    parts = [f'<line class="grid" x1="{x(mark):.1f}" y1="4" x2="{x(mark):.1f}" y2="{height - 22}"/>']
-    for tick in (low, (low + high) / 2, high):
-        parts.append(_text(x(tick), height - 6, f"{tick:.2g}", "middle"))
-    for number, bar in enumerate(bars):
-        y = ROW * number + 18
-        parts.append(_text(left - 10, y + 4, bar.name, "end"))
-        if bar.value is None:
-            parts.append(_text(left + 6, y + 4, "too few to say", "start"))
-            continue
-        if bar.low is not None and bar.high is not None:
-            parts.append(f'<line class="a" x1="{x(bar.low):.1f}" y1="{y}" x2="{x(bar.high):.1f}" y2="{y}"/>')
-        parts.append(f'<circle class="dot a" cx="{x(bar.value):.1f}" cy="{y}" r="4"/>')
-        parts.append(_text(right + 12, y + 4, f"{bar.value:.3f}", "start"))
-    return _drawing(title, WIDTH, height, parts)
-
-
-def chart(
-    title: str, lines: Sequence[Line], across: tuple[float, float], up: tuple[float, float], words: tuple[str, str]
-) -> str:
-    """Lines over two axes, with their ranges and names."""
-    width, height, left, bottom, top, right = 420, 300, 52, 44, 12, 12
-
-    def at(point: tuple[float, float]) -> str:
-        x = left + (point[0] - across[0]) / (across[1] - across[0]) * (width - left - right)
-        y = height - bottom - (min(max(point[1], up[0]), up[1]) - up[0]) / (up[1] - up[0]) * (height - bottom - top)
-        return f"{x:.1f},{y:.1f}"
+    def y(value: float) -> float:
+        return HEIGHT - BOTTOM - _share(value, up) * (HEIGHT - BOTTOM - TOP)
 
     parts = []
-    for step in range(5):
-        share = step / 4
-        value_x, value_y = across[0] + share * (across[1] - across[0]), up[0] + share * (up[1] - up[0])
-        x, y = at((value_x, value_y)).split(",")
-        parts.append(f'<line class="grid" x1="{left}" y1="{y}" x2="{width - right}" y2="{y}"/>')
-        parts.append(_text(left - 6, float(y) + 4, f"{value_y:.2g}", "end"))
-        parts.append(_text(float(x), height - bottom + 16, f"{value_x:.2g}", "middle"))
-    parts.append(_text((left + width) / 2, height - 8, words[0], "middle"))
-    turned = f"translate(12 {(height - bottom) / 2:.0f}) rotate(-90)"
-    parts.append(f'<text transform="{turned}" text-anchor="middle">{escape(words[1])}</text>')
-    for number, line in enumerate(lines):
-        points = " ".join(at(point) for point in line.points)
+    for value, words in up.told():
+        parts.append(f'<line class="grid" x1="{LEFT}" y1="{y(value):.1f}" x2="{WIDTH - RIGHT}" y2="{y(value):.1f}"/>')
+        parts.append(_text(LEFT - 6, y(value) + 4, words, "end"))
+    for value, words in across.told():
+        parts.append(_text(x(value), HEIGHT - BOTTOM + 17, words, "middle"))
+    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, across.words, "middle"))
+    turned = f"translate(13 {(HEIGHT - BOTTOM + TOP) / 2:.0f}) rotate(-90)"
+    parts.append(f'<text transform="{turned}" text-anchor="middle">{escape(up.words)}</text>')
+    for line in lines:
+        for place, low, high in line.spans:
+            at = f"{x(place):.1f}"
+            parts.append(f'<line class="{line.style} thin" x1="{at}" y1="{y(low):.1f}" x2="{at}" y2="{y(high):.1f}"/>')
+        points = " ".join(f"{x(one):.1f},{y(other):.1f}" for one, other in line.points)
         parts.append(f'<polyline class="line {line.style}" points="{points}"/>')
         if line.dots:
-            for x, y in (at(point).split(",") for point in line.points):
-                parts.append(f'<circle class="dot {line.style}" cx="{x}" cy="{y}" r="3.5"/>')
-        y_label = top + 14 + 16 * number
-        parts.append(
-            f'<line class="{line.style}" x1="{left + 10}" y1="{y_label - 4}" x2="{left + 30}" y2="{y_label - 4}"/>'
-        )
-        parts.append(_text(left + 36, y_label, line.name, "start"))
-    return _drawing(title, width, height, parts)
+            for one, other in line.points:
+                parts.append(f'<circle class="dot {line.style}" cx="{x(one):.1f}" cy="{y(other):.1f}" r="3.5"/>')
+    key = "".join(f'<span class="key {line.style}">{escape(line.name)}</span>' for line in lines)
+    return f'{_drawing(title, WIDTH, HEIGHT, parts)}<div class="keys">{key}</div>'
 
 
 def steps(title: str, edges: Sequence[float], points: Sequence[float], missing: float, top: float) -> str:
     """A step function over its edges, bin by bin at equal width, with the missing value's points apart on the right; `top` is
     the largest points of the card, so that drawings can be compared."""
-    width, height, left, right = 300, 130, 8, 46
-    bins = len(points)
-    span = (width - left - right) / bins
-    middle = 52.0
+    width, height, left, right = 300, 140, 38, 54
+    span, middle, reach = (width - left - right) / len(points), 60.0, 48.0
 
     def y(value: float) -> float:
-        return middle - value / top * 42 if top > 0 else middle
+        return middle - value / top * reach if top > 0 else middle
 
-    parts = [f'<line class="grid" x1="{left}" y1="{middle}" x2="{width - 4}" y2="{middle}"/>']
-    path = []
-    for number, value in enumerate(points):
-        x = left + number * span
-        path.append(f"{x:.1f},{y(value):.1f} {x + span:.1f},{y(value):.1f}")
-    parts.append(f'<polyline class="line a" points="{" ".join(path)}"/>')
-    every = max(1, -(-len(edges) // 5))
-    for number, edge in enumerate(edges):
-        if number % every == 0:
-            parts.append(_text(left + (number + 1) * span, 112, f"{edge:.3g}", "middle"))
-    x = width - right + 10
-    parts.append(f'<line class="b" x1="{x}" y1="{y(missing):.1f}" x2="{width - 8}" y2="{y(missing):.1f}"/>')
-    parts.append(_text((x + width - 8) / 2, 126, "missing", "middle"))
+    parts = [f'<rect class="beyond" x="{width - right + 4}" y="4" width="{right - 6}" height="112"/>']
+    for value in (top, 0.0, -top):
+        parts.append(f'<line class="grid" x1="{left}" y1="{y(value):.1f}" x2="{width - 2}" y2="{y(value):.1f}"/>')
+        parts.append(_text(left - 4, y(value) + 4, f"{value:+.1f}" if value else "0", "end"))
+    drawn = " ".join(
+        f"{left + n * span:.1f},{y(value):.1f} {left + (n + 1) * span:.1f},{y(value):.1f}"
+        for n, value in enumerate(points)
+    )
+    parts.append(f'<polyline class="line a" points="{drawn}"/>')
+    every = max(1, -(-len(edges) // MOST_EDGES))
+    for n, edge in enumerate(edges):
+        if n % every == 0:
+            at = left + (n + 1) * span
+            parts.append(f'<line class="grid" x1="{at:.1f}" y1="112" x2="{at:.1f}" y2="117"/>')
+            parts.append(_text(at, 131, f"{edge:.3g}", "middle"))
+    centre = width - right / 2 + 1
+    parts.append(f'<line class="b" x1="{centre - 14}" y1="{y(missing):.1f}" x2="{centre + 14}" y2="{y(missing):.1f}"/>')
+    parts.append(_text(centre, 131, "missing", "middle"))
     return _drawing(title, width, height, parts)
+
+
+def _share(value: float, axis: Axis) -> float:
+    return (min(max(value, axis.low), axis.high) - axis.low) / (axis.high - axis.low)
 
 
 def _text(x: float, y: float, words: str, anchor: str) -> str:

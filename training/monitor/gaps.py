@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy.stats import norm  # type: ignore[import-untyped]  # scipy has no types
 
 from keepwell.features import GAP_KINDS, GapKind
-from training.evaluate.cells import LEAST_CLIENTS, SESSION_BANDS
+from training.evaluate.cells import LEAST_CLIENTS
 from training.evaluate.metrics import Ints, Vector
+from training.evaluate.moments import SESSION_BANDS
 from training.fit.sample import codes_of
 from training.monitor.clustered import error_of_mean
 

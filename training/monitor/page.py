@@ -6,8 +6,9 @@ from html import escape
 from typing import Final
 
 from training.evaluate.cells import LEAST_CLIENTS
-from training.evaluate.html import document, estimate, interval, number, share, table
-from training.evaluate.svg import Bar, Line, chart, forest
+from training.evaluate.html import Bar, Scale, document, estimate, forest, interval, number, share, table
+from training.evaluate.metrics import Estimate
+from training.evaluate.svg import Axis, Line, chart
 from training.monitor.acceptance import ALL, WAIT_DAYS
 from training.monitor.calibration import Calibrated
 from training.monitor.drift import MUCH, SOME, Compared
@@ -96,17 +97,19 @@ def _drift(report: Report) -> str:
     )
     left = "".join(f"<li>{escape(name)} is not compared: {escape(why)}</li>" for name, why in found.left_out.items())
     top = sorted((*found.risks, *found.features), key=lambda one: (-one.psi, one.name))[:12]
-    drawn = forest(
-        "PSI of the twelve that changed most, with what chance makes",
-        [Bar(_title(one), one.psi, 0.0, one.by_chance) for one in top],
-        0.0, max(0.5, *(one.psi for one in top), *(one.by_chance for one in top)), SOME,
-    )  # fmt: skip
+    end = max(0.5, *(one.psi for one in top), *(one.by_chance for one in top))
+    drawn = forest([_psi(one) for one in top], Scale(0.0, round(end, 1), SOME, "PSI of those that changed most", ""))
     return (
         f"{head}{words}{lost}<figure>{drawn}<figcaption>Dots: PSI. Bars: what chance alone makes. Line: {SOME}.</figcaption>"
         f"</figure><h3>Risks</h3>{table(columns, [_compared(one) for one in found.risks])}"
         f"<details><summary>All features</summary>{table(columns, [_compared(one) for one in found.features])}"
         f"<ul class='small'>{left}</ul></details>"
     )
+
+
+def _psi(found: Compared) -> Bar:
+    by_chance = Estimate(value=found.psi, low=0.0, high=found.by_chance)
+    return Bar(_title(found), by_chance, words=f"{found.psi:.3f}, by chance {found.by_chance:.3f}")
 
 
 def _title(found: Compared) -> str:
@@ -130,7 +133,7 @@ def _calibration(report: Report) -> str:
         points = [(point.risk, point.rate) for point in found.curve]
         top = max(0.1, *(max(point) for point in points)) * 1.1
         lines = (Line("as it should be", "b", ((0, 0), (top, top))), Line("as it was", "a", points, dots=True))
-        drawn = chart(f"Calibration, {title}", lines, (0, top), (0, top), ("risk told", "share that did"))
+        drawn = chart(f"Calibration, {title}", lines, Axis(0, top, "risk told"), Axis(0, top, "share that did"))
         drawings.append(f"<figure>{drawn}<figcaption>{title.capitalize()}</figcaption></figure>")
     head = ("", "verdict", "moments", "episodes", "observed", "expected", "ratio", "slope", "intercept")
     more = ("", "ECE", "by chance about", "AUROC", "in training", "moments treated", "ratio without them")

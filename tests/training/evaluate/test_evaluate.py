@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 from keepwell.cli.main import app
 from models.release import default
 from training.dataset import build
-from training.evaluate.cells import LEAST_CLIENTS, Group, cell, fair_cell, landmarks
+from training.evaluate.cells import LEAST_CLIENTS, cell, fair_cell
 from training.evaluate.challengers import BOOSTING, challengers, out_of_fold
+from training.evaluate.moments import Group, landmarks
 from training.simulate import simulate
 
 EPISODES = 120
@@ -76,7 +77,7 @@ def test_no_pseudonym_reaches_the_report(judged: Path) -> None:
 
 def test_the_truth_is_no_worse_than_the_model_by_more_than_noise(judged: Path) -> None:
     oracle = json.loads((judged / "report.json").read_text())["oracle"]
-    pooled = oracle["landmarks"][0]
+    pooled = oracle["near"][0]
     assert pooled["rows"] > 200
     assert pooled["auroc"]["clinician_known"]["high"] > pooled["auroc"]["model"]["value"]
 

@@ -91,7 +91,7 @@ def test_alerts_are_judged_by_the_spell_that_they_fell_in() -> None:
     raised = [Raised(key, "risk", on(14)), Raised(key, "silence", on(40))]
     result = judged(raised, found, dataset.frame, 0.3, on(400))
     every, risk, silence = result.kinds
-    assert (result.stops, every.raised, every.precision, every.recall) == (1, 2, 1.0, 1.0)
+    assert (result.stops, every.raised, every.precision.value, every.recall) == (1, 2, 1.0, 1.0)
     assert risk.in_time == 1.0
     assert silence.in_time == 0.0
     assert risk.lead_days == (37.0, 37.0, 37.0)  # the last session on day 21, declared on day 51
@@ -101,7 +101,7 @@ def test_alerts_are_judged_by_the_spell_that_they_fell_in() -> None:
 def test_an_alert_too_near_the_end_is_counted_but_not_judged() -> None:
     dataset, events, found = told((0, opened()), *weekly(3))
     (every, _) = judged([Raised(events[0].key, "risk", on(20))], found, dataset.frame, 0.3, on(60)).kinds
-    assert (every.raised, every.precision) == (1, None)
+    assert (every.raised, every.precision.value) == (1, None)
 
 
 def test_an_outcome_holds_both_readings_of_an_ending() -> None:

@@ -1,0 +1,77 @@
+"""How much clinics differ in what the risks are worth: as a spread between clinics, never a list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from training.evaluate.cells import LEAST_CLIENTS, cell
+from training.evaluate.metrics import Ints, Vector
+from training.evaluate.moments import Group
+from training.fit.measures import logits
+from training.fit.offsets import pool
+from training.fit.sample import codes_of
+
+LEAST_CLINICS: Final = 2
+QUANTILES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+class Spread(msgspec.Struct, frozen=True, kw_only=True):
+    """A figure over clinics: lowest, lower quartile, median, upper quartile, highest."""
+
+    lowest: float
+    lower: float
+    median: float
+    upper: float
+    highest: float
+
+
+class Clinics(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the clinics with enough clients (`shown`, of all): the spread of observed over expected stops, of calibration in the
+    large (log-odds), and of AUROC.
+
+    `between` is the standard deviation, in log-odds, that is left between clinics once chance is taken off (DerSimonian &
+    Laird 1986): 0 means that they differ by no more than chance. `gap` says why there are no figures.
+    """
+
+    clinics: int
+    shown: int
+    least_clients: int = LEAST_CLIENTS
+    between: float | None = None
+    observed_expected: Spread | None = None
+    intercept: Spread | None = None
+    auroc: Spread | None = None
+    gap: str | None = None
+
+
+def clinics(frame: pd.DataFrame, target: Vector, risk: Vector, client: Ints) -> Clinics:
+    """The spread between clinics, over rows whose target is known. No clinic is named or put in an order."""
+    codes = codes_of(frame["clinic"])
+    known = ~np.isnan(target)
+    cells = [
+        cell(Group("", "", codes == clinic), target, risk, client)
+        for clinic in np.unique(codes[known])
+        if len(np.unique(client[known & (codes == clinic)])) >= LEAST_CLIENTS
+    ]
+    told = [one for one in cells if one.gap is None]
+    found = Clinics(clinics=len(np.unique(codes)), shown=len(told))
+    if len(told) < LEAST_CLINICS:
+        gap = f"fewer than {LEAST_CLINICS} clinics with {LEAST_CLIENTS} clients and enough outcomes"
+        return msgspec.structs.replace(found, shown=0, gap=gap)
+    pooled = pool(codes[known], int(codes.max()) + 1, client[known], target[known], logits(risk[known]))
+    return msgspec.structs.replace(
+        found,
+        between=pooled.between,
+        observed_expected=_spread([one.calibration.observed_expected.value for one in told]),
+        intercept=_spread([one.calibration.intercept.value for one in told]),
+        auroc=_spread([one.auroc.value for one in told]),
+    )
+
+
+def _spread(values: Sequence[float | None]) -> Spread:
+    found = np.quantile([value for value in values if value is not None], QUANTILES).tolist()
+    return Spread(lowest=found[0], lower=found[1], median=found[2], upper=found[3], highest=found[4])
