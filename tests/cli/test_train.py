@@ -91,6 +91,11 @@ def test_a_release_is_recalibrated(place: Path) -> None:
     assert again.scorer.card.calibration != base.scorer.card.calibration
     assert again.policy == base.policy
     assert again.manifest.origin.startswith(base.digest)
+    reference = json.loads(Releases().file(str(place / "again"), "reference.json") or b"{}")
+    assert set(reference["features"]) == {term.feature for term in again.scorer.card.terms}
+    assert again.manifest.data is not None
+    counted = (*reference["features"].values(), *reference["risks"].values())
+    assert {sum(one["rows"]) + one["missing"] for one in counted} == {again.manifest.data.rows}
 
 
 def test_too_few_stops_are_refused_and_nothing_is_written(place: Path) -> None:

@@ -16,6 +16,7 @@ from training.fit.card import model_card, recalibration_card
 from training.fit.fit import Fitted
 from training.fit.measures import Measures
 from training.fit.recalibrate import Recalibrated
+from training.fit.reference import reference_of_card
 
 MADE_UP: Final = "sim-"
 """How the names of clinics begin that `keepwell simulate` makes up."""
@@ -46,6 +47,7 @@ def release_again(
         SCORECARD: _json(recalibrated.card),
         POLICY: _json(policy),
         "metrics.json": _json({"recalibrated": base, "stops": recalibrated.stops, "shifts": recalibrated.shifts}),
+        "reference.json": _json(reference_of_card(recalibrated.card, dataset)),
         "card.md": recalibration_card(recalibrated, base, dataset, told).encode(),
     }
     after = {name: shift.after for name, shift in recalibrated.shifts.items() if shift.after is not None}

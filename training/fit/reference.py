@@ -7,8 +7,9 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from keepwell.scorecard import OUTPUTS
-from training.fit.bins import Bins, Codes, Matrix
+from keepwell.scorecard import OUTPUTS, Scorecard, Scorer
+from training.dataset import Dataset
+from training.fit.bins import Bins, Codes, Matrix, in_matrix
 
 RISK_EDGES: Final = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7)
 """Bins of risk."""
@@ -23,10 +24,17 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
-    """The distribution of each feature and of each risk over the landmark rows of training."""
+    """The distribution of each feature and of each risk over the landmark rows of training, or of recalibration."""
 
     features: dict[str, Counted]
     risks: dict[str, Counted]
+
+
+def reference_of_card(card: Scorecard, dataset: Dataset) -> Reference:
+    """The reference of a landmark table, in the bins of a scorecard."""
+    names = tuple(term.feature for term in card.terms)
+    bins, table = Bins(names, tuple(term.edges for term in card.terms)), dataset.matrix(names)
+    return reference_of(bins, bins.codes(in_matrix(table, names)), Scorer(card).risks(table))
 
 
 def reference_of(bins: Bins, codes: Codes, risks: Matrix) -> Reference:
