@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 import typer
 
 from keepwell.cli import _promotion as promotion
 from keepwell.cli._common import progress
-from keepwell.cli._offline import moment, read_lines
+from keepwell.cli._offline import moment
 from keepwell.cli._options import AsJson, Prefix, ReleaseKeys, ReleasesAt
-from keepwell.files import take_in
+from keepwell.files import read_lines
 from keepwell.instruments import Instruments
 from keepwell.streams.log import Log
 from keepwell.topics import Topics
 from models.registry import Releases
 from models.release import Release
 from services.predictor.bootstrap import PredictorSettings, instruments_of
-from training.dataset import FromLog, InMemory, build
-from training.dataset.sources import Source, alerts_in_log, gather
+from training.dataset import FromLog
+from training.dataset.builder import table
+from training.dataset.sources import Source, alerts_in_log, gather, shown_in_files
 from training.evaluate import encode
 from training.fit.reference import Reference
 from training.monitor import Report, Subject, Window, monitor, page, words
@@ -31,12 +32,12 @@ from training.monitor.acceptance import Shown, decoded
 from training.monitor.expose import write
 from training.monitor.report import Chosen
 
-REFERENCE = "reference.json"
+REFERENCE: Final = "reference.json"
 
 
 def command(
     files: Annotated[
-        list[str] | None, typer.Argument(help="Events: JSON lines, also .gz and .zst; - is standard input.")
+        list[str] | None, typer.Argument(help="Events: JSON lines (also .gz, .zst, -) or Parquet archives.")
     ] = None,
     log: Annotated[str | None, typer.Option(help="Look at the accepted events of this log instead of files.")] = None,
     topic_prefix: Prefix = None,
@@ -70,9 +71,9 @@ def command(
     window = Window(moment(since), moment(until))
     if window.since is not None and window.until is not None and window.since > window.until:
         raise typer.BadParameter("--since lies after --until")
-    for path in alerts or ():
-        if not path.is_file():
-            raise typer.BadParameter(f"{path}: no such file", param_hint="--alerts")
+    for name in (*(files or ()), *map(str, alerts or ())):
+        if name != "-" and not Path(name).is_file():
+            raise typer.BadParameter(f"{name}: no such file")
     settings = PredictorSettings(
         log=log,
         topic_prefix=topic_prefix,
@@ -105,9 +106,8 @@ class _Run(NamedTuple):
 def _of_files(files: Sequence[str], settings: PredictorSettings, run: _Run) -> Report:
     releases = Releases.of(settings)
     subject = _subject(releases, settings.model, "named") if settings.model else _shipped(releases)
-    intake = take_in(read_lines(files), run.instruments, run.as_of or datetime.now(UTC))
     shown = decoded(line.content for line in read_lines(run.alerts)) if run.alerts else None
-    return _looked(InMemory(intake.events), subject, shown, run, len(intake.refused))
+    return _looked(files, subject, shown, run)
 
 
 def _of_log(settings: PredictorSettings, run: _Run) -> Report:
@@ -116,20 +116,14 @@ def _of_log(settings: PredictorSettings, run: _Run) -> Report:
         subject = _in_use(settings, log, topics)
         source = FromLog(log, topics)
         named = (line.content for line in read_lines(run.alerts))
-        return _looked(source, subject, decoded([*alerts_in_log(source), *named]), run, 0)
+        return _looked(source, subject, decoded([*alerts_in_log(source), *named]), run)
 
 
-def _looked(source: Source, subject: Subject, shown: Sequence[Shown] | None, run: _Run, refused: int) -> Report:
-    dataset = build(
-        source, instruments=run.instruments, as_of=run.as_of, policy=subject.release.policy, alerts=run.alerts,
-        n_jobs=run.jobs,
-    )  # fmt: skip
-    told = [
-        one
-        for stream in gather(source, run.instruments, datetime.fromisoformat(dataset.about.as_of), {}).streams
-        for one in stream.told
-    ]
-    return monitor(subject, dataset, told, shown, run.instruments, run.window, refused)
+def _looked(source: Source, subject: Subject, shown: Sequence[Shown] | None, run: _Run) -> Report:
+    gathered = gather(source, run.instruments, run.as_of, shown_in_files(run.alerts))
+    dataset = table(gathered, run.instruments, subject.release.policy, run.jobs)
+    told = [one for stream in gathered.streams for one in stream.told]
+    return monitor(subject, dataset, told, shown, run.instruments, run.window, gathered.refused)
 
 
 def _in_use(settings: PredictorSettings, log: Log, topics: Topics) -> Subject:

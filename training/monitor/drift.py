@@ -87,7 +87,7 @@ def drift(
     from so many clients."""
     if reference is None or clients_before is None:
         return Drift(
-            gap="the release has no reference.json: it was set by hand or recalibrated, so there is nothing to compare with"
+            gap="the release has no reference.json, as one that was set by hand: there is nothing to compare with"
         )
     clients = len(np.unique(client))
     if clients < LEAST_CLIENTS:

@@ -76,7 +76,7 @@ def notes(report: Report) -> Iterator[str]:
             f"If the release was fitted to them, every figure flatters it: --since {seen.fitted_until} leaves them out."
         )
     if seen.refused:
-        yield f"{seen.refused:,} lines were no events of the contract and are left out."
+        yield f"{seen.refused:,} events were refused, as they are not of the contract, and are left out."
 
 
 def _drift(found: Drift) -> Iterator[str]:

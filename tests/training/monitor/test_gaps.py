@@ -1,0 +1,101 @@
+"""Gaps by clinic: a clinic whose measures stop arriving is named, others are not, and small ones are not shown."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from keepwell.episode import Episode, Live
+from keepwell.events import MeasureCompleted, MeasureSkipped, micros
+from keepwell.features import GAP_KINDS, named_gaps
+from keepwell.files import read_lines, take_in
+from keepwell.instruments import Instruments
+from training.dataset import Dataset, InMemory, build
+from training.monitor.gaps import gaps
+
+SINCE = pd.Timestamp("2024-01-01", tz="UTC")
+SILENT = "sim-clinic-2"
+
+
+@pytest.fixture(scope="module")
+def silenced(worlds: Path) -> Dataset:
+    """A clinic whose measures stop arriving at `SINCE`, and two others."""
+    events = take_in(read_lines([str(worlds / "now" / "events.jsonl")]), Instruments(), pd.Timestamp.now("UTC")).events
+    lost = (MeasureCompleted, MeasureSkipped)
+    return build(
+        InMemory(
+            [
+                event
+                for event in events
+                if not (isinstance(event, lost) and event.clinic == SILENT and event.time >= SINCE)
+            ]
+        )
+    )
+
+
+def named(frame: pd.DataFrame, since: pd.Timestamp | None = SINCE) -> set[tuple[str, str]]:
+    window = np.ones(len(frame), dtype=np.bool_) if since is None else (frame["as_of"] >= since).to_numpy()
+    return {(clinic, cell.gap) for clinic, cell in gaps(frame, window).more()}
+
+
+def test_the_bits_of_a_row_are_the_gaps_that_the_live_score_names(worlds: Path) -> None:
+    lines = list(read_lines([str(worlds / "other" / "events.jsonl")]))[:4000]
+    events = take_in(lines, Instruments(), pd.Timestamp.now("UTC")).events
+    frame = build(InMemory(events)).frame
+    rows = frame[:: len(frame) // 60]
+    keys, bits = rows["episode"].astype(str).tolist(), rows["gaps"].astype(int).tolist()
+    for key, moment, held in zip(keys, rows["as_of"].dt.to_pydatetime(), bits, strict=True):
+        live, at = Live(Episode(key), partial(Instruments().get, key.partition("/")[0])), micros(moment)
+        for event in events:
+            if event.key == key and micros(event.time) <= at:
+                live.fold(event)
+        told = {GAP_KINDS.index(kind) for kind, _ in named_gaps(live.course, at)}
+        assert {bit for bit in range(8) if held >> bit & 1} == told
+    assert set(np.unique(frame["gaps"])) != {0}
+
+
+def test_a_clinic_whose_measures_stop_arriving_is_named_and_no_other(silenced: Dataset) -> None:
+    found = named(silenced.frame)
+    assert found == {(SILENT, "no_alliance"), (SILENT, "no_outcome")}
+
+
+def test_where_little_was_seen_before_the_other_clinics_are_what_is_usual(silenced: Dataset) -> None:
+    frame = silenced.frame
+    late = frame[frame["as_of"] >= SINCE]
+    assert {clinic for clinic, _ in named(late, None)} == {SILENT}
+    assert {clinic.against for clinic in gaps(late, np.ones(len(late), dtype=np.bool_)).clinics} == {"others"}
+
+
+def test_nothing_is_named_where_nothing_changed(now: Dataset, other: Dataset) -> None:
+    for dataset in (now, other):
+        assert named(dataset.frame) == named(dataset.frame, None) == set()
+
+
+def test_later_sessions_alone_make_no_gap_commoner(now: Dataset) -> None:
+    """Ratings grow old as sessions go on: what is usual has as many moments after each number of sessions."""
+    frame = now.frame
+    session = frame["session"].to_numpy()
+    old = GAP_KINDS.index("old_alliance")
+    aged = frame.assign(gaps=np.where((session >= 6) & (session % 2 == 0), 1 << old, 0).astype(np.uint8))
+    window = (aged["as_of"] >= SINCE).to_numpy()
+    kept = ~window | (session >= 6)
+    shown = gaps(aged[kept], window[kept])
+    cells = [cell for clinic in shown.clinics for cell in clinic.cells if cell.gap == "old_alliance"]
+    assert shown.clinics and all(cell.share > 0.3 and not cell.more for cell in cells)
+    assert all(cell.usual == pytest.approx(cell.share, abs=0.1) for cell in cells)
+
+
+def test_a_clinic_with_few_clients_is_not_shown(now: Dataset) -> None:
+    frame = now.frame
+    codes = frame["client"].cat.codes.to_numpy()
+    of_clinic = (frame["clinic"] == SILENT).to_numpy()
+    few = np.isin(codes, np.unique(codes[of_clinic])[:49])
+    shown = gaps(frame[few | ~of_clinic], np.ones(int((few | ~of_clinic).sum()), dtype=np.bool_))
+    hidden = next(clinic for clinic in shown.clinics if clinic.clinic == SILENT)
+    assert hidden.cells == () and hidden.gap == "fewer than 50 clients: not shown"
+    alone = gaps(frame[few], np.ones(int(few.sum()), dtype=np.bool_))
+    assert alone.overall == {}
