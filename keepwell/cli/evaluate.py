@@ -22,6 +22,7 @@ from training.dataset import FromLog
 from training.dataset.builder import table
 from training.dataset.sources import Gathered, Source, gather, shown_in_files
 from training.evaluate import Evidence, Log, Report, encode, evaluate, moments, outcomes, page, read_truths, replayed
+from training.evaluate.aims import VERDICTS
 
 
 def command(
@@ -104,8 +105,7 @@ def summary(report: Report) -> dict[str, object]:
         "calibration_slope_30d": headline.pooled.calibration.slope.value,
         "ece_30d": headline.pooled.ece,
         "alerts_per_clinician_week": report.alerts.kinds[0].per_clinician_week,
-        "simulated_aims_reached": sum(aim.reached is True for aim in report.aims),
-        "simulated_aims_missed": sum(aim.reached is False for aim in report.aims),
+        "aims": {verdict: sum(aim.verdict == verdict for aim in report.aims) for verdict in VERDICTS},
         "gaps": sum(item.told is None for item in report.disclosures),
     }
 

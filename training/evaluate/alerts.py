@@ -124,7 +124,7 @@ def judged(
     for kind in kinds:
         of_kind = [alert for alert in alerts if kind in (ALL, alert.kind)]
         true = [
-            (value, clients[alert.episode])
+            (value, clients.get(alert.episode, -1))
             for alert in of_kind
             if alert.at <= settled and (value := target(found[alert.episode].spells, alert.at, HORIZON)) is not None
         ]

@@ -27,6 +27,8 @@ class Flagging(msgspec.Struct, frozen=True, kw_only=True):
 
 
 AFTER_SESSION, LANDMARKS = "after-session", "landmarks"
+UNITS: Final = {AFTER_SESSION: "After every session", LANDMARKS: "At all landmarks"}
+"""What the units are called."""
 FLAGGING: Final = Flagging(
     units={
         AFTER_SESSION: "One moment after every session: the last within an hour of its end, when it has been rated",

@@ -16,7 +16,8 @@ from training.fit.measures import logits
 from training.fit.offsets import pool
 from training.fit.sample import codes_of
 
-LEAST_CLINICS: Final = 2
+LEAST_CLINICS: Final = 5
+"""Clinics below which no quantile is told: of few, the quantiles are the clinics."""
 QUANTILES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -34,8 +35,8 @@ class Clinics(msgspec.Struct, frozen=True, kw_only=True):
     """Of the clinics with enough clients (`shown`, of all): the spread of observed over expected stops, of calibration in the
     large (log-odds), and of AUROC.
 
-    `between` is the standard deviation, in log-odds, that is left between clinics once chance is taken off (DerSimonian &
-    Laird 1986): 0 means that they differ by no more than chance. `gap` says why there are no figures.
+    `between` is the standard deviation, in log-odds, that is left between all clinics once chance is taken off
+    (DerSimonian & Laird 1986): 0 means that they differ by no more than chance. `gap` says why there are no quantiles.
     """
 
     clinics: int
@@ -58,18 +59,24 @@ def clinics(frame: pd.DataFrame, target: Vector, risk: Vector, client: Ints) -> 
         if len(np.unique(client[known & (codes == clinic)])) >= LEAST_CLIENTS
     ]
     told = [one for one in cells if one.gap is None]
-    found = Clinics(clinics=len(np.unique(codes)), shown=len(told))
+    found = Clinics(clinics=len(np.unique(codes)), shown=len(told), between=_between(codes, target, risk, client))
     if len(told) < LEAST_CLINICS:
         gap = f"fewer than {LEAST_CLINICS} clinics with {LEAST_CLIENTS} clients and enough outcomes"
-        return msgspec.structs.replace(found, shown=0, gap=gap)
-    pooled = pool(codes[known], int(codes.max()) + 1, client[known], target[known], logits(risk[known]))
+        return msgspec.structs.replace(found, gap=gap)
     return msgspec.structs.replace(
         found,
-        between=pooled.between,
         observed_expected=_spread([one.calibration.observed_expected.value for one in told]),
         intercept=_spread([one.calibration.intercept.value for one in told]),
         auroc=_spread([one.auroc.value for one in told]),
     )
+
+
+def _between(codes: Ints, target: Vector, risk: Vector, client: Ints) -> float | None:
+    """As `training.fit.offsets` finds it; None for a single clinic."""
+    known = ~np.isnan(target)
+    if len(np.unique(codes[known])) < 2:
+        return None
+    return pool(codes[known], int(codes.max()) + 1, client[known], target[known], logits(risk[known])).between
 
 
 def _spread(values: Sequence[float | None]) -> Spread:

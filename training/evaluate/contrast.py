@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from training.evaluate.burden import AtBurden
+from training.evaluate.burden import UNITS, AtBurden
 from training.evaluate.cells import LEAST_CLIENTS
 from training.evaluate.html import (
     TITLES,
@@ -66,7 +66,7 @@ def rules(report: Report) -> str:
             "of stops: rule",
             "model",
         )
-        tables.append(f"<h3>{words}</h3>" + table(head, rows))
+        tables.append(f"<h3>{UNITS[unit]}</h3>{_small(words)}{table(head, rows)}")
     begins = [(RULE_TITLES[name], number(value, 3)) for name, value in report.rules.begins_per_clinician_week.items()]
     return section(
         "rules",
@@ -123,10 +123,10 @@ def oracle(report: Report) -> str:
         "model in parts of the first", "model in parts of the second",
     )  # fmt: skip
     tables = []
-    for unit, words in report.rules.flagging.units.items():
+    for unit in report.rules.flagging.units:
         some = [one for one in found.rules if one.unit == unit]
         rows = [_rule_row(one, ("rule", *RISKS), f"model/{UNKNOWN}", f"model/{KNOWN}", recall=()) for one in some]
-        tables.append(f"<h3>At the rules' own burden. {words}</h3>" + table(rule_head, rows))
+        tables.append(f"<h3>At the rules' own burden: {UNITS[unit].lower()}</h3>{table(rule_head, rows)}")
     return section(
         "oracle",
         "How near is it to the best that can be done?",
@@ -182,10 +182,14 @@ def fairness(report: Report) -> str:
     )
 
 
+def _small(words: str) -> str:
+    return f"<p class='small'>{words}.</p>"
+
+
 def _fair_rows(report: Report) -> Iterator[Sequence[str]]:
     for fair in report.fairness:
         if fair.cell.clients == 0:
-            yield (fair.cell.title, f"gap: {fair.cell.gap}", *("",) * 5)
+            yield (fair.cell.title, f"gap: {fair.cell.gap}")
         else:
             yield (
                 fair.cell.title, f"{fair.cell.clients:,}", estimate(fair.cell.auroc),
@@ -197,9 +201,9 @@ def _fair_rows(report: Report) -> Iterator[Sequence[str]]:
 def _near_row(near: NearOracle) -> Sequence[str]:
     counts = (near.title, f"{near.rows:,}", f"{near.positive:,}")
     if near.gap is not None:
-        return (*counts, f"gap: {near.gap}", *("",) * 4)
+        return (*counts, f"gap: {near.gap}")
     return (
-        *counts, *(estimate(near.auroc.get(which)) for which in RISKS), shares(share_of(near, UNKNOWN)),
+        *counts, *(estimate(near.auroc.get(which), 2) for which in RISKS), shares(share_of(near, UNKNOWN)),
         shares(share_of(near, KNOWN)),
     )  # fmt: skip
 
@@ -209,7 +213,7 @@ def _rule_row(
 ) -> Sequence[str]:
     title, flagged = RULE_TITLES[found.rule], share(found.flagged)
     if found.gap is not None:
-        return (title, flagged, f"gap: {found.gap}", *("",) * (len(who) + len(ratios) + len(recall) - 1))
+        return (title, flagged, f"gap: {found.gap}")
     return (
         title, flagged, *(shares(found.precision.get(one)) for one in who),
         *(estimate(found.ratio.get(one), 2) for one in ratios), *(share(found.recall.get(one)) for one in recall),

@@ -24,6 +24,8 @@ from training.fit.steps import steps_of
 HEADLINE: Final = OUTPUTS.index("30d")
 SIZES: Final = (125, 250, 500, 1000, 2000, 4000, 8000, 16000)
 """Episodes, and all there are; the training data double, as curves are read on a logarithmic scale."""
+NEAR: Final = 0.8
+"""A size beyond this part of all there are is left out: it is about all."""
 TESTED: Final = 0.3
 """Share of the clients on whom every size is judged."""
 STOPPED_BY: Final = 4
@@ -73,7 +75,7 @@ def _sizes(sample: Sample, features: Sequence[str], train: Mask, test: Mask) -> 
     order = np.random.default_rng(SEED).permutation(np.unique(sample.client[train]))
     episodes = np.array([len(np.unique(sample.episode[train & (sample.client == client)])) for client in order])
     reached = np.cumsum(episodes)
-    for size in (*(size for size in SIZES if size < reached[-1]), int(reached[-1])):
+    for size in (*(size for size in SIZES if size < NEAR * reached[-1]), int(reached[-1])):
         yield _size(sample, features, train, test, order[: int(np.searchsorted(reached, size)) + 1])
 
 

@@ -50,7 +50,11 @@ def _tripod(report: Report) -> Iterator[Row]:
     yield "3c", "Known health inequalities", None
     yield "4", "Objectives", "To judge a released model on events that are named below; no model is developed here"
     yield "5a", "Source of data", _source(report)
-    yield "5b", "Dates", f"Outcomes known until {data.about.as_of}; the quarters are in “Does it hold over time?”"
+    yield (
+        "5b",
+        "Dates",
+        f"Outcomes known until {data.about.as_of}; the quarters are in “Does it hold over time, and elsewhere?”",
+    )
     yield "6a", "Setting, number and place of centres", None
     yield "6b", "Eligibility", "Every episode that the events tell of; none is left out for what was measured or not"
     yield (
@@ -86,11 +90,11 @@ def _tripod(report: Report) -> Iterator[Row]:
     yield "12a", "Use of data", "For evaluation only; the comparison models are fitted across folds of clients"
     yield "12b", "Handling of predictors", "As step functions, drawn below"
     yield "12c", "Model type and building", "An additive scorecard; how it was made is in the manifest and card"
-    yield "12d", "Heterogeneity between clusters", "Intervals by bootstrap over clients; clinics are not compared"
+    yield "12d", "Heterogeneity between clusters", _CLUSTERS
     yield (
         "12e",
         "Measures of performance",
-        "Discrimination, calibration, net benefit, alerts as they would have been raised",
+        "Discrimination, calibration, net benefit, alerts as they would have been raised, precision at the burden of rules",
     )
     yield "12f", "Updating", "None in this run"
     yield "12g", "How predictions were made", "By the scorecard that serves live, through the same code"
@@ -120,7 +124,7 @@ def _tripod(report: Report) -> Iterator[Row]:
     yield "21", "Numbers in each analysis", "In every table"
     yield "22", "Full model", "All points of all features are drawn below, and are data in `scorecard.json`"
     yield "23a", "Performance with intervals, and in subgroups", "Sections below"
-    yield "23b", "Heterogeneity of performance", "By landmark, session, quarter; not by clinic"
+    yield "23b", "Heterogeneity of performance", "By landmark, session, quarter; the spread between clinics"
     yield "24", "Results of updating", "None in this run"
     yield "25", "Interpretation", "“In short”, and below each figure how to read it"
     yield "26", "Limitations", _limits(report)
@@ -186,6 +190,7 @@ def _hti(report: Report) -> Iterator[Row]:
     yield "9.ii", "Correction when performance falls", None
 
 
+_CLUSTERS: Final = "Intervals by bootstrap over clients; between clinics, the spread that chance does not explain"
 _USE: Final = (
     "To tell clinicians early, with reasons, that a person may be about to stop coming, and to offer what to try"
 )

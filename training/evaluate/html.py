@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Final, NamedTuple
 
@@ -13,6 +13,8 @@ TITLES: Final = {"14d": "within 14 days", "30d": "within 30 days", "60d": "withi
 """What the outputs are called."""
 NOTHING: Final = "–"
 GAP: Final = "gap"
+CLOSE: Final = 20.0
+"""Per cent of a scale nearer to its mark than which its low end is not written."""
 
 
 class Bar(NamedTuple):
@@ -61,9 +63,10 @@ def notes(items: Iterable[str]) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], words: bool = False) -> str:
-    """A table that scrolls by itself where it is too wide. `words`: cells are sentences, not figures."""
+    """A table that scrolls by itself where it is too wide. A cell that begins with "gap" takes the place of all after it.
+    `words`: cells are sentences, not figures."""
     top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    body = "".join("<tr>" + "".join(_cell(cell, n) for n, cell in enumerate(row)) + "</tr>" for row in rows)
+    body = "".join(f"<tr>{''.join(_cells(row, len(head)))}</tr>" for row in rows)
     style = "words" if words else "figures"
     return f'<div class="wide"><table class="{style}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
@@ -99,8 +102,9 @@ def forest(bars: Sequence[Bar], scale: Scale) -> str:
             f'<tr><th scope="row">{escape(bar.name)}</th><td class="track"><div>{mark}{drawn}</div></td>'
             f"<td>{escape(bar.words or estimate(found))}</td></tr>"
         )
+    low = f'<span style="left:0">{scale.low:g}</span>' if at(scale.mark) > CLOSE else ""
     ends = (
-        f'<span style="left:0">{scale.low:g}</span><span class="end">{scale.high:g}</span>'
+        f'{low}<span class="end">{scale.high:g}</span>'
         f'<span class="middle" style="left:{at(scale.mark):.1f}%">{scale.mark:g} {escape(scale.mark_words)}</span>'
     )
     foot = f'<tr class="axis"><th>{escape(scale.words)}</th><td class="track"><div>{ends}</div></td><td></td></tr>'
@@ -138,9 +142,12 @@ def interval(found: Estimate, digits: int = 3) -> str:
     return "" if found.low is None or found.high is None else f"({found.low:.{digits}f} to {found.high:.{digits}f})"
 
 
-def _cell(text: str, place: int) -> str:
-    if place == 0:
-        return f'<th scope="row">{escape(text)}</th>'
-    if text.startswith(GAP):
-        return f'<td class="gap">{escape(text)}</td>'
-    return f"<td>{escape(text)}</td>"
+def _cells(row: Sequence[str], columns: int) -> Iterator[str]:
+    for place, text in enumerate(row):
+        if place == 0:
+            yield f'<th scope="row">{escape(text)}</th>'
+        elif text.startswith(GAP):
+            yield f'<td class="gap" colspan="{columns - place}">{escape(text)}</td>'
+            return  # what would follow is not there either
+        else:
+            yield f"<td>{escape(text)}</td>"

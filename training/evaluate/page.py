@@ -9,7 +9,7 @@ from typing import Final
 
 from keepwell.scorecard import Scorecard
 from training.evaluate import contrast, quality
-from training.evaluate.aims import Aim
+from training.evaluate.aims import VERDICTS, Aim
 from training.evaluate.disclosure import HTI_SOURCE, TRIPOD_SOURCE, Disclosed
 from training.evaluate.html import (
     details,
@@ -95,26 +95,34 @@ def _reached(report: Report) -> str:
     """What it should reach on simulated data."""
     if report.oracle is None:
         return ""
-    told = [aim for aim in report.aims if aim.figure.value is not None]
-    missed = [aim for aim in told if not aim.reached]
-    words = (
-        f"{len(told) - len(missed)} of {len(told)} aims on these simulated data are reached. An interval tells how "
-        "sure that is: at a landmark with few stops it is wide. “The truth itself” is what one who knows the true "
-        "risks gets there; where that is below the aim, no model can reach it on these data."
-    )
-    head = ("aim", "at least", "is", "the truth itself", "")
+    groups: dict[str, list[Aim]] = {}
+    for aim in report.aims:
+        if aim.figure.value is not None:
+            groups.setdefault(aim.group, []).append(aim)
+    rows = [
+        (
+            group,
+            f"{some[0].aim:.2f}",
+            str(len(some)),
+            *(str(sum(aim.verdict == one for aim in some)) for one in VERDICTS),
+        )
+        for group, some in groups.items()
+    ]
+    every = [_aim_row(aim) for some in groups.values() for aim in some]
     return section(
         "aims",
         "Does it reach what it should?",
-        paragraph(words),
-        table(head, [_aim_row(aim) for aim in missed]) if missed else "",
-        details("Those reached", table(head, [_aim_row(aim) for aim in told if aim.reached])),
+        paragraph(
+            "What was aimed at on simulated data, where the true risk is known. “Open”: the figure is below the aim, but its "
+            "interval is not. Where the truth itself is below an aim, no model can reach it on these data."
+        ),
+        table(("aim", "at least", "figures", *VERDICTS), rows),
+        details("Each of them", table(("figure", "aim", "is", "the truth itself", ""), every)),
     )
 
 
 def _aim_row(aim: Aim) -> tuple[str, ...]:
-    how = "missed" if not aim.reached else "reached" if aim.sure else "reached, not surely"
-    return aim.words, f"{aim.aim:.2f}", estimate(aim.figure, 2), estimate(aim.best, 2), how
+    return aim.words, f"{aim.aim:.2f}", estimate(aim.figure, 2), estimate(aim.best, 2), aim.verdict or ""
 
 
 def _disclosures(report: Report) -> str:

@@ -7,12 +7,15 @@ from html import escape
 from math import log2
 from typing import Final
 
+import msgspec
+
 from keepwell.features import BY_NAME
 from keepwell.scorecard import HEADLINE, Scorecard
 from training.evaluate.cells import LEAST_CLIENTS, Cell
-from training.evaluate.clinics import Clinics
+from training.evaluate.clinics import Spread
 from training.evaluate.curve import Curve, Size
 from training.evaluate.html import (
+    NOTHING,
     TITLES,
     Bar,
     Scale,
@@ -124,7 +127,10 @@ def over_time(report: Report) -> str:
     return section(
         "time",
         "Does it hold over time, and elsewhere?",
-        paragraph("By the quarter in which a moment lies. What drifts shows as a slope, or in the lower plot a trend."),
+        paragraph(
+            "By the quarter in which a moment lies. A model that goes out of date shows as a trend; single quarters are few "
+            "people, and their intervals wide."
+        ),
         "<h3>Calibration slope within 30 days, by quarter</h3>",
         forest([_bar(one, "slope") for one in quarters], RATIO._replace(words="slope")),
         "<h3>Observed over expected stops within 30 days, by quarter</h3>",
@@ -138,20 +144,14 @@ def over_time(report: Report) -> str:
 
 def between_clinics(report: Report) -> str:
     """How much clinics differ."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for output, found in report.clinics.items():
+        told = (TITLES[output], number(found.between, 2))
         if found.gap is not None:
-            rows.append((TITLES[output], f"gap: {found.gap}", *("",) * 4))
+            rows.append((*told, f"gap: {found.gap}"))
             continue
-        for words, spread, digits in (
-            ("observed over expected", found.observed_expected, 2),
-            ("intercept, log-odds", found.intercept, 2),
-            ("AUROC", found.auroc, 3),
-        ):
-            if spread is not None:
-                middle = f"{spread.lower:.{digits}f} to {spread.upper:.{digits}f}"
-                ends = f"{spread.lowest:.{digits}f} to {spread.highest:.{digits}f}"
-                rows.append((TITLES[output], words, f"{spread.median:.{digits}f}", middle, ends, _between(found)))
+        figures = (found.observed_expected, 2), (found.intercept, 2), (found.auroc, 3)
+        rows.append((*told, *(_spread(one, digits) for one, digits in figures)))
     counts = next(iter(report.clinics.values()))
     return section(
         "clinics",
@@ -162,7 +162,7 @@ def between_clinics(report: Report) -> str:
             "highest figures. “Beyond chance” is the standard deviation between clinics, in log-odds, that chance "
             "does not explain."
         ),
-        table(("", "figure", "median", "middle half", "lowest to highest", "beyond chance"), rows),
+        table(("", "beyond chance", "observed over expected", "intercept", "AUROC"), rows),
     )
 
 
@@ -261,8 +261,11 @@ def _bar(found: Cell, figure: str = "auroc") -> Bar:
     return Bar(found.title, found.auroc if figure == "auroc" else getattr(found.calibration, figure), found.gap)
 
 
-def _between(found: Clinics) -> str:
-    return number(found.between, 2)
+def _spread(found: Spread | None, digits: int) -> str:
+    if found is None:
+        return NOTHING
+    lowest, lower, median, upper, highest = (f"{value:.{digits}f}" for value in msgspec.structs.astuple(found))
+    return f"{median}, half {lower} to {upper}, all {lowest} to {highest}"
 
 
 def _calibration(found: Cell) -> tuple[str, ...]:
@@ -278,7 +281,7 @@ def _calibration(found: Cell) -> tuple[str, ...]:
 def _cells(found: Sequence[Cell]) -> str:
     rows = [
         (one.title, f"{one.rows:,}", f"{one.clients:,}", f"{one.positive:,}",
-         *((f"gap: {one.gap}", *("",) * 6) if one.gap else
+         *((f"gap: {one.gap}",) if one.gap else
            (estimate(one.auroc), estimate(one.average_precision), number(one.skill, 3), *_calibration(one))))
         for one in found
     ]  # fmt: skip

@@ -25,7 +25,7 @@ nav a:hover{text-decoration:underline}
 .note.made-up{border-color:var(--b)}
 .small,small,figcaption{font-size:.82rem;color:var(--soft)}ul.small{padding-left:1.1rem}
 code{font-size:.85em;overflow-wrap:anywhere}
-.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(10rem,44vw),1fr));gap:.8rem}
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(9rem,42vw),1fr));gap:.8rem}
 .card{border:1px solid var(--line);border-radius:.5rem;padding:.7rem .9rem;display:flex;flex-direction:column}
 .card span{font-size:1.7rem;line-height:1.3;color:var(--a)}
 .wide{overflow-x:auto;margin:.8rem 0}
@@ -50,7 +50,8 @@ svg .dot.a{fill:var(--a)}svg .dot.b{fill:var(--b)}svg .dot.c{fill:var(--c)}
 .key::before{content:"";display:inline-block;width:1.1rem;height:.18rem;margin-right:.4rem;vertical-align:middle}
 .key.a::before{background:var(--a)}.key.b::before{background:var(--b)}.key.c::before{background:var(--c)}
 .forest{width:100%;max-width:52rem;table-layout:fixed;margin:.6rem 0}
-.forest th{width:34%;border:0;padding:.2rem .8rem .2rem 0}.forest td{border:0;padding:.2rem 0;vertical-align:middle}
+.forest th{width:34%;border:0;padding:.2rem .8rem .2rem 0;vertical-align:middle}
+.forest td{border:0;padding:.2rem 0;vertical-align:middle}
 .forest td:last-child{width:12.5rem;padding-left:1rem;white-space:nowrap}
 .track div{position:relative;height:1.4rem;background:var(--shade);border-radius:.2rem}
 .track i,.track b{position:absolute;display:block}

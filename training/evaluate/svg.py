@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from math import ceil, floor, log10
 from typing import Final, NamedTuple
 
 WIDTH, HEIGHT = 420, 300
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 12, 46
-TICKS: Final = 4
-"""Steps between the ends of an axis where nothing else is said."""
+TICKS: Final = 6
+"""Steps between the ends of an axis, at most, where nothing else is said."""
+ROUND: Final = (1, 2, 2.5, 5, 10)
+"""Steps that are easy to read, times a power of ten."""
 MOST_EDGES: Final = 5
 """Edges of a step function that are written, so that they do not run into each other."""
 
@@ -25,7 +28,7 @@ class Line(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """From where to where, what it is, and values to write with their words; none: even steps."""
+    """From where to where, what it is, and values to write with their words; none: round ones."""
 
     low: float
     high: float
@@ -34,8 +37,13 @@ class Axis(NamedTuple):
 
     def told(self) -> Sequence[tuple[float, str]]:
         """The values to write."""
-        step = (self.high - self.low) / TICKS
-        return self.ticks or [(self.low + n * step, f"{self.low + n * step:.2g}") for n in range(TICKS + 1)]
+        if self.ticks:
+            return self.ticks
+        rough = (self.high - self.low) / TICKS
+        power = 10.0 ** floor(log10(rough))
+        step = next(power * times for times in ROUND if power * times >= rough)
+        first, last = ceil(self.low / step - 1e-9), floor(self.high / step + 1e-9)
+        return [(n * step, f"{n * step:.3g}") for n in range(first, last + 1)]
 
 
 def chart(title: str, lines: Sequence[Line], across: Axis, up: Axis) -> str:
@@ -47,6 +55,10 @@ def chart(title: str, lines: Sequence[Line], across: Axis, up: Axis) -> str:
     def y(value: float) -> float:
         return HEIGHT - BOTTOM - _share(value, up) * (HEIGHT - BOTTOM - TOP)
 
+    room = f"{LEFT} {TOP} {WIDTH - LEFT - RIGHT} {HEIGHT - BOTTOM - TOP}"
+    left, top, width, height = room.split()
+    # A drawing in the drawing cuts off what lies beyond its edges.
+    inside = f'<svg x="{left}" y="{top}" width="{width}" height="{height}" viewBox="{room}">'
     parts = []
     for value, words in up.told():
         parts.append(f'<line class="grid" x1="{LEFT}" y1="{y(value):.1f}" x2="{WIDTH - RIGHT}" y2="{y(value):.1f}"/>')
@@ -61,7 +73,7 @@ def chart(title: str, lines: Sequence[Line], across: Axis, up: Axis) -> str:
             at = f"{x(place):.1f}"
             parts.append(f'<line class="{line.style} thin" x1="{at}" y1="{y(low):.1f}" x2="{at}" y2="{y(high):.1f}"/>')
         points = " ".join(f"{x(one):.1f},{y(other):.1f}" for one, other in line.points)
-        parts.append(f'<polyline class="line {line.style}" points="{points}"/>')
+        parts.append(f'{inside}<polyline class="line {line.style}" points="{points}"/></svg>')
         if line.dots:
             for one, other in line.points:
                 parts.append(f'<circle class="dot {line.style}" cx="{x(one):.1f}" cy="{y(other):.1f}" r="3.5"/>')
@@ -100,7 +112,7 @@ def steps(title: str, edges: Sequence[float], points: Sequence[float], missing: 
 
 
 def _share(value: float, axis: Axis) -> float:
-    return (min(max(value, axis.low), axis.high) - axis.low) / (axis.high - axis.low)
+    return (value - axis.low) / (axis.high - axis.low)
 
 
 def _text(x: float, y: float, words: str, anchor: str) -> str:
