@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -45,7 +47,8 @@ def build(
     either. Raises what `sources.gather` raises.
     """
     known = instruments or Instruments()
-    gathered = gather(source, known, as_of, shown_in_files(alerts))
+    with _rare_collections():
+        gathered = gather(source, known, as_of, shown_in_files(alerts))
     return table(gathered, known, policy or default().policy, n_jobs)
 
 
@@ -53,9 +56,25 @@ def table(gathered: Gathered, instruments: Instruments, policy: Policy, n_jobs: 
     """The landmark table of what was gathered already, for those who need both: a log goes on while it is read."""
     replayer = Replayer(instruments, policy, gathered.now)
     parts: list[Rows] = Parallel(n_jobs=n_jobs)(
-        delayed(replayer.replay)(chunk, ticks) for chunk, ticks in _chunks(gathered.streams)
+        delayed(_replayed)(replayer, chunk, ticks) for chunk, ticks in _chunks(gathered.streams)
     )
     return _dataset(parts, gathered)
+
+
+def _replayed(replayer: Replayer, chunk: Sequence[Told], ticks: Ticks) -> Rows:
+    with _rare_collections():
+        return replayer.replay(chunk, ticks)
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Fewer collections of cyclic garbage: reading and replaying make millions of objects and no cycles."""
+    before = gc.get_threshold()
+    gc.set_threshold(50_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _chunks(streams: Sequence[Stream]) -> Iterator[tuple[list[Told], Ticks]]:

@@ -10,6 +10,7 @@ import hashlib
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -238,7 +239,7 @@ class _Collected:
 
 def _table(rows: Sequence[Sequence[float | None]], width: int) -> NDArray[np.float64]:
     """Rows as a matrix; None becomes NaN."""
-    return np.array(rows, dtype=np.float64).reshape(len(rows), width)
+    return np.fromiter(chain.from_iterable(rows), np.float64, len(rows) * width).reshape(len(rows), width)
 
 
 def _recent(at: int, now: int) -> bool:
