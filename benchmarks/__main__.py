@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import engine, latency, memory, replay, restore, step_costs, takeover
+from benchmarks import engine, latency, learning, memory, replay, restore, step_costs, takeover
 from benchmarks.figures import Figure, Plan
 from tests.broker.broker import Broker
 
@@ -31,6 +31,7 @@ MEASUREMENTS: Final[Mapping[str, Callable[[Plan], list[Figure]]]] = {
     "restore": restore.measure,
     "memory": memory.measure,
     "replay": replay.measure,
+    "learning": learning.measure,
 }
 ON_KAFKA: Final = frozenset(("engine", "latency", "takeover", "restore"))
 
@@ -42,6 +43,7 @@ def main(
     seconds: Annotated[float, typer.Option(min=0.1, help="Length of a window of latency.")] = 5.0,
     rate: Annotated[float, typer.Option(min=1, help="Events a second while latency is measured.")] = 300.0,
     rounds: Annotated[int, typer.Option(min=1, help="How often each is repeated; the table shows medians.")] = 3,
+    rows: Annotated[int, typer.Option(min=20_000, help="Landmark rows to build and to fit, about.")] = 1_000_000,
     kafka: Annotated[bool, typer.Option(help="Measure on a real broker too (needs Java and Maven).")] = True,
     json: Annotated[Path | None, typer.Option(help="File for the figures, every round of them.")] = None,
 ) -> None:
@@ -58,14 +60,14 @@ def main(
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="keepwell-bench-")))
         needed = kafka and not ON_KAFKA.isdisjoint(chosen)
         address = stack.enter_context(Broker()).bootstrap if needed else None
-        plan = Plan(folder, address, events, episodes, seconds, rate, rounds)
+        plan = Plan(folder, address, events, episodes, seconds, rate, rounds, rows)
         for name in chosen:
             sys.stderr.write(f"measuring {name} …\n")
             found[name] = MEASUREMENTS[name](plan)
     console.print(table(found))
     if json is not None:
-        rows = [_row(name, figure) for name, figures in found.items() for figure in figures]
-        json.write_bytes(msgspec.json.format(msgspec.json.encode({"machine": machine(), "figures": rows})) + b"\n")
+        told = [_row(name, figure) for name, figures in found.items() for figure in figures]
+        json.write_bytes(msgspec.json.format(msgspec.json.encode({"machine": machine(), "figures": told})) + b"\n")
 
 
 def table(found: Mapping[str, Sequence[Figure]]) -> Table:

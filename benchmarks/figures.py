@@ -16,8 +16,8 @@ from keepwell.streams.process import tune_gc
 class Plan(NamedTuple):
     """The size of a run. `kafka` is the address of a broker; None leaves out what needs one. `folder` is for what is written.
 
-    `events` for rates, `episodes` for memory and restore, `seconds` a window of latency at `rate` events a second; `rounds`
-    is how often each is repeated, those that are compared by turns.
+    `events` for rates, `episodes` for memory and restore, `rows` for learning (about as many), `seconds` a window of latency
+    at `rate` events a second; `rounds` is how often each is repeated, those that are compared by turns.
     """
 
     folder: Path
@@ -27,6 +27,7 @@ class Plan(NamedTuple):
     seconds: float = 5.0
     rate: float = 300.0
     rounds: int = 3
+    rows: int = 1_000_000
 
 
 class Aim(NamedTuple):

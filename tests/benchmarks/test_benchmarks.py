@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def tiny(folder: Path, kafka: str | None = None) -> Plan:
-    return Plan(folder, kafka, events=150, episodes=120, seconds=0.3, rate=100.0, rounds=2)
+    return Plan(folder, kafka, events=150, episodes=120, seconds=0.3, rate=100.0, rounds=2, rows=20_000)
 
 
 def wait_until_done(feeder: Feeder) -> None:
