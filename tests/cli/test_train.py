@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -62,6 +65,19 @@ def test_the_release_loads_and_says_what_it_rests_on(place: Path) -> None:
     assert release.scorer.offsets is None
     card = (place / "release" / "card.md").read_text()
     assert manifest.origin in card and "of how good anybody is" in card.replace("\n", " ")
+
+
+def test_another_process_with_other_hashes_and_jobs_makes_the_same_release(place: Path, tmp_path: Path) -> None:
+    told = json.loads((place / "told.json").read_text())
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("keepwell"), "train", place / "events.jsonl", "--out", tmp_path / "release",
+            "--budget", "0.3", "--jobs", "2", "--json",
+        ],
+        env=os.environ | {"PYTHONHASHSEED": "1"}, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["release"] == told["release"]
 
 
 def test_the_estimator_reads_with_joblib_and_gives_the_same_risks(place: Path) -> None:
