@@ -40,6 +40,7 @@ def command(
     learning_curve: Annotated[
         bool, typer.Option("--learning-curve", help="Fit models of this kind to more and more of the episodes.")
     ] = False,
+    challengers: Annotated[bool, typer.Option(help="Fit models without constraints beside it: the slow part.")] = True,
     alerts: Annotated[list[Path] | None, typer.Option(help="JSON lines of alerts that were really shown.")] = None,
     as_of: Annotated[
         str | None, typer.Option(help="Until when outcomes are known, RFC 3339; default: the time of the last event.")
@@ -85,7 +86,7 @@ def command(
             bar.update(task, description="reading what to compare with")
             elsewhere = _log(gather(compare, known, None, {}), known, found.policy)
         bar.update(task, description="judging")
-        report = evaluate(found, evidence, elsewhere, learning_curve)
+        report = evaluate(found, evidence, elsewhere, learning_curve, challengers)
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_bytes(encode(report))
     (out / "report.html").write_text(page(report, found.scorer.card), encoding="utf-8")

@@ -155,6 +155,8 @@ def _gaps(report: Report) -> Iterator[str]:
     yield "The effect of alerts on outcomes: that takes a trial."
     if report.learning_curve is None:
         yield "A learning curve (--learning-curve), or too few clients for one."
+    if not report.challengers:
+        yield "Models without constraints beside it: what being readable costs."
     if report.elsewhere is None:
         yield "Another log, such as a later one, to compare with (--compare)."
     if report.oracle is None:

@@ -168,9 +168,15 @@ class Evidence(NamedTuple):
     truth: Sequence[Moment] | None = None
 
 
-def evaluate(release: Release, evidence: Evidence, elsewhere: Log | None = None, with_curve: bool = False) -> Report:
-    """Judges a release. `elsewhere` is another log to compare with; `with_curve` asks for the learning curve,
-    which takes several fits. Raises `ValueError` where nothing is settled."""
+def evaluate(
+    release: Release,
+    evidence: Evidence,
+    elsewhere: Log | None = None,
+    with_curve: bool = False,
+    with_challengers: bool = True,
+) -> Report:
+    """Judges a release. `elsewhere` is another log to compare with; `with_curve` asks for the learning curve, and
+    `with_challengers` for other models: both take several fits. Raises `ValueError` where nothing is settled."""
     (dataset, events), found = evidence.log, evidence.outcomes
     sample = sample_of(dataset)
     if not sample.known(HEADLINE).any():
@@ -196,7 +202,7 @@ def evaluate(release: Release, evidence: Evidence, elsewhere: Log | None = None,
         definitions=_by_definition(sample, risk[:, HEADLINE], found, evidence.now),
         alerts=judged(evidence.alerts, found, dataset.frame, line, evidence.now),
         rules=of_rules,
-        challengers=_against_models(sample, risk[:, HEADLINE]),
+        challengers=_against_models(sample, risk[:, HEADLINE]) if with_challengers else (),
         oracle=of_oracle,
         aims=aims(of_oracle, of_rules.at_burden),
         fairness=_fairness(sample, dataset, risk[:, HEADLINE], line),

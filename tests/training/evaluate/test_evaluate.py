@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 from keepwell.cli.main import app
 from models.release import default
 from training.dataset import build
+from training.evaluate import challengers as models
 from training.evaluate.cells import LEAST_CLIENTS, cell, fair_cell
 from training.evaluate.challengers import BOOSTING, challengers, out_of_fold
 from training.evaluate.moments import Group, landmarks
@@ -28,6 +30,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world")
     simulate("community", EPISODES, 5, folder, rollouts=4)
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_trees() -> Iterator[None]:
+    """Challengers are there to be compared with; that they are good is not asked here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "TREES", 3)
+        yield
 
 
 def judge(world: Path, out: Path, *more: str) -> Any:
@@ -48,6 +58,14 @@ def test_the_same_input_gives_the_same_bytes(world: Path, judged: Path, tmp_path
     judge(world, tmp_path, "--truth", str(world / "truth.jsonl"))
     for name in ("report.json", "report.html"):
         assert (tmp_path / name).read_bytes() == (judged / name).read_bytes()
+
+
+def test_a_challenger_stands_beside_the_release_with_the_difference(judged: Path) -> None:
+    found = json.loads((judged / "report.json").read_text())["challengers"]
+    assert BOOSTING in {one["name"] for one in found}
+    for one in found:
+        difference = one["release"]["value"] - one["other"]["value"]
+        assert one["release_less_other"]["value"] == pytest.approx(difference, abs=1e-5)
 
 
 def test_the_page_asks_no_other_host_and_runs_no_script(judged: Path) -> None:

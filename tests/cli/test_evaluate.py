@@ -1,0 +1,99 @@
+"""The command `evaluate`: files, archives and logs alike, what is asked for and what is left out, wrong use."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from keepwell.cli.main import app
+from keepwell.files import read_lines, records, take_in, with_ticks
+from keepwell.instruments import Instruments
+from keepwell.streams.log import Message, Partition
+from keepwell.streams.open import open_log
+from keepwell.topics import Topics
+from models.release import default
+from training.dataset import archive
+from training.simulate import simulate
+
+TOPICS = Topics()
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clinic")
+    simulate("community", 60, 3, folder, rollouts=0)
+    return folder / "events.jsonl"
+
+
+def run(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, ["evaluate", default().digest, *map(str, words), "--no-challengers"])
+
+
+def judged(out: Path, *words: str | Path) -> Any:
+    done = run(*words, "--out", out)
+    assert done.exit_code == 0, done.output
+    return json.loads((out / "report.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def of_file(events: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return judged(tmp_path_factory.mktemp("of-file"), events)
+
+
+def test_an_archive_gives_the_report_of_its_file(events: Path, of_file: Any, tmp_path: Path) -> None:
+    archive([events], tmp_path / "events.parquet", Instruments())
+    assert judged(tmp_path, tmp_path / "events.parquet") == of_file
+
+
+def test_a_log_with_a_tick_every_midnight_gives_the_report_of_its_file(
+    events: Path, of_file: Any, tmp_path: Path
+) -> None:
+    told = take_in(read_lines([str(events)]), Instruments(), datetime.now(UTC)).events
+    url = f"sqlite:///{tmp_path / 'keepwell.db'}"
+    with closing(open_log(url)) as log:
+        log.create_topics(TOPICS.all(1))
+        rows = records(with_ticks(told, told[-1].time), Partition(TOPICS.episodes, 0))
+        log.append([Message(TOPICS.episodes, row.key, row.value, partition=0) for row in rows])
+    assert judged(tmp_path, "--log", url) == of_file
+
+
+def test_what_was_not_asked_for_is_a_gap(of_file: Any, events: Path, tmp_path: Path) -> None:
+    assert [of_file[part] for part in ("learning_curve", "elsewhere", "oracle", "challengers")] == [
+        None,
+        None,
+        None,
+        [],
+    ]
+    judged(tmp_path, events)
+    html = (tmp_path / "report.html").read_text()
+    for option in ("--learning-curve", "--compare", "--truth", "--no-challengers"):
+        assert option in html
+
+
+def test_another_log_is_told_beside_this_one(events: Path, of_file: Any, tmp_path: Path) -> None:
+    found = judged(tmp_path, events, "--compare", events)
+    assert found["elsewhere"]["pooled"]["30d"] == of_file["performance"][1]["pooled"]
+    assert found["elsewhere"]["simulated"] == 60
+    assert "60 of them simulated" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("words", [[], ["--log", "sqlite:///a.db", "b.jsonl"], ["nowhere.jsonl"]])
+def test_wrong_use_exits_2(words: list[str], tmp_path: Path) -> None:
+    assert run(*words, "--out", tmp_path / "out").exit_code == 2
+
+
+def test_a_truth_that_is_none_exits_2(events: Path, tmp_path: Path) -> None:
+    (tmp_path / "truth.jsonl").write_text("{}\n")
+    done = run(events, "--truth", tmp_path / "truth.jsonl", "--out", tmp_path / "out")
+    assert done.exit_code == 2 and not (tmp_path / "out").exists()
+
+
+def test_files_without_an_event_of_an_episode_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").write_text("not an event\n")
+    assert run(tmp_path / "empty.jsonl", "--out", tmp_path / "out").exit_code == 1
