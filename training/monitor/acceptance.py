@@ -60,8 +60,8 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
-    """`recent` alerts are left out, as they may yet be answered; of `unplaced` ones the log holds only that they
-    were resolved."""
+    """`recent` alerts are left out, as they may yet be answered. So are `unplaced` ones, of which the log still holds
+    only that they were resolved, in the window or after it."""
 
     kinds: tuple[Answers, ...] = ()
     recent: int = 0
@@ -115,7 +115,7 @@ def acceptance(
             _answers(kind, [each for each in settled if kind in (ALL, each.kind)], by_alert, clients) for kind in kinds
         ),
         recent=len(shown) - len(settled),
-        unplaced=len({record.alert_id for record in records} - set(first)),
+        unplaced=len({record.alert_id for record in records if micros(record.at) >= since} - set(first)),
     )
 
 

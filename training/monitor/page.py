@@ -18,6 +18,8 @@ from training.monitor.suggest import TITLES_OF
 from training.monitor.words import CHOSEN, OUTPUTS_IN_WORDS, notes, rests_on
 
 AGAINST: Final = {"before": "here before", "others": "in other clinics"}
+LEAST_TOLD: Final = 0.0005
+"""Share below which a gap is no line of the table: it would be told as 0."""
 VERDICTS: Final = {
     "alike": "alike", "some": "differs", "much": "differs much", "unclear": "perhaps: no more than chance makes",
 }  # fmt: skip
@@ -87,8 +89,8 @@ def _drift(report: Report) -> str:
         f"<p>PSI adds up by how much the share of each bin changed; from {SOME} it is worth a look, from {MUCH} the "
         "change is great. Chance alone makes some, more where there are few clients and many bins: only what is above "
         f"that too is called a difference. The moments of one client are alike, so these count as {found.worth:,.0f} "
-        f"clients, those of training as {found.worth_before:,.0f}. That people or habits changed does not mean that the "
-        "risks do not hold.</p>"
+        f"clients, those of training as {found.worth_before:,.0f}. That people or habits changed does not mean that "
+        "the risks do not hold.</p>"
     )
     lost = "".join(
         f"<p><strong>{escape(one.name)}</strong>: "
@@ -135,8 +137,8 @@ def _calibration(report: Report) -> str:
         lines = (Line("as it should be", "b", ((0, 0), (top, top))), Line("as it was", "a", points, dots=True))
         drawn = chart(f"Calibration, {title}", lines, Axis(0, top, "risk told"), Axis(0, top, "share that did"))
         drawings.append(f"<figure>{drawn}<figcaption>{title.capitalize()}</figcaption></figure>")
-    head = ("", "verdict", "moments", "episodes", "observed", "expected", "ratio", "slope", "intercept")
-    more = ("", "ECE", "by chance about", "AUROC", "in training", "moments treated", "ratio without them")
+    head = ("", "verdict", "moments", "episodes", "observed", "expected", "ratio", "slope")
+    more = ("", "intercept", "ECE", "by chance about", "AUROC", "in training", "moments treated", "ratio without them")
     return (
         "<h2>Do the percentages hold?</h2><p>Only moments whose outcome is settled count. Intervals know that the "
         "moments of one client are alike. An alert changes what it foretells: where alerts help, fewer stop than was "
@@ -149,18 +151,17 @@ def _calibration(report: Report) -> str:
 def _judged(found: Calibrated) -> tuple[str, ...]:
     counts = f"{found.rows:,}", f"{found.episodes:,}"
     if found.gap is not None:
-        return OUTPUTS_IN_WORDS[found.output], f"not judged: {found.gap}", *counts, *("–",) * 5
+        return OUTPUTS_IN_WORDS[found.output], f"not judged: {found.gap}", *counts, *("–",) * 4
     return (
         OUTPUTS_IN_WORDS[found.output], "off" if found.off else "holds, roughly" if found.rough else "holds", *counts,
         share(found.observed), share(found.expected), estimate(found.ratio), estimate(found.slope),
-        estimate(found.intercept),
     )  # fmt: skip
 
 
 def _beside(found: Calibrated) -> tuple[str, ...]:
     return (
-        OUTPUTS_IN_WORDS[found.output], number(found.ece, 4), number(found.ece_by_chance, 4), estimate(found.auroc),
-        number(found.auroc_before, 3), share(found.treated), estimate(found.untreated),
+        OUTPUTS_IN_WORDS[found.output], estimate(found.intercept), number(found.ece, 4), number(found.ece_by_chance, 4),
+        estimate(found.auroc), number(found.auroc_before, 3), share(found.treated), estimate(found.untreated),
     )  # fmt: skip
 
 
@@ -169,21 +170,33 @@ def _alerts(report: Report) -> str:
     head = "<h2>What became of alerts?</h2>"
     if found.gap is not None:
         return f"{head}<p class='gap'>Not known: {escape(found.gap)}.</p>"
+    given = sorted({answer for one in found.kinds for answer in one.by_answer})
     rows = []
     for one in found.kinds:
         title = "all alerts" if one.kind == ALL else one.kind
         if one.gap is not None:
-            rows.append((title, one.gap, *("–",) * 4))
+            rows.append((title, one.gap, *("–",) * (len(given) + 3)))
             continue
-        by = ", ".join(f"{answer.replace('_', ' ')} {share(part)}" for answer, part in one.by_answer.items())
         hours = "–" if one.hours is None else "{1:.0f} ({0:.0f} to {2:.0f})".format(*one.hours)
-        rows.append((title, f"{one.alerts:,}", share(one.answered), by or "–", hours, share(one.helpful)))
-    columns = ("", "shown", "answered", "by answer", "hours to the first, median (middle half)", "called helpful")
-    unplaced = f" Of {found.unplaced:,} more the log holds only that they were resolved." if found.unplaced else ""
+        by = [share(one.by_answer.get(answer, 0.0)) for answer in given]
+        rows.append((title, f"{one.alerts:,}", share(one.answered), *by, hours, share(one.helpful)))
+    columns = (
+        "",
+        "shown",
+        "answered",
+        *(answer.replace("_", " ") for answer in given),
+        "hours to the first",
+        "helpful",
+    )
+    left = f"{found.recent:,} of the last {WAIT_DAYS} days are left out, as they may yet be answered"
+    if found.unplaced:
+        left += (
+            f", and {found.unplaced:,} of which the log holds only that they were resolved (give an export as --alerts)"
+        )
     return (
-        f"{head}<p>An alert counts for each kind of answer it got. {found.recent:,} alerts of the last {WAIT_DAYS} "
-        f"days are left out: they may yet be answered.{unplaced} Alerts about fewer than {LEAST_CLIENTS} clients are "
-        f"not shown, and none by clinician: an alert that was rightly left alone is no fault.</p>{table(columns, rows)}"
+        f"{head}<p>An alert counts for each kind of answer it got; hours are the median (and middle half). {left}. Alerts "
+        f"about fewer than {LEAST_CLIENTS} clients are not shown, and none by clinician: an alert that was rightly left alone "
+        f"is no fault.</p>{table(columns, rows)}"
     )
 
 
@@ -197,7 +210,7 @@ def _gaps(report: Report) -> str:
             (clinic.clinic, TITLES[cell.gap], share(cell.share),
              "–" if clinic.against is None else f"{share(cell.usual)} {AGAINST[clinic.against]}", "more" if cell.more else "")
             for cell in clinic.cells
-            if cell.share > 0
+            if cell.share >= LEAST_TOLD
         ]  # fmt: skip
     head = ("clinic", "what a score could not know", "moments", "usually", "")
     return (

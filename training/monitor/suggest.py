@@ -73,23 +73,25 @@ def fallen(headline: Calibrated) -> bool:
 
 def _data(drift: Drift, gaps: Gaps) -> list[Suggestion]:
     why = []
-    for kind, words in (("missing", "do not come in any more"), ("constant", "come in with one value only")):
+    for kind, words in (("missing", "nothing comes in any more of"), ("constant", "one value only comes in of")):
         names = [one.name for one in drift.lost if one.lost == kind]
         if names:
-            why.append(f"{_names(names)} {words}")
+            why.append(f"{words} {_names(names)}")
     by_clinic: dict[str, list[str]] = {}
     for clinic, cell in gaps.more():
         by_clinic.setdefault(clinic, []).append(
             f"“{TITLES[cell.gap]}” {cell.share:.0%} of moments, usually {cell.usual:.0%}"
         )
-    why += [f"clinic {clinic}: {', '.join(cells)}" for clinic, cells in list(by_clinic.items())[:NAMED]]
+    why += [f"in clinic {clinic}, {', '.join(cells)}" for clinic, cells in list(by_clinic.items())[:NAMED]]
     if len(by_clinic) > NAMED:
         why.append(f"and {len(by_clinic) - NAMED} clinics more")
     if not why:
         return []
+    told = "; ".join(why)
     return [
         Suggestion(
-            do="look", why=f"{'; '.join(why)}. Scores rest on less than they could, and no new model mends that."
+            do="look",
+            why=f"{told[0].upper()}{told[1:]}. Scores rest on less than they could, and no new model mends that.",
         )
     ]
 

@@ -136,10 +136,10 @@ def _acceptance(found: Acceptance) -> Iterator[str]:
         by = ", ".join(f"{answer.replace('_', ' ')} {part:.0%}" for answer, part in one.by_answer.items())
         helpful = f"; called helpful {one.helpful:.0%} of {one.rated}" if one.helpful is not None else ""
         yield f"  {title}: {one.alerts:,}, answered {share(one.answered)}{f' ({by})' if by else ''}{hours}{helpful}"
-    yield (
-        f"  {found.recent:,} of the last {WAIT_DAYS} days are left out: they may yet be answered."
-        + (f" Of {found.unplaced:,} more the log holds only that they were resolved." if found.unplaced else "")
-    )
+    if found.recent:
+        yield f"  {found.recent:,} of the last {WAIT_DAYS} days are left out: they may yet be answered."
+    if found.unplaced:
+        yield f"  {found.unplaced:,} are left out: the log holds only that they were resolved. Give an export as --alerts."
 
 
 def _gaps(found: Gaps) -> Iterator[str]:

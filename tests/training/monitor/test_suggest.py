@@ -78,7 +78,7 @@ def test_the_rule(done: tuple[Suggestion, ...], wanted: list[str]) -> None:
 def test_a_clinic_and_a_feature_are_named() -> None:
     [one] = found(feature("much", "missing"), SILENT)
     assert (
-        "bond_drop do not come in any more; clinic north: “no alliance rating yet” 60% of moments, usually 10%"
+        "Nothing comes in any more of bond_drop; in clinic north, “no alliance rating yet” 60% of moments, usually 10%"
         in one.why
     )
     assert one.command is None
