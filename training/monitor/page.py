@@ -195,8 +195,8 @@ def _alerts(report: Report) -> str:
         )
     return (
         f"{head}<p>An alert counts for each kind of answer it got; hours are the median (and middle half). {left}. Alerts "
-        f"about fewer than {LEAST_CLIENTS} clients are not shown, and none by clinician: an alert that was rightly left alone "
-        f"is no fault.</p>{table(columns, rows)}"
+        f"about fewer than {LEAST_CLIENTS} clients are not shown, and none by clinician: an alert that was rightly left "
+        f"alone is no fault.</p>{table(columns, rows)}"
     )
 
 
