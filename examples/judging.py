@@ -15,8 +15,8 @@ from models.release import default
 from training.dataset import Dataset
 from training.dataset.split import Split
 from training.evaluate.metrics import Estimate, discrimination
+from training.evaluate.reliability import reliability
 from training.fit.fit import Fitted, Options, fit
-from training.fit.measures import calibration
 from training.fit.sample import Sample
 
 Mask = NDArray[np.bool_]
@@ -60,7 +60,7 @@ def where(frame: pd.DataFrame, name: str, *kinds: str, sessions: range | None = 
 
 
 def table(sample: Sample, risks: Risks, output: Output, groups: Sequence[Group]) -> None:
-    """Prints how good the risks are in each group, AUROC with its 95 % interval by bootstrap over people."""
+    """Prints how good the risks are in each group, with 95 % intervals that take the rows of a person for alike."""
     column = OUTPUTS.index(output)
     print(
         "| moments | people | moments | of these | AUROC | calibration slope |\n| --- | --- | --- | --- | --- | --- |"
@@ -73,7 +73,9 @@ def table(sample: Sample, risks: Risks, output: Output, groups: Sequence[Group])
         elif np.ptp(risk) == 0:
             figures = "all the same risk | "
         else:
-            figures = f"{told(discrimination(target, risk, client)[0])} | {calibration(target, risk)[0]:.2f}"
+            figures = (
+                f"{told(discrimination(target, risk, client)[0])} | {told(reliability(target, risk, client).slope)}"
+            )
         share = f"{target.mean():.1%}" if len(target) else ""
         print(f"| {group.name} | {len(np.unique(client)):,} | {len(target):,} | {share} | {figures} |")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -9,19 +10,26 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pandas as pd
 import pytest
 from jsonschema import Draft202012Validator
 
+from examples import people
+from examples.ctn0027 import judge as trial_judge
+from examples.null_controls import judge as null_judge
+from examples.oulad import events as register
+from examples.oulad import judge as register_judge
 from keepwell.csv_import import Problem, Summary, import_csv
 from keepwell.csv_mapping import load_mapping
 from keepwell.events import CONTROL_TYPES, EVENT_TYPES, Accepted, decode
 from keepwell.instruments import Instruments
 from keepwell.schema import output_schema
+from models.release import default
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 WEEK = EXAMPLES / "quickstart" / "week.jsonl"
@@ -219,11 +227,156 @@ def test_no_attribute_for_fairness_is_anything_but_a_band_or_a_word(
     assert {name for name, _ in found} == {"age_band", "gender", "ethnicity", "hispanic"}
 
 
-def test_without_the_data_the_script_says_what_to_put_where(tmp_path: Path) -> None:
-    script = shutil.copy(CTN / "run.sh", tmp_path / "run.sh")
-    done = subprocess.run([script, str(tmp_path)], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "visit.csv.gz" in done.stderr and "README.md" in done.stderr
+def test_without_the_data_each_script_says_what_to_put_where(tmp_path: Path) -> None:
+    for name, table in (("ctn0027", "visit"), ("oulad", "assessments"), ("null_controls", "synthmind_cbt")):
+        script = shutil.copy(EXAMPLES / name / "run.sh", tmp_path / "run.sh")
+        done = subprocess.run([script, str(tmp_path)], capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert f"{table}.csv.gz" in done.stderr and "README.md" in done.stderr
+
+
+# ── what is trained on them, tried on a few made-up people ──────────────────────────────────────────────
+
+
+def test_no_person_is_both_trained_and_judged_on_and_no_event_is_lost(tmp_path: Path) -> None:
+    events = _made_up_trial(tmp_path / "events.jsonl", people=30)
+    people.main(events, tmp_path)
+    parts = [_lines(tmp_path / f"{name}.jsonl") for name in ("train", "test")]
+    train, test = ({event["subject"].rpartition("-")[0] for event in part} for part in parts)
+    assert train and test and not train & test
+    assert sorted(map(str, parts[0] + parts[1])) == sorted(map(str, _lines(events)))
+
+
+def test_the_trials_judge_tells_of_every_output(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial_judge, "FOLDS", 2)
+    trial_judge.main(str(_made_up_trial(tmp_path / "events.jsonl", people=420)))
+    told = capsys.readouterr().out
+    assert all(what in told for what in trial_judge.JUDGED.values())
+    found = re.search(r"\| all \| 420 \| .*? \| (\d\.\d\d) \(", told)
+    assert found is not None and float(found[1]) > 0.6
+
+
+def test_a_null_control_fails_where_something_can_be_foretold_and_only_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Here, unlike in the real control, the last questionnaire tells who drops out of the therapy."""
+    rng = Random(5)
+    weeks = [
+        f"{person:08x},{week}.0,{20 if week == last else rng.uniform(2, 9):.3f},4.0,50.0,"
+        f"{int(week == 0 or rng.random() < 0.8)},{int(week > last)}"
+        for person in range(400)
+        for last in [rng.randrange(4, 24)]
+        for week in range(17)
+    ]
+    visits = [
+        f"{n:06},2024-0{1 + n % 8}-01,2024-0{1 + n % 8}-{2 + rng.randrange(26):02},09:00:00,"
+        f"{rng.choice(('attended', 'attended', 'did not attend'))},{n:05}"
+        for n in range(700)
+    ]
+    columns = "appointment_id,scheduling_date,appointment_date,appointment_time,status,patient_id"
+    therapy = _imported(tmp_path, "therapy", "synthmind_cbt", "patient_id,week,phq9,gad7,wai,attended,dropped", weeks)
+    single = _imported(tmp_path, "visits", "appointments", columns, visits)
+    assert null_judge.main(str(therapy), str(single), seeds=[0]) is False
+    off = dict(re.findall(r"^\| (\w+: [\w ]+?)(?:, [^|]*)? \| \S+ \| (\S+) \|", capsys.readouterr().out, re.M))
+    assert float(off["therapy: stop in 14 days"]) > 0.1
+    assert abs(float(off["therapy: next visit missed"])) < 0.1 and abs(float(off["visits: next visit missed"])) < 0.1
+
+
+def test_what_was_not_handed_in_is_missed_once_the_grace_is_over_and_nothing_follows_a_withdrawal() -> None:
+    calendar = [register.Assessment("t1", "TMA", 20), register.Assessment("t2", "TMA", 50),
+                register.Assessment("c1", "CMA", 60), register.Assessment("x", "Exam", 240)]  # fmt: skip
+    student = register.Enrolment("aaa-2013j", "1", 0, 100, 0, {})
+    told = [(day, kind) for day, _, kind, _ in register.course(student, calendar, {"t1": 29, "t2": 55, "x": 230})]
+    assert told[5:] == [
+        (29, "session.attended"), (27, "appointment.missed"),  # so late that it counted as missed before it came
+        (55, "session.attended"), (67, "homework.reviewed"), (100, "episode.ended"),
+    ]  # fmt: skip
+    early = register.course(student._replace(left=52), calendar, {"t2": 55})
+    assert [(day, kind) for day, _, kind, _ in early][5:] == [(27, "appointment.missed"), (52, "episode.ended")]
+
+
+def test_the_register_becomes_events_of_the_contract_that_can_be_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _made_up_register(tmp_path)
+    events = tmp_path / "events.jsonl"
+    register.main(tmp_path, events)
+    for line in events.read_bytes().splitlines():
+        assert isinstance(decode(line, now=datetime.now(UTC), instruments=Instruments()), Accepted), line
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    register_judge.main(events, default().digest, tmp_path)
+    table = capsys.readouterr().out.splitlines()[-len(register_judge.DAYS) :]
+    assert [int(row.split("|")[1]) for row in table] == list(register_judge.DAYS)
+    first, last = ([int(row.split("|")[2]) for row in table][n] for n in (0, -1))
+    assert 0 < last < first <= 60
+
+
+def _made_up_trial(path: Path, people: int) -> Path:
+    """Weekly visits of people of whom six in ten stop; whoever will stop misses more of them."""
+    rng = Random(3)
+    start = datetime(2024, 1, 1, 9, tzinfo=UTC)
+    with path.open("w", encoding="utf-8") as file:
+
+        def tell(subject: str, kind: str, day: int, hours: int = 0, **data: object) -> None:
+            event = {"specversion": "1.0", "id": f"{subject}-{kind}-{day}-{hours}", "source": "/made-up/trial",
+                     "subject": subject, "type": f"keepwell.{kind}.v1", "data": data,
+                     "time": (start + timedelta(days=day, hours=hours)).isoformat()}  # fmt: skip
+            file.write(json.dumps(event) + "\n")
+
+        for person in range(people):
+            subject, stops = f"p{person}-1", rng.random() < 0.6
+            last = rng.randrange(3, 9) if stops else 9
+            tell(subject, "episode.opened", 0, client_id=f"p{person}", clinician_id="c", service=rng.choice("ab"))
+            for week in range(last):
+                visit, begins = f"v{week}", start + timedelta(days=7 * week + 7)
+                tell(subject, "appointment.booked", 7 * week, 1, appointment_id=visit, starts_at=begins.isoformat())
+                kind = "appointment.missed" if rng.random() < (0.4 if stops else 0.1) else "session.attended"
+                tell(subject, kind, 7 * week + 7, appointment_id=visit)
+            if not stops:
+                tell(subject, "episode.ended", 70, reason="planned")
+        tell("p0-1", "contact.made", 400, direction="outbound")  # until when outcomes are known
+    return path
+
+
+def _imported(folder: Path, mapping: str, table: str, columns: str, rows: list[str]) -> Path:
+    """Events of a table of one of the null controls."""
+    file, out = folder / f"{table}.csv.gz", folder / f"{mapping}.jsonl"
+    file.write_bytes(gzip.compress("\n".join([columns, *rows]).encode()))
+    problems: list[Problem] = []
+    import_csv(load_mapping(EXAMPLES / "null_controls" / f"{mapping}.toml"), [file], out,
+               instruments=Instruments(), on_problem=problems.append)  # fmt: skip
+    assert problems == []
+    return out
+
+
+def _made_up_register(folder: Path) -> None:
+    """Sixty students of one course, in tables of the shape of the Open University's; every third withdraws."""
+    course: dict[str, Any] = {"code_module": "AAA", "code_presentation": "2013J"}
+    ids = range(60)
+    tables: dict[str, list[dict[str, Any]]] = {
+        "courses": [course | {"module_presentation_length": 240}],
+        "assessments": [
+            course | {"id_assessment": n, "assessment_type": kind, "date": due}
+            for n, (kind, due) in enumerate((("TMA", 20), ("CMA", 40), ("TMA", 90), ("TMA", 150), ("Exam", None)))
+        ],
+        "studentInfo": [
+            course | {"id_student": n, "gender": "F", "age_band": "0-35", "imd_band": None, "disability": "N",
+                      "num_of_prev_attempts": n % 2, "final_result": "Pass" if n % 3 else "Withdrawn"}
+            for n in ids
+        ],
+        "studentRegistration": [
+            course | {"id_student": n, "date_registration": -20.0 + n, "date_unregistration": None if n % 3 else 60.0 + 3 * n}
+            for n in ids
+        ],
+        "studentAssessment": [
+            {"id_assessment": a, "id_student": n, "date_submitted": day, "is_banked": 0}
+            for n in ids for a, day in ((0, 18), (1, 41), (2, 95)) if (n + a) % 4
+        ],
+    }  # fmt: skip
+    for name, rows in tables.items():
+        pd.DataFrame(rows).to_csv(folder / f"{name}.csv.gz", index=False)
 
 
 def _run(name: str, *arguments: str) -> None:

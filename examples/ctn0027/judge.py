@@ -10,6 +10,7 @@ import numpy as np
 
 from examples.judging import Risks, held_out, table, told, where
 from keepwell.scorecard import OUTPUTS, Output
+from models.release import default
 from training.dataset import Dataset, build
 from training.dataset.split import folds
 from training.evaluate.metrics import discrimination, precision_at
@@ -65,6 +66,9 @@ def beside(dataset: Dataset, sample: Sample, risks: Risks, output: Output) -> No
     target, risk, client = sample.targets[rows, column], risks[rows, column], sample.client[rows]
     print(f"\nBeside simple rules, a week before a visit ({output}):\n")
     print(f"- the release: AUROC {told(discrimination(target, risk, client)[0])}")
+    card = default().scorer.card
+    shipped = default().scorer.risks(dataset.matrix([term.feature for term in card.terms]))[rows, column]
+    print(f"- the shipped release, which never saw the trial: AUROC {told(discrimination(target, shipped, client)[0])}")
     for name, words in RANKS.items():
         rank = np.nan_to_num(frame[name].to_numpy(dtype=np.float64)[rows], nan=-1.0)
         print(f"- {words}: AUROC {told(discrimination(target, rank, client)[0])}")

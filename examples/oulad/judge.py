@@ -26,11 +26,11 @@ WITHIN = 30
 DRAWS = 300
 
 
-def main(events: Path, release: Path, folder: Path) -> None:
+def main(events: Path, release: str, folder: Path) -> None:
     people = enrolments(events)
     pairs = pd.concat([looked_at(people, day) for day in DAYS], ignore_index=True)
     pairs[["episode", "as_of"]].to_csv(folder / "pairs.csv", index=False)
-    command = ["keepwell", "score", str(events), "--at", str(folder / "pairs.csv"), "--model", str(release)]
+    command = ["keepwell", "score", str(events), "--at", str(folder / "pairs.csv"), "--model", release]
     subprocess.run([*command, "--out", str(folder / "scored.csv")], check=True, stdout=subprocess.DEVNULL)
     scored = pd.concat([pd.read_csv(folder / "scored.csv"), pairs[["day", "client", "left_in"]]], axis=1)
     print(f"| day | enrolled | stop in 30 days, AUROC | withdrawn within {WITHIN} days, AUROC | concordance |")
@@ -88,10 +88,12 @@ def concordance(left: NDArray[np.float64], risk: NDArray[np.float64], client: ND
     drawn = []
     for _ in range(DRAWS):
         weight = np.bincount(rng.integers(people, size=people), minlength=people)[client].astype(np.float32)
-        drawn.append(float(weight[first] @ (right @ weight) / (weight[first] @ (before @ weight))))
+        pairs = float(weight[first] @ (before @ weight))
+        if pairs:
+            drawn.append(float(weight[first] @ (right @ weight)) / pairs)
     low, high = np.percentile(drawn, (2.5, 97.5))
     return Estimate(value=float(right.sum() / before.sum()), low=float(low), high=float(high))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
+    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
