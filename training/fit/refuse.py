@@ -13,6 +13,8 @@ from training.fit.sample import Sample
 LEAST_STOPS: Final = 100
 """Episodes that stopped, below which no model is fitted: with fewer, what is learnt is mostly noise (van Smeden et al. 2019,
 Stat Methods Med Res 28:2455, on events a candidate parameter)."""
+LEAST_CLIENTS: Final = 20
+"""Clients with either answer at each output. Of fewer, a fold that is held out may have none to be judged by; ours."""
 LEAK: Final = 0.90
 """AUROC above which a model is taken to know the answer. Honest models of dropout lie at .60-.80; rows of long silence,
 after which most people have left, raise the pooled figure somewhat."""
@@ -48,6 +50,14 @@ def check(sample: Sample) -> None:
             f"{stops} episodes stopped with a known outcome, at least {LEAST_STOPS} are needed to fit a model; with fewer, "
             "fit a released one to this clinic: keepwell train --recalibrate RELEASE"
         )
+    for output, name in enumerate(OUTPUTS):
+        for answer, what in ((1, "reach"), (0, "do not reach")):
+            clients = len(np.unique(sample.client[sample.targets[:, output] == answer]))
+            if clients < LEAST_CLIENTS:
+                raise Refused(
+                    f"{name}: {clients} clients {what} the target, at least {LEAST_CLIENTS} are needed, so that some can be "
+                    "held out; take more data"
+                )
 
 
 def check_features(sample: Sample, names: tuple[str, ...]) -> None:

@@ -47,6 +47,13 @@ def test_one_class_only(dataset: Dataset) -> None:
     assert "30d: one class only" in refusal(changed(dataset, target_30d=stayed))
 
 
+def test_an_answer_that_hardly_any_client_gives(dataset: Dataset) -> None:
+    frame = dataset.frame
+    few = frame["client"].isin(frame["client"].unique()[:5])
+    missed = frame["target_next"].where(frame["target_next"].isna(), few.astype(float))
+    assert "next: 5 clients reach the target, at least 20 are needed" in refusal(changed(dataset, target_next=missed))
+
+
 def test_a_feature_that_tells_the_answer_is_named(dataset: Dataset) -> None:
     rng = np.random.default_rng(1)
     answer = dataset.frame["target_30d"].fillna(0).to_numpy() + rng.normal(0, 0.2, len(dataset.frame))
