@@ -14,6 +14,7 @@ from training.evaluate.burden import at_burden
 from training.evaluate.cells import LEAST_CLIENTS
 from training.evaluate.clinics import LEAST_CLINICS, clinics
 from training.evaluate.curve import learning_curve
+from training.evaluate.metrics import Estimate, ratio_of
 from training.evaluate.reliability import reliability
 from training.evaluate.rules import MISSED_TWICE, SRS_LOWEST
 from training.fit.logit import expit
@@ -38,6 +39,14 @@ def test_the_model_flags_as_many_moments_as_the_rule() -> None:
     assert {name: one.value for name, one in found.ratio.items()} == {
         "model/rule": 1.0, "model/truth": 0.5, "truth/rule": 2.0,
     }  # fmt: skip
+
+
+def test_in_each_sample_the_model_flags_as_many_as_the_rule_does_there() -> None:
+    flags = (np.quantile(RISK, 0.7) < RISK).astype(np.float64)
+    found = at_burden(MISSED_TWICE, "landmarks", TARGET, flags, {"model": RISK}, CLIENT)
+    # The model flags the very rows that the rule does, whoever is drawn.
+    assert found.precision["model"] == found.precision["rule"] == ratio_of(TARGET * flags, flags, CLIENT)
+    assert found.ratio["model/rule"] == Estimate(value=1.0, low=1.0, high=1.0)
 
 
 def test_a_rule_that_ranks_flags_a_tenth_and_those_that_tie_by_chance() -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from keepwell.endings import DAY, Spell
-from keepwell.events import AnyEvent, Attended, Ended, Missed
+from keepwell.events import AnyEvent, Attended, Ended, Missed, decode_accepted
 from keepwell.instruments import Instruments
+from keepwell.streams.log import Record
+from keepwell.streams.processor import Step
 from tests.episodes import Happening, booked, on, opened, srs, story, weekly
 from tests.strategies import moment
 from training.dataset import Dataset, InMemory, build
 from training.dataset.sources import gather
-from training.evaluate.alerts import Raised, judged
+from training.evaluate.alerts import Raised, judged, replayed
 from training.evaluate.definitions import EARLY, JUDGEMENT, PLAN, Outcome, outcomes, targets
-from training.evaluate.rules import MISSED_TWICE, SRS_FALL, SRS_LOW, SRS_LOWEST, SRS_WARNING, verdicts
+from training.evaluate.rules import MISSED_TWICE, SRS_FALL, SRS_LOW, SRS_LOWEST, SRS_OPENFIT, SRS_WARNING, verdicts
 from training.fit.sample import sample_of
 
 NOW = moment(400 * DAY)
@@ -70,8 +74,48 @@ def test_rules_see_what_was_known_at_the_moment_and_nothing_later() -> None:
     assert [found[SRS_LOW.name][rows[day]] for day in (0, 7, 14, 21)] == [0, 0, 0, 1]
     assert [found[SRS_WARNING.name][rows[day]] for day in (0, 7, 14, 21)] == [0, 0, 1, 1]
     assert [found[SRS_FALL.name][rows[day]] for day in (0, 7, 14, 21)] == [0, 0, 1, 1]
+    assert [found[SRS_OPENFIT.name][rows[day]] for day in (0, 7, 14, 21)] == [0, 0, 1, 1]
     assert found[SRS_LOWEST.name][rows[0]] == -np.inf
     assert found[SRS_LOWEST.name][rows[21]] == -32
+
+
+def test_a_fall_of_a_point_is_one_however_it_is_written() -> None:
+    ratings = ((9.1, 9.0, 9.0, 9.0), (8.1, 9.0, 9.0, 9.0), (8.1, 9.0, 8.1, 9.0))
+    dataset, events, _ = told((0, opened()), *((7 * n, srs(*one)) for n, one in enumerate(ratings, 1)))
+    assert verdicts(dataset.frame, events)[SRS_FALL.name][-3:].tolist() == [0, 1, 0]
+
+
+def test_without_any_rating_no_rule_of_ratings_holds() -> None:
+    dataset, events, _ = told((0, opened()), *weekly(3))
+    found = verdicts(dataset.frame, events)
+    assert not any(found[rule.name].any() for rule in (SRS_LOW, SRS_FALL, SRS_OPENFIT, SRS_WARNING))
+
+
+class Listener:
+    """A processor that only keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.seen: list[Record] = []
+
+    def restore(self, partition: int, key: bytes, payload: bytes | None) -> None:
+        raise AssertionError("nothing is restored")
+
+    def forget(self, partition: int) -> None:
+        raise AssertionError("nothing is forgotten")
+
+    def step(self, partition: int, records: Sequence[Record]) -> Step:
+        self.seen.extend(records)
+        return Step([], {}, len(records), len(records), 0)
+
+
+def test_what_happens_at_midnight_is_replayed_before_the_tick_of_midnight() -> None:
+    midnight = 1 - on(0) % DAY / DAY
+    events = story((0, opened()), (midnight, Attended()), (midnight + 0.5, Attended()))
+    listener = Listener()
+    replayed(listener, gather(InMemory(events), Instruments(), None, {}), "alerts")
+    kinds = [decode_accepted(record.value or b"").type.split(".")[1] for record in listener.seen]
+    assert kinds == ["clock", "episode", "session", "clock", "session", "clock"]
+    assert [record.offset for record in listener.seen] == list(range(6))
 
 
 def test_two_missed_in_a_row_are_forgotten_when_one_is_attended() -> None:
