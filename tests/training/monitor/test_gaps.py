@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from keepwell.episode import Episode, Live
 from keepwell.events import MeasureCompleted, MeasureSkipped, micros
-from keepwell.features import GAP_KINDS, named_gaps
+from keepwell.features import GAP_KINDS, GapKind, named_gaps
 from keepwell.files import read_lines, take_in
 from keepwell.instruments import Instruments
 from training.dataset import Dataset, InMemory, build
-from training.monitor.gaps import gaps
+from training.monitor.gaps import Cell, Mask, gaps
 
 SINCE = pd.Timestamp("2024-01-01", tz="UTC")
 SILENT = "sim-clinic-2"
@@ -77,16 +78,22 @@ def test_nothing_is_named_where_nothing_changed(now: Dataset, other: Dataset) ->
 
 def test_later_sessions_alone_make_no_gap_commoner(now: Dataset) -> None:
     """Ratings grow old as sessions go on: what is usual has as many moments after each number of sessions."""
-    frame = now.frame
-    session = frame["session"].to_numpy()
-    old = GAP_KINDS.index("old_alliance")
-    aged = frame.assign(gaps=np.where((session >= 6) & (session % 2 == 0), 1 << old, 0).astype(np.uint8))
-    window = (aged["as_of"] >= SINCE).to_numpy()
-    kept = ~window | (session >= 6)
-    shown = gaps(aged[kept], window[kept])
-    cells = [cell for clinic in shown.clinics for cell in clinic.cells if cell.gap == "old_alliance"]
-    assert shown.clinics and all(cell.share > 0.3 and not cell.more for cell in cells)
-    assert all(cell.usual == pytest.approx(cell.share, abs=0.1) for cell in cells)
+    frame, window, later = of_one_clinic(now.frame), since(now.frame), (now.frame["session"] >= 6).to_numpy()
+    aged = frame.assign(gaps=with_gap("old_alliance", later & (np.arange(len(frame)) % 2 == 0)))
+    kept = ~window | later
+    cells = cells_of("old_alliance", aged[kept], window[kept])
+    assert cells and not any(cell.more for cell in cells)
+    assert all(cell.share == pytest.approx(0.5, abs=0.05) == cell.usual for cell in cells)
+    before = aged[~window]["gaps"].to_numpy() > 0
+    assert before.mean() < 0.4
+
+
+def test_a_small_difference_is_not_named_however_certain(now: Dataset) -> None:
+    frame, window = of_one_clinic(now.frame), since(now.frame)
+    for every, named_ in ((12, False), (4, True)):
+        marked = frame.assign(gaps=with_gap("opening", window & (np.arange(len(frame)) % every == 0)))
+        cells = cells_of("opening", marked, window)
+        assert cells and {cell.more for cell in cells} == {named_} and {cell.usual for cell in cells} == {0}
 
 
 def test_a_clinic_with_few_clients_is_not_shown(now: Dataset) -> None:
@@ -99,3 +106,22 @@ def test_a_clinic_with_few_clients_is_not_shown(now: Dataset) -> None:
     assert hidden.cells == () and hidden.gap == "fewer than 50 clients: not shown"
     alone = gaps(frame[few], np.ones(int(few.sum()), dtype=np.bool_))
     assert alone.overall == {}
+
+
+def of_one_clinic(frame: pd.DataFrame) -> pd.DataFrame:
+    """Large enough to be compared with what it was before."""
+    return frame.assign(clinic=pd.Categorical([SILENT] * len(frame)))
+
+
+def since(frame: pd.DataFrame) -> Mask:
+    found: Mask = (frame["as_of"] >= SINCE).to_numpy()
+    return found
+
+
+def with_gap(kind: GapKind, rows: Mask) -> NDArray[np.uint8]:
+    """The bits of rows that have one gap or none."""
+    return np.where(rows, 1 << GAP_KINDS.index(kind), 0).astype(np.uint8)
+
+
+def cells_of(kind: GapKind, frame: pd.DataFrame, window: Mask) -> list[Cell]:
+    return [cell for clinic in gaps(frame, window).clinics for cell in clinic.cells if cell.gap == kind]

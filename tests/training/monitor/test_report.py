@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from keepwell import metrics
 from keepwell.instruments import Instruments
+from keepwell.scorecard import Offsets, Scorer
 from models.registry import Releases
 from models.release import Release
 from tests.models.releases import released
@@ -65,6 +66,23 @@ def test_the_window_bounds_the_moments_and_not_what_they_rest_on(shifted: Report
     assert shifted.seen.moments == len(late) and shifted.seen.since >= "2024-01-01"
     assert late["session"].max() > 12
     assert {clinic.against for clinic in shifted.gaps.clinics if clinic.cells} <= {"before", "others"}
+
+
+def test_percentages_are_judged_with_the_offsets_that_were_told_and_drift_without(
+    same: Report, release: Release, reference: Reference, now: Dataset, worlds: Path
+) -> None:
+    clinic, someone = "sim-clinic-1", str(now.frame["clinician"].iloc[0])
+    for offsets in (
+        Offsets(active=True, clinics={clinic: (0.5,) * 4}, clinicians={}),
+        Offsets(active=True, clinics={}, clinicians={someone: (0.5,) * 4}),
+    ):
+        told = looked(
+            Subject(release._replace(scorer=Scorer(release.scorer.card, offsets)), reference, "named"),
+            now,
+            worlds / "now",
+        )
+        assert (told.headline.expected or 0) > (same.headline.expected or 1)
+        assert told.drift == same.drift
 
 
 def test_a_window_without_moments_is_refused(release: Release, now: Dataset) -> None:
