@@ -101,7 +101,7 @@ def models(report: Report) -> str:
             "Models that may combine features as they like, on the same features and rows, fitted on these very "
             "data across folds of clients. They know this world; the release may have been fitted elsewhere."
         ),
-        table(head, rows) if rows else gap("gap: left out of this run (--no-challengers)"),
+        table(head, rows) if rows else gap("gap: left out of this run (--no-challengers), or too few clients"),
     )
 
 

@@ -60,14 +60,15 @@ def learning_curve(sample: Sample, features: Sequence[str], risk: Vector) -> Cur
     split = hold_out(sample.frame, share=TESTED)
     test = split.test & sample.known(HEADLINE)
     target, client = sample.targets[test, HEADLINE], sample.client[test]
-    if too_few(target) is not None:
+    train = split.train & sample.known(HEADLINE)
+    if too_few(target) is not None or not train.any():
         return None
     return Curve(
         rows=len(target),
         clients=len(np.unique(client)),
         release_auroc=discrimination(target, risk[test], client)[0],
         release_log_loss=_log_loss(target, risk[test], client),
-        sizes=tuple(_sizes(sample, features, split.train & sample.known(HEADLINE), test)),
+        sizes=tuple(_sizes(sample, features, train, test)),
     )
 
 

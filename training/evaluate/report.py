@@ -19,7 +19,7 @@ from training.evaluate.aims import Aim, aims
 from training.evaluate.alerts import Alerts, Raised, clinician_weeks, judged
 from training.evaluate.burden import AFTER_SESSION, FLAGGING, LANDMARKS, MODEL, AtBurden, Flagging, at_burden
 from training.evaluate.cells import Cell, FairCell
-from training.evaluate.challengers import challengers, out_of_fold
+from training.evaluate.challengers import FOLDS, challengers, out_of_fold
 from training.evaluate.clinics import Clinics, clinics
 from training.evaluate.curve import Curve, learning_curve
 from training.evaluate.definitions import Outcome
@@ -339,6 +339,8 @@ def _begins(sample: Sample, verdict: Vector) -> int:
 
 def _against_models(sample: Sample, risk: Vector) -> tuple[AgainstModel, ...]:
     target = sample.targets[:, HEADLINE]
+    if len(np.unique(sample.client)) < FOLDS:
+        return ()
     compared_models = []
     for name, make in challengers().items():
         other = out_of_fold(make, sample.frame, sample.values, target)

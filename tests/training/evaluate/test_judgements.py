@@ -11,7 +11,7 @@ from keepwell.events import AnyEvent, Attended, Ended, Missed, decode_accepted
 from keepwell.instruments import Instruments
 from keepwell.streams.log import Record
 from keepwell.streams.processor import Step
-from tests.episodes import Happening, booked, on, opened, srs, story, weekly
+from tests.episodes import Happening, booked, measured, on, opened, srs, story, weekly
 from tests.strategies import moment
 from training.dataset import Dataset, InMemory, build
 from training.dataset.sources import gather
@@ -80,8 +80,8 @@ def test_rules_see_what_was_known_at_the_moment_and_nothing_later() -> None:
 
 
 def test_a_fall_of_a_point_is_one_however_it_is_written() -> None:
-    ratings = ((9.1, 9.0, 9.0, 9.0), (8.1, 9.0, 9.0, 9.0), (8.1, 9.0, 8.1, 9.0))
-    dataset, events, _ = told((0, opened()), *((7 * n, srs(*one)) for n, one in enumerate(ratings, 1)))
+    ratings = (32.3, 31.3, 30.4)  # as floats, the first less the second is not quite 1
+    dataset, events, _ = told((0, opened()), *((7 * n, measured("SRS", one)) for n, one in enumerate(ratings, 1)))
     assert verdicts(dataset.frame, events)[SRS_FALL.name][-3:].tolist() == [0, 1, 0]
 
 
