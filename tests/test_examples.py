@@ -240,6 +240,8 @@ def test_without_the_data_each_script_says_what_to_put_where(tmp_path: Path) -> 
 
 def test_no_person_is_both_trained_and_judged_on_and_no_event_is_lost(tmp_path: Path) -> None:
     events = _made_up_trial(tmp_path / "events.jsonl", people=30)
+    once = events.read_text("utf-8")
+    events.write_text(once + once.replace('-1"', '-2"'), "utf-8")  # everyone comes a second time
     people.main(events, tmp_path)
     parts = [_lines(tmp_path / f"{name}.jsonl") for name in ("train", "test")]
     train, test = ({event["subject"].rpartition("-")[0] for event in part} for part in parts)
