@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 
 from joblib.externals.loky import get_reusable_executor
 
-EVERY: Final = 0.2
-"""Seconds between two looks at the memory."""
+EVERY: Final = 0.5
+"""Seconds between two looks at the memory. Looking walks all pages, which takes some milliseconds a gigabyte."""
 PROC: Final = Path("/proc")
 
 Work = Callable[..., Iterator[Any]]

@@ -49,7 +49,7 @@ def measure(plan: Plan) -> list[Figure]:
         *_shares("fit", fitting, rows),
         Figure(f"scoring in batches, {terms} terms, {len(OUTPUTS)} outputs", ours, "µs/row", at_most(5)),
         Figure("HistGradientBoosting on the same rows and features, one output", baseline, "µs/row"),
-        Figure("scoring of all outputs ÷ HistGradientBoosting of one", list(np.divide(ours, baseline)), ""),
+        Figure("scoring of all outputs ÷ HistGradientBoosting of one", np.divide(ours, baseline).tolist(), ""),
     ]
 
 

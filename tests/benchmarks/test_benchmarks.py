@@ -39,6 +39,7 @@ def test_every_measurement_gives_finite_figures_without_a_broker(name: str, tmp_
     for figure in figures:
         assert figure.samples
         assert all(math.isfinite(sample) for sample in figure.samples), figure
+        msgspec.json.encode(figure.samples)
 
 
 @pytest.mark.kafka
