@@ -236,7 +236,10 @@ def _elsewhere(report: Report) -> str:
         for where, cell in (("here", one.pooled), ("there", found.pooled[one.output]))
     ]
     head = ("", "log", "moments", "AUROC", "slope", "intercept", "observed over expected", "ECE")
-    return paragraph(f"{counts.episodes:,} episodes{made_up}, known until {found.about.as_of}.") + table(head, rows)
+    flatters = " The release was fitted to them, which flatters what is told of there." if found.same_as_fitted else ""
+    return paragraph(f"{counts.episodes:,} episodes{made_up}, known until {found.about.as_of}.{flatters}") + table(
+        head, rows
+    )
 
 
 def _curve_drawn(curve: Curve, told: Sequence[Size]) -> str:

@@ -121,10 +121,12 @@ class AgainstModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
-    """The release on another log that it is compared with: what that is, and the figures of all its moments by output."""
+    """The release on another log that it is compared with: what that is, and the figures of all its moments by output.
+    `same_as_fitted`: the release was fitted to that log."""
 
     about: About
     simulated: int
+    same_as_fitted: bool
     pooled: Mapping[str, Cell]
 
 
@@ -260,9 +262,14 @@ def _data(release: Release, dataset: Dataset, sample: Sample, events: Sequence[E
             output: int((~sample.known(column)).sum()) - undetermined[output] for column, output in enumerate(OUTPUTS)
         },
         fitted_to=basis.fingerprint if basis is not None else None,
-        same_as_fitted=basis is not None and basis.fingerprint == dataset.about.fingerprint,
+        same_as_fitted=_fitted_to(release, dataset),
         treated=int(sample.treated.sum()),
     )
+
+
+def _fitted_to(release: Release, dataset: Dataset) -> bool:
+    basis = release.manifest.data
+    return basis is not None and basis.fingerprint == dataset.about.fingerprint
 
 
 def _performance(sample: Sample, risk: Vector, column: int) -> Performance:
@@ -373,6 +380,7 @@ def _elsewhere(release: Release, log: Log) -> Elsewhere:
     return Elsewhere(
         about=dataset.about,
         simulated=simulated(events),
+        same_as_fitted=_fitted_to(release, dataset),
         pooled={
             output: cells.cell(everything, sample.targets[:, column], risk[:, column], sample.client)
             for column, output in enumerate(OUTPUTS)
