@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,16 +9,16 @@ import typer
 
 from keepwell.cli._common import progress, say
 from keepwell.cli._offline import moment
-from keepwell.cli._options import AsJson, ReleasesAt
+from keepwell.cli._options import AsJson, Prefix, ReleasesAt
+from keepwell.cli._source import check_source, opened
 from keepwell.events import decode_accepted
 from keepwell.instruments import Instruments
 from keepwell.policy import Policy
 from keepwell.topics import Topics
 from models.registry import Releases
 from services.predictor.bootstrap import PredictorSettings, instruments_of, processor
-from training.dataset import FromLog
 from training.dataset.builder import table
-from training.dataset.sources import Gathered, Source, gather, shown_in_files
+from training.dataset.sources import Gathered, gather, shown_in_files
 from training.evaluate import Evidence, Log, Report, encode, evaluate, moments, outcomes, page, read_truths, replayed
 from training.evaluate.aims import VERDICTS
 
@@ -46,17 +44,13 @@ def command(
         str | None, typer.Option(help="Until when outcomes are known, RFC 3339; default: the time of the last event.")
     ] = None,
     log: Annotated[str | None, typer.Option(help="Judge by the accepted events of this log instead of files.")] = None,
-    topic_prefix: Annotated[str | None, typer.Option(help="Prefix of the log's topics.")] = None,
+    topic_prefix: Prefix = None,
     releases: ReleasesAt = None,
     instruments: Annotated[Path | None, typer.Option(help="TOML file with the clinics' own instruments.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge RELEASE on events it was not fitted to: discrimination, calibration, alerts, rules to beat, fairness."""
-    if bool(files) == (log is not None):
-        raise typer.BadParameter("name at least one FILE, or a log with --log, not both")
-    for name in [*(files or ()), *(compare or ()), *map(str, alerts or ())]:
-        if name != "-" and not Path(name).is_file():
-            raise typer.BadParameter(f"{name}: no such file")
+    check_source(files, log, [*(compare or ()), *(alerts or ())])
     settings = PredictorSettings(
         log=log, topic_prefix=topic_prefix, instruments=instruments, model=release, releases=releases
     )
@@ -68,7 +62,7 @@ def command(
             truths = read_truths(truth)
         except (OSError, ValueError) as error:
             raise typer.BadParameter(str(error), param_hint="--truth") from error
-    with progress() as bar, _source(settings, topics, files) as source:
+    with progress() as bar, opened(files, settings) as source:
         task = bar.add_task("reading", total=None)
         gathered = gather(source, known, moment(as_of), shown_in_files(alerts or ()))
         bar.update(task, description="building the landmark table")
@@ -115,12 +109,3 @@ def _log(gathered: Gathered, instruments: Instruments, policy: Policy) -> Log:
     """The landmark table of what was gathered, with its events."""
     told = (one for stream in gathered.streams for one in stream.told)
     return Log(table(gathered, instruments, policy), [decode_accepted(value) for one in told for value in one.events])
-
-
-@contextmanager
-def _source(settings: PredictorSettings, topics: Topics, files: list[str] | None) -> Iterator[Source]:
-    if files:
-        yield files
-        return
-    with closing(settings.open_log()) as log:
-        yield FromLog(log, topics)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
@@ -15,6 +14,7 @@ from keepwell.cli import _promotion as promotion
 from keepwell.cli._common import progress
 from keepwell.cli._offline import moment
 from keepwell.cli._options import AsJson, Prefix, ReleaseKeys, ReleasesAt
+from keepwell.cli._source import check_source, opened
 from keepwell.files import read_lines
 from keepwell.instruments import Instruments
 from keepwell.streams.log import Log
@@ -66,14 +66,10 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Watch a release in use: drift, calibration, what became of alerts, gaps in the data; suggests, and promotes nothing."""
-    if (log is None) == (not files):
-        raise typer.BadParameter("name either FILES or --log")
     window = Window(moment(since), moment(until))
     if window.since is not None and window.until is not None and window.since > window.until:
         raise typer.BadParameter("--since lies after --until")
-    for name in (*(files or ()), *map(str, alerts or ())):
-        if name != "-" and not Path(name).is_file():
-            raise typer.BadParameter(f"{name}: no such file")
+    check_source(files, log, alerts or ())
     settings = PredictorSettings(
         log=log,
         topic_prefix=topic_prefix,
@@ -83,9 +79,9 @@ def command(
         instruments=instruments,
     )
     run = _Run(instruments_of(settings), window, moment(as_of), [str(path) for path in alerts or ()], jobs)
-    with progress() as bar:
+    with progress() as bar, opened(files, settings) as source:
         bar.add_task("looking", total=None)
-        report = _of_files(files, settings, run) if files else _of_log(settings, run)
+        report = _of_log(source, settings, run) if isinstance(source, FromLog) else _of_files(source, settings, run)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "monitor.json").write_bytes(encode(report))
@@ -110,13 +106,9 @@ def _of_files(files: Sequence[str], settings: PredictorSettings, run: _Run) -> R
     return _looked(files, subject, shown, run)
 
 
-def _of_log(settings: PredictorSettings, run: _Run) -> Report:
-    topics = Topics(settings.topic_prefix)
-    with closing(settings.open_log()) as log:
-        subject = _in_use(settings, log, topics)
-        source = FromLog(log, topics)
-        named = (line.content for line in read_lines(run.alerts))
-        return _looked(source, subject, decoded([*alerts_in_log(source), *named]), run)
+def _of_log(source: FromLog, settings: PredictorSettings, run: _Run) -> Report:
+    named = (line.content for line in read_lines(run.alerts))
+    return _looked(source, _in_use(settings, *source), decoded([*alerts_in_log(source), *named]), run)
 
 
 def _looked(source: Source, subject: Subject, shown: Sequence[Shown] | None, run: _Run) -> Report:

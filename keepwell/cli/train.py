@@ -10,7 +10,8 @@ import typer
 
 from keepwell.cli._common import progress, say
 from keepwell.cli._offline import moment
-from keepwell.cli._options import AsJson
+from keepwell.cli._options import AsJson, Prefix
+from keepwell.cli._source import check_source, opened
 from keepwell.scorecard import HEADLINE, Scorer
 from keepwell.settings import Settings
 from models.registry import Releases
@@ -35,14 +36,20 @@ class LearnerName(StrEnum):
 
 
 def command(
-    files: Annotated[list[str], typer.Argument(help="Events: JSON lines (also .gz, .zst, -) or Parquet archives.")],
     out: Annotated[Path, typer.Option(help="Folder to write the release into.")],
+    files: Annotated[
+        list[str] | None, typer.Argument(help="Events: JSON lines (also .gz, .zst, -) or Parquet archives.")
+    ] = None,
+    log: Annotated[
+        str | None, typer.Option(help="Learn from the accepted events of this log instead of files.")
+    ] = None,
+    topic_prefix: Prefix = None,
     registry: Annotated[
         str | None, typer.Option(help="Publish it here too: a folder, or URL of an object store.")
     ] = None,
     recalibrated: Annotated[
         str | None,
-        typer.Option("--recalibrate", metavar="RELEASE", help="Fit no model; recalibrate this release to FILES."),
+        typer.Option("--recalibrate", metavar="RELEASE", help="Fit no model; recalibrate this release to the events."),
     ] = None,
     origin: Annotated[
         str | None, typer.Option(help="What the data are, in a sentence; default: counts, and whether simulated.")
@@ -65,7 +72,9 @@ def command(
         bool,
         typer.Option("--use-offsets", help="Let the release add the offsets of clinics and clinicians to its risks."),
     ] = False,
-    alerts: Annotated[list[Path] | None, typer.Option(help="JSON lines of alerts that were really shown.")] = None,
+    alerts: Annotated[
+        list[Path] | None, typer.Option(help="JSON lines of alerts that were really shown; a log has its own.")
+    ] = None,
     as_of: Annotated[
         str | None, typer.Option(help="Until when outcomes are known, RFC 3339; default: the last event.")
     ] = None,
@@ -74,16 +83,16 @@ def command(
     jobs: Annotated[int, typer.Option(min=1, help="Processes; the result does not depend on it.")] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Train a release on FILES, or recalibrate one: manifest, scorecard, policy, offsets, metrics, estimator and card."""
+    """Train a release on events, or recalibrate one: manifest, scorecard, policy, offsets, metrics, estimator and card."""
     if budget is not None and cost_ratio is not None:
         raise typer.BadParameter("give a budget or a cost ratio, not both", param_hint="--budget")
-    for name in [*files, *map(str, alerts or ())]:
-        if name != "-" and not Path(name).is_file():
-            raise typer.BadParameter(f"{name}: no such file")
-    with progress() as bar:
+    until = moment(as_of)
+    check_source(files, log, alerts or ())
+    settings = Settings(log=log, topic_prefix=topic_prefix, instruments=instruments)
+    with progress() as bar, opened(files, settings) as source:
         bar.add_task("reading", total=None)
-        known = instruments_of(Settings(instruments=instruments))
-        dataset = build(files, instruments=known, as_of=moment(as_of), alerts=alerts or (), n_jobs=jobs)
+        known = instruments_of(settings)
+        dataset = build(source, instruments=known, as_of=until, alerts=alerts or (), n_jobs=jobs)
     options = Options(
         learner="boosting" if learner is LearnerName.boosting else "logistic",
         budget=budget,

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -17,12 +18,19 @@ import typer
 from typer.testing import CliRunner
 
 from keepwell.cli.train import command
+from keepwell.events import micros, rfc3339
+from keepwell.files import read_lines, records, take_in, with_ticks
+from keepwell.instruments import Instruments
 from keepwell.made_up import made_up_clinic, to_jsonl
+from keepwell.streams.log import Message, Partition
+from keepwell.streams.open import open_log
+from keepwell.topics import Topics
 from models.registry import Releases
 from models.release import default, load
-from training.dataset import FEATURE_COLUMNS, build
+from training.dataset import FEATURE_COLUMNS, FromLog, archive, build
 
 START = datetime(2023, 1, 2, tzinfo=UTC)
+TOPICS = Topics("north.")
 APP = typer.Typer()
 APP.command()(command)
 
@@ -114,6 +122,51 @@ def test_a_release_is_recalibrated(place: Path) -> None:
     assert {sum(one["rows"]) + one["missing"] for one in counted} == {again.manifest.data.rows}
 
 
+def logged(events: Path, url: str, alerts: Path | None = None) -> None:
+    """A log that heard of the events in the order of their time, with a tick every midnight, and showed the alerts."""
+    told = take_in(read_lines([str(events)]), Instruments(), datetime.now(UTC)).events
+    with closing(open_log(url)) as log:
+        log.create_topics(TOPICS.all(1))
+        rows = records(with_ticks(told, told[-1].time), Partition(TOPICS.episodes, 0))
+        log.append([Message(TOPICS.episodes, row.key, row.value, partition=0) for row in rows])
+        shown = alerts.read_bytes().splitlines() if alerts is not None else []
+        log.append([Message(TOPICS.alerts, b"any", value, partition=0) for value in shown])
+
+
+def shown(events: Path, out: Path) -> Path:
+    """Alerts as if some had been shown: at the opening of every third episode."""
+    told = take_in(read_lines([str(events)]), Instruments(), datetime.now(UTC)).events
+    openings = [event for event in told if event.type == "keepwell.episode.opened.v1"][::3]
+    lines = [json.dumps({"episode": e.key, "status": "raised", "at": rfc3339(micros(e.time))}) for e in openings]
+    out.write_text("\n".join(lines))
+    return out
+
+
+def test_a_log_with_a_tick_every_midnight_is_recalibrated_to_as_its_file(place: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'keepwell.db'}"
+    logged(place / "few.jsonl", url)
+    words = ("--recalibrate", place / "release", "--json", "--out")
+    _, of_file = run(place / "few.jsonl", *words, tmp_path / "of-file")
+    code, of_log = run("--log", url, "--topic-prefix", "north.", *words, tmp_path / "of-log")
+    assert code == 0, of_log
+    assert json.loads(of_log)["release"] == json.loads(of_file)["release"]
+
+
+def test_a_log_trains_as_its_archive_does_with_the_alerts_that_the_log_showed(place: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'keepwell.db'}"
+    alerts = shown(place / "events.jsonl", tmp_path / "alerts.jsonl")
+    logged(place / "events.jsonl", url, alerts)
+    with closing(open_log(url)) as log:
+        archive(FromLog(log, TOPICS), tmp_path / "log.parquet", Instruments())
+    words = ("--topic-prefix", "north.", "--budget", "0.3", "--json")
+    code, of_log = run("--log", url, *words, "--out", tmp_path / "of-log")
+    assert code == 0, of_log
+    code, of_archive = run(tmp_path / "log.parquet", "--alerts", alerts, *words, "--out", tmp_path / "of-archive")
+    assert code == 0, of_archive
+    first, without = json.loads(of_log)["release"], json.loads((place / "told.json").read_text())["release"]
+    assert json.loads(of_archive)["release"] == first != without
+
+
 def test_too_few_stops_are_refused_and_nothing_is_written(place: Path) -> None:
     code, told = run(place / "few.jsonl", "--out", place / "none")
     assert code == 1 and "at least 100 are needed" in told
@@ -124,6 +177,8 @@ def test_too_few_stops_are_refused_and_nothing_is_written(place: Path) -> None:
     ("words", "why"),
     [
         (("missing.jsonl",), "no such file"),
+        ((), "name either FILES or --log"),
+        (("events.jsonl", "--log", "sqlite:///log.db"), "name either FILES or --log"),
         (("events.jsonl", "--budget", "1", "--cost-ratio", "4"), "not both"),
         (("events.jsonl", "--as-of", "yesterday"), "is not a moment"),
         (("events.jsonl", "--treated", "2"), "less than or equal to 1"),
