@@ -18,11 +18,15 @@ from keepwell.outputs import AlertKind, AlertStatus, ResolvedBecause
 
 QUIET_ANSWERS: Final = frozenset(("dismissed", "snoozed"))
 """Answers after which an alert is not escalated."""
+MOST_WITHHELD: Final = 0.2
+"""No policy withholds `risk` alerts of a greater share of episodes; ours."""
+_DRAW: Final = b"keepwell withheld risk alerts"
+"""Key of the hold-out's draw, so that no other draw by the name of an episode goes with it. It is no secret."""
 LONGEST_DAYS: Final = 3650
 """No waiting time of a policy is longer, so that every due moment is one."""
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The thresholds of a release. Risks are at 30 days. Days are whole periods of 24 h."""
 
     line: float
@@ -46,6 +50,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Ending: sessions from which doing well, or a stalled course, is worth talking about."""
     stalled_gain: float
     """Ending: a gain below this (in reliable changes) after twice `ending_sessions` is a stalled course."""
+    withhold: float = 0.0
+    """Hold-out: of this share of episodes no `risk` alert is raised (`withheld`). Not written where it is the default."""
 
     def __post_init__(self) -> None:
         if not 0 < self.release < self.line < self.escalate < 1:
@@ -58,6 +64,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError("policy: skips, unanswered and ending_sessions must be at least 1")
         if not isfinite(self.stalled_gain):
             raise ValueError("policy: stalled_gain must be a number")
+        if not 0 <= self.withhold <= MOST_WITHHELD:
+            raise ValueError(f"policy: withhold must lie between 0 and {MOST_WITHHELD}")
 
 
 class OpenAlert(msgspec.Struct, array_like=True, frozen=True):
@@ -126,6 +134,8 @@ def decide(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decisio
             continue
         if kind not in again and kind in resolved and now.now - resolved[kind] < policy.refractory_days * DAY:
             continue
+        if kind == "risk" and kind not in again and withheld(policy.withhold, now.episode):
+            continue
         alert = OpenAlert(alert_id(now.episode, kind, now.trigger, now.model), kind, now.now)
         kept.append(alert)
         told.append(Decision(alert.id, kind, "raised"))
@@ -142,6 +152,17 @@ def alert_id(episode: str, kind: str, trigger: str, model: str) -> str:
     """
     digest = hashlib.sha256("\n".join((episode, kind, trigger, model)).encode()).digest()
     return "al-" + b32encode(digest[:15]).decode().lower()
+
+
+def withheld(share: float, episode: str) -> bool:
+    """Whether an episode is in a hold-out of this share: a draw by its key alone, so the same in every process, replay and
+    release. Who is in a smaller one is in a greater one too.
+
+    >>> [n for n in range(20) if withheld(0.2, f"north/ep-{n}")]
+    [11, 12, 17]
+    """
+    drawn = hashlib.blake2b(episode.encode(), key=_DRAW, digest_size=8).digest()
+    return int.from_bytes(drawn, "big") < share * 2**64
 
 
 def snoozes(memory: Memory, course: Course) -> list[int]:

@@ -34,6 +34,7 @@ from keepwell.policy import (
     silence,
     snoozes,
     timers,
+    withheld,
 )
 from tests.episodes import Happening, booked, lived, measured, on, opened, story, weekly
 from tests.strategies import DAY, moment
@@ -53,8 +54,9 @@ def course_of(*happenings: Happening) -> Course:
 class Told:
     """A policy at work on one episode: what it told so far, and what it remembers."""
 
-    def __init__(self, policy: Policy = QUIET) -> None:
+    def __init__(self, policy: Policy = QUIET, episode: str = "north/ep-1") -> None:
         self.policy = policy
+        self.episode = episode
         self.memory = Memory()
         self.count = 0
 
@@ -72,7 +74,7 @@ class Told:
     ) -> list[Decision]:
         self.count += 1
         now = Situation(
-            "north/ep-1", f"/north/booking#t-{self.count}", "sha256:0", on(day), state, risk, course_of(*happenings),
+            self.episode, f"/north/booking#t-{self.count}", "sha256:0", on(day), state, risk, course_of(*happenings),
             safety,
         )  # fmt: skip
         told, self.memory = decide(self.policy, self.memory, now)
@@ -419,6 +421,60 @@ def test_an_episode_that_is_not_open_has_no_timers() -> None:
     assert due([(0, opened())], day=31) == {}
 
 
+# ── a hold-out ──────────────────────────────────────────────────────────────────────────────────────────
+
+HOLDING: Final = msgspec.structs.replace(QUIET, withhold=0.2)
+IN, OUT = "north/ep-11", "north/ep-1"
+"""An episode in the hold-out, and one that is not."""
+
+
+def test_a_risk_alert_is_withheld_in_the_hold_out_alone() -> None:
+    assert withheld(HOLDING.withhold, IN) and not withheld(HOLDING.withhold, OUT)
+    assert Told(HOLDING, IN).when(0.9, 1) == []
+    assert Told(HOLDING, OUT).when(0.9, 1) == Told(QUIET, IN).when(0.9, 1) == [("risk", "raised", None)]
+
+
+def test_every_other_kind_is_told_in_the_hold_out_too() -> None:
+    silent = [(1, Missed(appointment_id="a")), (2, RuptureNoted(kind="withdrawal"))]
+    every, held = (
+        Told(msgspec.structs.replace(POLICY, withhold=share), IN).when(
+            0.9, 9, (0, booked("a", 1)), *silent, safety=True
+        )
+        for share in (0.0, 0.2)
+    )
+    assert {kind for kind, _, _ in held} == {"rupture", "silence", "safety"}
+    assert [one for one in every if one[0] != "risk"] == held
+
+
+def test_an_alert_that_was_shown_goes_on_in_the_hold_out() -> None:
+    """It is escalated and resolved, and comes back after a snooze, as a clinician asked for it."""
+    for answer in (None, "snoozed"):
+        told = Told(QUIET, IN)
+        told.when(0.3, 1)
+        told.policy = HOLDING
+        if answer is None:
+            assert told.when(0.6, 2) == [("risk", "escalated", None)]
+            assert told.when(0.1, 3) == [("risk", "resolved", "risk_fell")]
+            assert told.when(0.9, 90) == []
+        else:
+            snoozed = told.answer(answer, 2, until=4)
+            assert told.when(0.3, 4, snoozed) == [("risk", "resolved", "snoozed_out"), ("risk", "raised", None)]
+
+
+def test_where_the_hold_out_ends_what_was_withheld_is_told_at_the_next_look() -> None:
+    told = Told(HOLDING, IN)
+    assert told.when(0.9, 1) == []
+    told.policy = QUIET
+    assert told.when(0.9, 2) == [("risk", "raised", None)]
+
+
+def test_a_hold_out_has_its_share_of_episodes_and_a_smaller_one_lies_in_it() -> None:
+    names = [f"clinic-{n % 7}/{n:x}" for n in range(20_000)]
+    small, great = ({name for name in names if withheld(share, name)} for share in (0.05, 0.2))
+    assert small < great and not any(withheld(0.0, name) for name in names)
+    assert len(small) / 20_000 == pytest.approx(0.05, abs=0.005) and len(great) / 20_000 == pytest.approx(0.2, abs=0.01)
+
+
 # ── policies ────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -429,7 +485,8 @@ def test_an_episode_that_is_not_open_has_no_timers() -> None:
         {"escalate": 0.3}, {"line": float("nan")}, {"refractory_days": -1}, {"unbooked_days": 0}, {"unrebooked_days": 0},
         {"unbooked_days": -7}, {"skips": 0}, {"unanswered": 0}, {"ending_sessions": 0}, {"skips": -1},
         {"refractory_days": float("inf")}, {"unbooked_days": float("nan")}, {"stalled_gain": float("nan")},
-        {"unbooked_days": 1e12}, {"unrebooked_days": float("inf")},
+        {"unbooked_days": 1e12}, {"unrebooked_days": float("inf")}, {"withhold": -0.1}, {"withhold": 0.21},
+        {"withhold": float("nan")},
     ],
 )  # fmt: skip
 def test_a_policy_with_impossible_thresholds_is_refused(change: dict[str, Any]) -> None:
@@ -442,3 +499,11 @@ def test_a_policy_of_another_shape_is_not_read() -> None:
     for change in (b'{"line":0.3}', b"{}", msgspec.json.encode(POLICY)[:-1] + b',"extra":1}'):
         with pytest.raises(msgspec.ValidationError):
             msgspec.json.decode(change, type=Policy)
+
+
+def test_a_policy_without_a_hold_out_is_the_file_that_it_always_was() -> None:
+    """So the digests of releases made before stay."""
+    written = msgspec.json.encode(POLICY)
+    assert b"withhold" not in written and msgspec.json.decode(written, type=Policy).withhold == 0
+    assert b"withhold" not in msgspec.json.encode(msgspec.json.decode(written, type=Policy))
+    assert msgspec.json.decode(msgspec.json.encode(HOLDING), type=Policy) == HOLDING

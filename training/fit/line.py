@@ -93,8 +93,10 @@ def whole_caseloads(sample: Sample) -> Ints:
 def raised(policy: Policy, episode: Sequence[int], as_of: Sequence[int], risk: Sequence[float]) -> list[int]:
     """The rows (sorted by episode and moment) at which the live policy raises a `risk` alert.
 
-    It is asked with a course on which nothing else is told, so no other kind is raised.
+    It is asked with a course on which nothing else is told, so no other kind is raised. Those that it would withhold are
+    among them: what an alert is worth, and how many a line makes, is asked of everybody.
     """
+    policy = msgspec.structs.replace(policy, withhold=0.0)
     found = []
     memory, current = Memory(), None
     blank = Course(lambda name: None)

@@ -21,7 +21,7 @@ from keepwell.course import Course
 from keepwell.events import AnyEvent, Attended, ClientErased, Erased, Event, encode
 from keepwell.instruments import Instruments
 from keepwell.made_up import made_up_clinic
-from keepwell.policy import Memory, Policy, timers, timing
+from keepwell.policy import Memory, Policy, timers, timing, withheld
 from keepwell.streams.log import Message, Partition
 from keepwell.streams.memory import MemoryLog
 from keepwell.topics import Topics, ensure_topics
@@ -121,6 +121,19 @@ def test_a_replay_over_promotions_and_restarts_gives_the_same_bytes(tmp_path: Pa
     assert {score["model"] for score in clinic.told(TOPICS.scores)} == {default().digest, one, two}
     assert {score["model"] for score in clinic.told(TOPICS.shadow_scores)} == {one, two}
     assert clinic.verify() is None
+
+
+def test_a_hold_out_takes_away_risk_alerts_of_its_episodes_alone_and_a_replay_does_too(tmp_path: Path) -> None:
+    told = []
+    for share in (0.0, 0.2):
+        clinic = Clinic(tmp_path)
+        clinic.tell([promoted(published(tmp_path, -1.0, line=0.28, withhold=share)), *MADE_UP])
+        clinic.work()
+        assert clinic.verify() is None
+        told.append([(one["episode"], one["kind"], one["status"], one["at"]) for one in clinic.told(TOPICS.alerts)])
+    every, some = told
+    taken = [one for one in every if one[1] == "risk" and withheld(0.2, one[0])]
+    assert taken and [one for one in every if one not in taken] == some
 
 
 def test_a_refusal_is_the_same_in_a_replay_although_the_release_was_mended_since(tmp_path: Path) -> None:
@@ -395,6 +408,7 @@ def test_an_erasure_reaches_the_shadow_scores_even_after_the_shadow_ended(tmp_pa
 CHANGES: dict[str, Any] = {
     "line": 0.35, "release": 0.1, "escalate": 0.7, "refractory_days": 3.0, "unbooked_days": 3.0,
     "unrebooked_days": 9.0, "skips": 7, "unanswered": 7, "ending_sessions": 2, "stalled_gain": 0.9,
+    "withhold": 0.1,
 }  # fmt: skip
 
 
