@@ -50,8 +50,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Ending: sessions from which doing well, or a stalled course, is worth talking about."""
     stalled_gain: float
     """Ending: a gain below this (in reliable changes) after twice `ending_sessions` is a stalled course."""
-    withhold: float = 0.0
-    """Hold-out: of this share of episodes no `risk` alert is raised (`withheld`). Not written where it is the default."""
+    withhold: float | None = None
+    """Hold-out: of this share of episodes no `risk` alert is raised (`withheld`). None, which is not written: of none."""
 
     def __post_init__(self) -> None:
         if not 0 < self.release < self.line < self.escalate < 1:
@@ -64,8 +64,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError("policy: skips, unanswered and ending_sessions must be at least 1")
         if not isfinite(self.stalled_gain):
             raise ValueError("policy: stalled_gain must be a number")
-        if not 0 <= self.withhold <= MOST_WITHHELD:
-            raise ValueError(f"policy: withhold must lie between 0 and {MOST_WITHHELD}")
+        if self.withhold is not None and not 0 < self.withhold <= MOST_WITHHELD:
+            raise ValueError(f"policy: withhold must lie above 0 and not above {MOST_WITHHELD}")
 
 
 class OpenAlert(msgspec.Struct, array_like=True, frozen=True):
@@ -154,13 +154,15 @@ def alert_id(episode: str, kind: str, trigger: str, model: str) -> str:
     return "al-" + b32encode(digest[:15]).decode().lower()
 
 
-def withheld(share: float, episode: str) -> bool:
+def withheld(share: float | None, episode: str) -> bool:
     """Whether an episode is in a hold-out of this share: a draw by its key alone, so the same in every process, replay and
     release. Who is in a smaller one is in a greater one too.
 
     >>> [n for n in range(20) if withheld(0.2, f"north/ep-{n}")]
     [11, 12, 17]
     """
+    if share is None:
+        return False
     drawn = hashlib.blake2b(episode.encode(), key=_DRAW, digest_size=8).digest()
     return int.from_bytes(drawn, "big") < share * 2**64
 

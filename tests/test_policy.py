@@ -440,7 +440,7 @@ def test_every_other_kind_is_told_in_the_hold_out_too() -> None:
         Told(msgspec.structs.replace(POLICY, withhold=share), IN).when(
             0.9, 9, (0, booked("a", 1)), *silent, safety=True
         )
-        for share in (0.0, 0.2)
+        for share in (None, 0.2)
     )
     assert {kind for kind, _, _ in held} == {"rupture", "silence", "safety"}
     assert [one for one in every if one[0] != "risk"] == held
@@ -471,7 +471,7 @@ def test_where_the_hold_out_ends_what_was_withheld_is_told_at_the_next_look() ->
 def test_a_hold_out_has_its_share_of_episodes_and_a_smaller_one_lies_in_it() -> None:
     names = [f"clinic-{n % 7}/{n:x}" for n in range(20_000)]
     small, great = ({name for name in names if withheld(share, name)} for share in (0.05, 0.2))
-    assert small < great and not any(withheld(0.0, name) for name in names)
+    assert small < great and not any(withheld(None, name) for name in names)
     assert len(small) / 20_000 == pytest.approx(0.05, abs=0.005) and len(great) / 20_000 == pytest.approx(0.2, abs=0.01)
 
 
@@ -485,7 +485,7 @@ def test_a_hold_out_has_its_share_of_episodes_and_a_smaller_one_lies_in_it() -> 
         {"escalate": 0.3}, {"line": float("nan")}, {"refractory_days": -1}, {"unbooked_days": 0}, {"unrebooked_days": 0},
         {"unbooked_days": -7}, {"skips": 0}, {"unanswered": 0}, {"ending_sessions": 0}, {"skips": -1},
         {"refractory_days": float("inf")}, {"unbooked_days": float("nan")}, {"stalled_gain": float("nan")},
-        {"unbooked_days": 1e12}, {"unrebooked_days": float("inf")}, {"withhold": -0.1}, {"withhold": 0.21},
+        {"unbooked_days": 1e12}, {"unrebooked_days": float("inf")}, {"withhold": 0.0}, {"withhold": -0.1}, {"withhold": 0.21},
         {"withhold": float("nan")},
     ],
 )  # fmt: skip
@@ -504,6 +504,6 @@ def test_a_policy_of_another_shape_is_not_read() -> None:
 def test_a_policy_without_a_hold_out_is_the_file_that_it_always_was() -> None:
     """So the digests of releases made before stay."""
     written = msgspec.json.encode(POLICY)
-    assert b"withhold" not in written and msgspec.json.decode(written, type=Policy).withhold == 0
+    assert b"withhold" not in written and msgspec.json.decode(written, type=Policy).withhold is None
     assert b"withhold" not in msgspec.json.encode(msgspec.json.decode(written, type=Policy))
     assert msgspec.json.decode(msgspec.json.encode(HOLDING), type=Policy) == HOLDING

@@ -6,19 +6,23 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import msgspec
 import typer
 
 from keepwell.cli._common import progress, say
 from keepwell.cli._offline import moment
 from keepwell.cli._options import AsJson, Prefix
 from keepwell.cli._source import check_source, opened
+from keepwell.policy import MOST_WITHHELD, Policy
 from keepwell.scorecard import HEADLINE, Scorer
 from keepwell.settings import Settings
 from models.registry import Releases
 from models.release import Release, default
 from services.predictor.bootstrap import instruments_of
 from training.dataset import Dataset, build
+from training.evaluate.report import risks_of
 from training.fit.fit import Options, fit
+from training.fit.held_out import held_out
 from training.fit.line import at, line_of
 from training.fit.publish import release, release_again
 from training.fit.recalibrate import ENOUGH_STOPS, recalibrate
@@ -51,6 +55,14 @@ def command(
         str | None,
         typer.Option("--recalibrate", metavar="RELEASE", help="Fit no model; recalibrate this release to the events."),
     ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RELEASE",
+            help="The release in use while the events came in: its policy is taken over but for the line, and what its "
+            "hold-out shows is reported; default: the shipped one.",
+        ),
+    ] = None,
     origin: Annotated[
         str | None, typer.Option(help="What the data are, in a sentence; default: counts, and whether simulated.")
     ] = None,
@@ -68,6 +80,15 @@ def command(
         float,
         typer.Option(min=0, max=1, help="Weight of rows in the 30 days after an alert or act; 0 leaves them out."),
     ] = 1.0,
+    withhold: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=MOST_WITHHELD,
+            help="Hold-out: raise no risk alert of this share of episodes. Not without those who answer for the clients: "
+            "docs/explanation/treated-risk.md.",
+        ),
+    ] = 0.0,
     use_offsets: Annotated[
         bool,
         typer.Option("--use-offsets", help="Let the release add the offsets of clinics and clinicians to its risks."),
@@ -86,13 +107,22 @@ def command(
     """Train a release on events, or recalibrate one: manifest, scorecard, policy, offsets, metrics, estimator and card."""
     if budget is not None and cost_ratio is not None:
         raise typer.BadParameter("give a budget or a cost ratio, not both", param_hint="--budget")
+    if recalibrated is not None and (withhold or base is not None):
+        raise typer.BadParameter(
+            "goes with a release that is trained, not with --recalibrate", param_hint="--base, --withhold"
+        )
     until = moment(as_of)
     check_source(files, log, alerts or ())
     settings = Settings(log=log, topic_prefix=topic_prefix, instruments=instruments)
     with progress() as bar, opened(files, settings) as source:
         bar.add_task("reading", total=None)
         known = instruments_of(settings)
-        dataset = build(source, instruments=known, as_of=until, alerts=alerts or (), n_jobs=jobs)
+        before = Releases(registry).open(name) if (name := recalibrated or base) is not None else default()
+        dataset = build(
+            source, instruments=known, as_of=until, policy=before.policy, alerts=alerts or (), n_jobs=jobs
+        )  # fmt: skip
+    # A hold-out is never taken over without being asked for.
+    policy = msgspec.structs.replace(before.policy, withhold=withhold or None)
     options = Options(
         learner="boosting" if learner is LearnerName.boosting else "logistic",
         budget=budget,
@@ -103,19 +133,24 @@ def command(
         jobs=jobs,
     )
     if recalibrated is None:
-        result = _trained(dataset, options, origin, out)
+        result = _trained(dataset, before, policy, options, origin, out)
     else:
-        result = _recalibrated(dataset, Releases(registry).open(recalibrated), options, origin, out)
+        result = _recalibrated(dataset, before, policy, options, origin, out)
     if registry is not None:
         Releases(registry).publish(str(out))
     say(result, as_json)
 
 
-def _trained(dataset: Dataset, options: Options, origin: str | None, out: Path) -> dict[str, Any]:
+def _trained(
+    dataset: Dataset, before: Release, policy: Policy, options: Options, origin: str | None, out: Path
+) -> dict[str, Any]:
     """Fits and writes a release. Raises `Refused`, `OSError`."""
     if options.budget is None and options.cost_ratio is None:
         options = options._replace(budget=BUDGET)
-    fitted = fit(dataset, default().policy, options)
+    fitted = fit(dataset, policy, options)
+    if before.policy.withhold is not None:
+        shown = held_out(dataset, before, risks_of(before, dataset)[:, HEADLINE])
+        fitted = fitted._replace(report=msgspec.structs.replace(fitted.report, held_out=shown))
     report = fitted.report
     return {
         "release": release(fitted, dataset, origin, out),
@@ -130,10 +165,11 @@ def _trained(dataset: Dataset, options: Options, origin: str | None, out: Path) 
     }
 
 
-def _recalibrated(dataset: Dataset, base: Release, options: Options, origin: str | None, out: Path) -> dict[str, Any]:
+def _recalibrated(
+    dataset: Dataset, base: Release, policy: Policy, options: Options, origin: str | None, out: Path
+) -> dict[str, Any]:
     """Recalibrates and writes a release; its line stays unless one is asked for. Raises `Refused`, `OSError`."""
     found = recalibrate(dataset, base.scorer)
-    policy = base.policy
     if options.budget is not None or options.cost_ratio is not None:
         risks = Scorer(found.card).risks(dataset.matrix([term.feature for term in found.card.terms]))
         headline = risks[:, HEADLINE]

@@ -12,6 +12,7 @@ from io import BytesIO
 from pathlib import Path
 
 import joblib
+import msgspec
 import numpy as np
 import pytest
 import typer
@@ -27,6 +28,7 @@ from keepwell.streams.open import open_log
 from keepwell.topics import Topics
 from models.registry import Releases
 from models.release import default, load
+from tests.models.releases import released
 from training.dataset import FEATURE_COLUMNS, FromLog, archive, build
 
 START = datetime(2023, 1, 2, tzinfo=UTC)
@@ -122,6 +124,28 @@ def test_a_release_is_recalibrated(place: Path) -> None:
     assert {sum(one["rows"]) + one["missing"] for one in counted} == {again.manifest.data.rows}
 
 
+def test_a_hold_out_is_told_of_and_goes_on_only_where_it_is_asked_for(place: Path, tmp_path: Path) -> None:
+    before = released(tmp_path / "before", withhold=0.2, refractory_days=33)
+    code, told = run(
+        place / "events.jsonl", "--base", tmp_path / "before", "--withhold", "0.1", "--out", tmp_path / "next", "--json"
+    )
+    assert code == 0, told
+    policy = Releases().open(str(tmp_path / "next")).policy
+    assert (policy.withhold, policy.refractory_days, policy.line) == (0.1, 33, json.loads(told)["line"])
+    found = json.loads((tmp_path / "next" / "metrics.json").read_text())["held_out"]
+    assert (found["release"], found["share"], found["least_clients"]) == (before, 0.2, 50)
+    card = (tmp_path / "next" / "card.md").read_text()
+    assert "no risk alert of 10% of the episodes" in card and "What the hold-out shows" in card
+    code, told = run(place / "few.jsonl", "--recalibrate", tmp_path / "next", "--out", tmp_path / "again", "--json")
+    assert code == 0, told
+    assert Releases().open(str(tmp_path / "again")).policy == msgspec.structs.replace(policy, withhold=None)
+
+
+def test_without_a_hold_out_nothing_is_said_of_one(place: Path) -> None:
+    assert "held_out" not in json.loads((place / "release" / "metrics.json").read_text())
+    assert "hold-out" not in (place / "release" / "card.md").read_text()
+
+
 def logged(events: Path, url: str, alerts: Path | None = None) -> None:
     """A log that heard of the events in the order of their time, with a tick every midnight, and showed the alerts."""
     told = take_in(read_lines([str(events)]), Instruments(), datetime.now(UTC)).events
@@ -182,6 +206,9 @@ def test_too_few_stops_are_refused_and_nothing_is_written(place: Path) -> None:
         (("events.jsonl", "--budget", "1", "--cost-ratio", "4"), "not both"),
         (("events.jsonl", "--as-of", "yesterday"), "is not a moment"),
         (("events.jsonl", "--treated", "2"), "less than or equal to 1"),
+        (("events.jsonl", "--withhold", "0.3"), "less than or equal to 0.2"),
+        (("few.jsonl", "--recalibrate", "release", "--withhold", "0.1"), "not with --recalibrate"),
+        (("few.jsonl", "--recalibrate", "release", "--base", "release"), "not with --recalibrate"),
     ],
 )
 def test_wrong_use(place: Path, words: tuple[str, ...], why: str, monkeypatch: pytest.MonkeyPatch) -> None:

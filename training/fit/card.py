@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from keepwell.features import BY_NAME
 from keepwell.scorecard import HEADLINE, OUTPUTS, Scorecard
 from training.dataset import Dataset
 from training.fit.fit import Fitted, Report
+from training.fit.held_out import HeldOut, Share
 from training.fit.measures import Measures
 from training.fit.recalibrate import ENOUGH_STOPS, Recalibrated
 from training.fit.signs import SIGNS
@@ -44,6 +47,7 @@ def model_card(fitted: Fitted, dataset: Dataset, origin: str) -> str:
             _table({"30d": report.beside}),
             _line(report),
             _treated(report),
+            *_held_out(fitted),
             _offsets(fitted),
             _strongest(fitted.card),
         ]
@@ -138,6 +142,42 @@ def _treated(report: Report) -> str:
         f"stopped after {treated.stopped:.1%} of them, where {treated.expected:.1%} was expected. In the fit such a row "
         f"weighed {treated.weight:g}.{difference}\n"
     )
+
+
+def _held_out(fitted: Fitted) -> list[str]:
+    """What this release withholds, and what the hold-out of the one before it shows; nothing where there is none."""
+    share, found = fitted.policy.withhold, fitted.report.held_out
+    told = []
+    if share is not None:
+        told.append(
+            f"## A hold-out\n\nThis release raises no risk alert of {share:.0%} of the episodes, drawn by their keys, to "
+            "tell what alerts do. Alerts of other kinds are raised as ever. What that costs, and whom to ask: "
+            "docs/explanation/treated-risk.md.\n"
+        )
+    if found is not msgspec.UNSET:
+        told.append(f"## What the hold-out shows\n\n{_shown(found)}")
+    return told
+
+
+def _shown(found: HeldOut) -> str:
+    raised, withheld, more = found.raised, found.withheld, found.difference
+    after = "" if found.since is None else f" after {found.since[:10]}"
+    begin = (
+        f"{found.release} withheld risk alerts of {found.share:.0%} of the episodes. Of each client the first moment{after} "
+        f"counts at which it raised one ({raised.clients} clients), or would have ({withheld.clients}). "
+    )
+    if raised.stopped is None or withheld.stopped is None or more is None:
+        return f"{begin}Figures are told from {found.least_clients} clients in each on.\n"
+    return (
+        f"{begin}Within 30 days {_percent(raised.stopped)} stopped of those for whom it was raised, and "
+        f"{_percent(withheld.stopped)} of those for whom it was withheld, a difference of {_percent(more)}. By then "
+        f"there had been an alert, of any kind, for {raised.alerted:.0%} and {withheld.alerted:.0%} of them. An interval "
+        "with 0 in it says that these data do not tell, not that alerts do nothing.\n"
+    )
+
+
+def _percent(share: Share) -> str:
+    return f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"
 
 
 def _offsets(fitted: Fitted) -> str:

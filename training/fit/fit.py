@@ -16,6 +16,7 @@ from training.fit.bins import Bins, Codes, Matrix, bins_of
 from training.fit.calibrate import Calibration, calibrate
 from training.fit.compile import compile_card
 from training.fit.estimator import Estimator
+from training.fit.held_out import HeldOut
 from training.fit.learners import Learner
 from training.fit.line import Line, at, check_line, line_of
 from training.fit.logit import expit
@@ -63,6 +64,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that one bag read, by output."""
     line: Line
     treated: Treated
+    held_out: HeldOut | msgspec.UnsetType = msgspec.UNSET
+    """What the hold-out of the release that was in use shows, to be added by who knows that release."""
 
 
 class Fitted(NamedTuple):

@@ -96,7 +96,7 @@ def raised(policy: Policy, episode: Sequence[int], as_of: Sequence[int], risk: S
     It is asked with a course on which nothing else is told, so no other kind is raised. Those that it would withhold are
     among them: what an alert is worth, and how many a line makes, is asked of everybody.
     """
-    policy = msgspec.structs.replace(policy, withhold=0.0)
+    policy = msgspec.structs.replace(policy, withhold=None)
     found = []
     memory, current = Memory(), None
     blank = Course(lambda name: None)

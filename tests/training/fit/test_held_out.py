@@ -1,0 +1,74 @@
+"""The hold-out: who is in which arm, one moment a client, and no figures from few."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+
+from keepwell.policy import withheld
+from keepwell.scorecard import HEADLINE
+from models.release import Basis, Release, default
+from training.dataset import Dataset
+from training.fit.held_out import HeldOut, _difference, _share, held_out
+from training.fit.sample import sample_of
+
+
+def before(share: float, since: str | None = None) -> Release:
+    """A release that withholds, fitted to what lies before `since`."""
+    shipped = default()
+    basis = Basis(fingerprint="", as_of=since, events=0, clients=0, episodes=0, rows=0, positive={}) if since else None
+    return shipped._replace(
+        policy=msgspec.structs.replace(shipped.policy, withhold=share),
+        manifest=msgspec.structs.replace(shipped.manifest, data=basis),
+    )
+
+
+def firsts(dataset: Dataset, since: str = "2000-01-01T00:00:00Z") -> pd.DataFrame:
+    """Each client's first row since then, where its outcome counts: that of an alert, where every risk is above the line."""
+    frame = dataset.frame.assign(known=sample_of(dataset).known(HEADLINE))
+    first = frame.groupby("episode", observed=True).head(1).sort_values("as_of", kind="stable")
+    later = first[first["as_of"] > pd.Timestamp(since)].groupby("client", observed=True).head(1)
+    return later[later["known"]].assign(inside=[withheld(0.2, str(key)) for key in later[later["known"]]["episode"]])
+
+
+def shown(dataset: Dataset, share: float = 0.2, since: str | None = None, **columns: Any) -> HeldOut:
+    told = replace(dataset, frame=dataset.frame.assign(**columns))
+    return held_out(told, before(share, since), np.full(len(dataset.frame), 0.9))
+
+
+def test_the_arms_are_those_of_the_policy_and_their_difference_is_told(dataset: Dataset) -> None:
+    inside = dataset.frame["episode"].map({key: withheld(0.2, key) for key in dataset.frame["episode"].cat.categories})
+    inside = inside.astype(np.bool_)
+    # Of the hold-out everybody stops and nobody had an alert; of the others nobody stops and everybody had one.
+    determined = dataset.frame["target_30d"].notna()
+    found = shown(dataset, target_30d=inside.astype(np.float64).where(determined), alerted=~inside)
+    counted = firsts(dataset)["inside"]
+    assert (found.withheld.clients, found.raised.clients) == (counted.sum(), (~counted).sum())
+    assert found.withheld.stopped is not None and found.raised.stopped is not None and found.difference is not None
+    assert (found.withheld.stopped.value, found.raised.stopped.value, found.difference.value) == (1, 0, 1)
+    assert (found.withheld.alerted, found.raised.alerted) == (0, 1)
+
+
+def test_what_lies_before_the_release_can_have_been_in_use_does_not_count(dataset: Dataset) -> None:
+    since = str(dataset.frame["as_of"].sort_values().iloc[len(dataset.frame) // 5].isoformat())
+    every, later = shown(dataset), shown(dataset, since=since)
+    counted = firsts(dataset, since)["inside"]
+    assert later.raised.clients == (~counted).sum() < every.raised.clients
+    assert later.withheld.clients == counted.sum() and later.since == since
+
+
+def test_from_few_clients_no_figure_is_told(dataset: Dataset) -> None:
+    found = shown(dataset, share=0.02)
+    assert found.withheld.clients < found.least_clients <= found.raised.clients
+    assert (found.raised.stopped, found.raised.alerted, found.withheld.stopped, found.difference) == (None,) * 4
+
+
+def test_a_difference_has_the_published_interval() -> None:
+    """Newcombe 1998, Stat Med 17:873, table II, method 10: 56 of 70 less 48 of 80."""
+    found = _difference(_share(56, 70), _share(48, 80))
+    assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
