@@ -148,11 +148,12 @@ def hand_over(people: People, world: World, roster: Roster, rng: np.random.Gener
 
 
 def book_next(people: People, rng: np.random.Generator) -> None:
-    """The next visit is booked at the end of a session, mostly at the usual interval."""
+    """The next visit is booked before the client leaves, mostly at the usual interval: told before the session itself is, so
+    that a session recorded with nothing booked is one that somebody left so."""
     n = len(people)
     draw = rng.random(n)
     days = people.rhythm + np.where(draw < 0.08, 7.0, np.where(draw < 0.16, rng.integers(-3, 4, n), 0.0))
-    people.since = people.last + AFTER - 1
+    people.since = people.last - 1
     people.starts = workday(people.starts + DAY * days)
     people.moved = np.zeros(n, bool)
 
