@@ -208,6 +208,15 @@ def _plan_done(c: Course, now: int) -> Value:
     return None if planned is None else c.sessions / planned
 
 
+def _plan_left(c: Course, now: int) -> Value:
+    planned = c.opening.planned if c.opening else None
+    return None if planned is None else float(planned - c.sessions)
+
+
+def _until_first(c: Course, now: int) -> Value:
+    return None if c.sessions else _until_next(c, now)
+
+
 def _waited(c: Course, now: int) -> Value:
     if c.sessions or c.first_at is None:
         return None
@@ -308,6 +317,8 @@ FEATURES: Final[Sequence[Feature]] = (
             _says("No further session is booked", "A further session is booked"), ""),
     Feature("days_to_next_visit", "attendance", "days", _until_next,
             lambda v: f"The next session is {_n(v, 'day', 'days')} away", "No further session is booked"),
+    Feature("days_to_first_visit", "attendance", "days", _until_first,
+            lambda v: f"The first session is {_n(v, 'day', 'days')} away", "No first session lies ahead"),
     Feature("unrecorded", "attendance", "visits", _unrecorded,
             lambda v: f"{_n(v, 'visit has', 'visits have')} no record of having taken place", ""),
     Feature("waiting", "attendance", "days", _waited,
@@ -443,6 +454,9 @@ FEATURES: Final[Sequence[Feature]] = (
             lambda v: f"In care for {_n(v, 'week', 'weeks')}", _NOTHING),
     Feature("plan_done", "context", "share", _plan_done,
             lambda v: f"{v:.0%} of the planned sessions have taken place", "The number of sessions was not planned"),
+    Feature("plan_left", "context", "sessions", _plan_left,
+            lambda v: f"{_n(abs(v), 'session', 'sessions')} {'beyond' if v < 0 else 'left in'} the plan",
+            "The number of sessions was not planned"),
     Feature("previous_episodes", "context", "episodes", _of_opening(
             lambda c: None if c.opening is None or c.opening.previous is None else float(c.opening.previous)),
             lambda v: f"{_n(v, 'earlier episode', 'earlier episodes')} of care", "Earlier episodes are not known"),
