@@ -29,7 +29,7 @@ def release(fitted: Fitted, dataset: Dataset, origin: str | None, out: Path) -> 
         SCORECARD: _json(fitted.card),
         POLICY: _json(fitted.policy),
         OFFSETS: _json(fitted.offsets),
-        "metrics.json": _json(fitted.report),
+        "report.json": _json(fitted.report),
         "reference.json": _json(fitted.reference),
         "estimator.joblib": canonical.dumps(fitted.estimator),
         "card.md": model_card(fitted, dataset, told).encode(),
@@ -46,7 +46,7 @@ def release_again(
     files = {
         SCORECARD: _json(recalibrated.card),
         POLICY: _json(policy),
-        "metrics.json": _json({"recalibrated": base, "stops": recalibrated.stops, "shifts": recalibrated.shifts}),
+        "report.json": _json({"recalibrated": base, "stops": recalibrated.stops, "shifts": recalibrated.shifts}),
         "reference.json": _json(reference_of_card(recalibrated.card, dataset)),
         "card.md": recalibration_card(recalibrated, base, dataset, told).encode(),
     }
