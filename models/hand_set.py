@@ -1,20 +1,21 @@
-"""Builds the shipped default release: a scorecard set by hand from published effects, until one is trained.
+"""A release set by hand from published effects: for whoever wants none that was learnt, and for a trained one to beat.
 
-`python -m models.hand_set` writes it below `models/default`. Nothing in it was fitted to data, so its risks are rough; the
+`python -m models.hand_set FOLDER` writes it below a folder. Nothing in it was fitted to data, so its risks are rough; the
 manifest says so. Points are added log-odds of stopping within the horizon. A published standardised difference d is turned
 into log-odds by d * pi / sqrt(3), spread over the bins of the feature.
 """
 
 from __future__ import annotations
 
-import shutil
+import sys
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from keepwell.policy import Policy
 from keepwell.scorecard import Scorecard, Term
-from models.release import DEFAULT, write
+from models.release import write
 
 CREATED: Final = "2026-11-22"
 CODE: Final = "0.1.0"
@@ -110,15 +111,16 @@ def scorecard() -> Scorecard:
     return Scorecard(base=BASE, terms=tuple(terms))
 
 
-def build() -> None:
-    """Writes the release, in place of the one that was shipped before."""
-    shutil.rmtree(DEFAULT, ignore_errors=True)
+def build(place: Path) -> Path:
+    """Writes the release below a folder, and returns the folder of its name."""
     files = {
         "scorecard.json": msgspec.json.format(msgspec.json.encode(scorecard()), indent=1) + b"\n",
         "policy.json": msgspec.json.format(msgspec.json.encode(POLICY), indent=1) + b"\n",
     }
-    write(DEFAULT, title="Hand-set default", origin=ORIGIN, created=CREATED, code=CODE, files=files)
+    return write(place, title="Set by hand", origin=ORIGIN, created=CREATED, code=CODE, files=files)
 
 
 if __name__ == "__main__":
-    build()
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m models.hand_set FOLDER")
+    build(Path(sys.argv[1]))

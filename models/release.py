@@ -25,7 +25,7 @@ OFFSETS: Final = "offsets.json"
 """Log-odds of clinics and clinicians (`keepwell.scorecard.Offsets`). A release need not have them, and says whether they
 are used: what a score rests on is told by the digest alone."""
 NEEDED: Final = (SCORECARD, POLICY)
-"""The files a service reads. Others lie beside them and are covered by the digest too: report.json, report.html, card.md,
+"""The files a service reads. Others lie beside them and are covered by the digest too: report.json, card.md,
 and estimator.joblib, which data teams may unpickle and nothing that serves ever does."""
 
 DEFAULT: Final = Path(__file__).parent / "default"

@@ -137,7 +137,7 @@ def test_no_page_has_a_measured_rate_without_its_command(page: Path) -> None:
 
 def test_the_readme_says_what_it_is_not() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for words in ("set by hand", "Not a medical device", "made up by a program"):
+    for words in ("learnt from simulated clinics", "Not a medical device", "made up by a program"):
         assert words in text
 
 

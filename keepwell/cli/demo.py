@@ -31,6 +31,7 @@ from keepwell.outputs import Alert, Score
 from keepwell.streams.log import Log, Message, Partition
 from keepwell.streams.process import stop_on_signals
 from keepwell.topics import Topics
+from models.release import default
 from services.clock.clock import make_clock
 from services.clock.settings import ClockSettings
 from services.ingest.keys import KeyFile
@@ -184,7 +185,7 @@ def _tell(log: Log) -> str:
     print("Alerts             " + ", ".join(f"{kind} {count}" for kind, count in sorted(told.items())))
     print("Dead letters       " + ", ".join(f"{reason} {count}" for reason, count in sorted(letters.items())))
     model = alerts[0].model if alerts else ""
-    print(f"Model              {model[:19]}… (set by hand from published effects; not calibrated on any clinic)")
+    print(f"Model              {model[:19]}… {default().manifest.origin}")
     raised = [alert for alert in alerts if alert.status == "raised" and alert.kind in ("risk", "rupture")]
     for kind in ("rupture", "risk"):
         found = [alert for alert in raised if alert.kind == kind]

@@ -1,4 +1,4 @@
-"""The shipped default: what its table says, no more, and honest about where its numbers come from."""
+"""The release set by hand: what its table says, no more, and honest about where its numbers come from."""
 
 from __future__ import annotations
 
@@ -8,39 +8,20 @@ from pathlib import Path
 import pytest
 
 from keepwell.features import BY_NAME
-from models import hand_set
-from models.hand_set import BASE, POLICY, TABLE, scorecard
-from models.release import DEFAULT, default
+from models.hand_set import BASE, POLICY, TABLE, build, scorecard
+from models.release import load
 
 
-def test_the_shipped_default_is_what_its_table_builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hand_set, "DEFAULT", tmp_path / "default")
-    hand_set.build()
-    [built] = (tmp_path / "default").iterdir()
-    [shipped] = DEFAULT.iterdir()
-    assert built.name == shipped.name, "run `python -m models.hand_set` and commit what it writes"
-    assert {file.name: file.read_bytes() for file in built.iterdir()} == {
-        file.name: file.read_bytes() for file in shipped.iterdir()
-    }
-
-
-def test_building_again_takes_the_place_of_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hand_set, "DEFAULT", tmp_path / "default")
-    (tmp_path / "default" / "sha256-old").mkdir(parents=True)
-    hand_set.build()
-    assert [folder.name for folder in (tmp_path / "default").iterdir()] == [next(DEFAULT.iterdir()).name]
-
-
-def test_the_manifest_says_that_it_was_set_by_hand_and_fitted_to_nothing() -> None:
-    manifest = default().manifest
-    assert "by hand" in manifest.origin.lower()
-    assert "not fitted" in manifest.origin
-    assert "published effects" in manifest.origin
-
-
-def test_the_shipped_default_loads_as_the_table_says() -> None:
-    release = default()
+def test_it_is_a_release_of_what_its_table_says_and_says_what_it_is(tmp_path: Path) -> None:
+    release = load(build(tmp_path))
     assert (release.scorer.card, release.policy) == (scorecard(), POLICY)
+    for words in ("set by hand", "not fitted", "published effects"):
+        assert words in release.manifest.origin.lower()
+
+
+def test_building_it_again_changes_nothing(tmp_path: Path) -> None:
+    assert build(tmp_path) == build(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize("feature", sorted(TABLE))
