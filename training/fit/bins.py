@@ -20,7 +20,7 @@ Column = Callable[[str], Vector]
 MOST: Final = 24
 """Bins of equal numbers of rows that a feature may have, beside finer ones at its ends; ours. More made no model better on
 the simulated presets."""
-FINER: Final = 8
+FINER: Final = 32
 """By so much the outermost bins are smaller than those of the middle: what is rare is often what tells most."""
 LEAST_ROWS: Final = 50
 """Rows a bin holds at least, and a feature to be looked at at all; ours."""

@@ -31,7 +31,7 @@ class Settings(NamedTuple):
     leaves: int = 4
     least_rows: int = 50
     shrinkage: float = 10.0
-    rate: float = 0.15
+    rate: float = 0.2
     power: float = 0.5
 
 
