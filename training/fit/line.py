@@ -98,11 +98,14 @@ def raised(policy: Policy, episode: Sequence[int], as_of: Sequence[int], risk: S
     """
     policy = msgspec.structs.replace(policy, withhold=None)
     found = []
-    memory, current = Memory(), None
+    memory, current, quiet = Memory(), None, True
     blank = Course(lambda name: None)
     for row, (name, now, value) in enumerate(zip(episode, as_of, risk, strict=True)):
         if name != current:
-            memory, current = Memory(), name
+            memory, current, quiet = Memory(), name, True
+        if quiet and value < policy.line:
+            continue  # nothing was raised yet and nothing is: most rows, and asking costs most of the time
+        quiet = False
         situation = Situation(str(name), str(row), "", now, "open", value, blank, safety=False)
         told, memory = decide(policy, memory, situation)
         if any(decision.status == "raised" for decision in told):
