@@ -132,7 +132,7 @@ def test_a_hold_out_is_told_of_and_goes_on_only_where_it_is_asked_for(place: Pat
     assert code == 0, told
     policy = Releases().open(str(tmp_path / "next")).policy
     assert (policy.withhold, policy.refractory_days, policy.line) == (0.1, 33, json.loads(told)["line"])
-    found = json.loads((tmp_path / "next" / "metrics.json").read_text())["held_out"]
+    found = json.loads((tmp_path / "next" / "report.json").read_text())["held_out"]
     assert (found["release"], found["share"], found["least_clients"]) == (before, 0.2, 50)
     card = (tmp_path / "next" / "card.md").read_text()
     assert "no risk alert of 10% of the episodes" in card and "What the hold-out shows" in card
@@ -142,7 +142,7 @@ def test_a_hold_out_is_told_of_and_goes_on_only_where_it_is_asked_for(place: Pat
 
 
 def test_without_a_hold_out_nothing_is_said_of_one(place: Path) -> None:
-    assert "held_out" not in json.loads((place / "release" / "metrics.json").read_text())
+    assert "held_out" not in json.loads((place / "release" / "report.json").read_text())
     assert "hold-out" not in (place / "release" / "card.md").read_text()
 
 

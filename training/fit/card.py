@@ -170,7 +170,7 @@ def _shown(found: HeldOut) -> str:
         return f"{begin}Figures are told from {found.least_clients} clients in each on.\n"
     return (
         f"{begin}Within 30 days {_percent(raised.stopped)} stopped of those for whom it was raised, and "
-        f"{_percent(withheld.stopped)} of those for whom it was withheld, a difference of {_percent(more)}. By then "
+        f"{_percent(withheld.stopped)} of those for whom it was withheld, a difference of {_points(more)}. By then "
         f"there had been an alert, of any kind, for {raised.alerted:.0%} and {withheld.alerted:.0%} of them. An interval "
         "with 0 in it says that these data do not tell, not that alerts do nothing.\n"
     )
@@ -178,6 +178,11 @@ def _shown(found: HeldOut) -> str:
 
 def _percent(share: Share) -> str:
     return f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"
+
+
+def _points(difference: Share) -> str:
+    value, low, high = (100 * one for one in (difference.value, difference.low, difference.high))
+    return f"{value:.1f} percentage points ({low:.1f} to {high:.1f})"
 
 
 def _offsets(fitted: Fitted) -> str:
