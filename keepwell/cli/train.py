@@ -94,7 +94,11 @@ def command(
         typer.Option("--use-offsets", help="Let the release add the offsets of clinics and clinicians to its risks."),
     ] = False,
     alerts: Annotated[
-        list[Path] | None, typer.Option(help="JSON lines of alerts that were really shown; a log has its own.")
+        list[Path] | None,
+        typer.Option(
+            help="JSON lines of alerts that were really shown, as `keepwell replay --log` writes them; a log itself keeps "
+            "the newest of each episode alone."
+        ),
     ] = None,
     as_of: Annotated[
         str | None, typer.Option(help="Until when outcomes are known, RFC 3339; default: the last event.")

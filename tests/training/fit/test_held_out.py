@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,10 +11,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from keepwell.instruments import Instruments
+from keepwell.made_up import made_up_clinic
 from keepwell.policy import withheld
 from keepwell.scorecard import HEADLINE
+from keepwell.topics import Topics
+from models.registry import Releases
 from models.release import Basis, Release, default
-from training.dataset import Dataset
+from services.predictor.bootstrap import processor
+from tests.models.releases import released
+from tests.training.fit.conftest import START
+from training.dataset import Dataset, InMemory
+from training.dataset.builder import table
+from training.dataset.sources import gather
+from training.evaluate.alerts import replayed
+from training.evaluate.report import risks_of
 from training.fit.held_out import HeldOut, _difference, _share, held_out
 from training.fit.sample import sample_of
 
@@ -60,6 +72,25 @@ def test_what_lies_before_the_release_can_have_been_in_use_does_not_count(datase
     counted = firsts(dataset, since)["inside"]
     assert later.raised.clients == (~counted).sum() < every.raised.clients
     assert later.withheld.clients == counted.sum() and later.since == since
+
+
+def test_the_arms_are_those_of_a_predictor_at_work(tmp_path: Path) -> None:
+    """Whoever is in the one arm had the alert at that very moment, and nobody in the other had any."""
+    name = str(tmp_path)
+    released(tmp_path, base=2.0, withhold=0.2, skips=99, unanswered=99, ending_sessions=99, unbooked_days=3650)
+    events = InMemory(list(made_up_clinic(320, 3, START, 500)))
+    worker = processor(Topics(), Instruments(), name)
+    told = [
+        one for one in replayed(worker, gather(events, Instruments(), None, {}), Topics().alerts) if one.kind == "risk"
+    ]
+    shown: dict[str, list[int]] = {}
+    for one in told:
+        shown.setdefault(one.episode, []).append(one.at)
+    assert shown and not any(withheld(0.2, key) for key in shown)
+    release = Releases().open(name)
+    dataset = table(gather(events, Instruments(), None, shown), Instruments(), release.policy)
+    found = held_out(dataset, release, risks_of(release, dataset)[:, HEADLINE])
+    assert (found.raised.alerted, found.withheld.alerted) == (1, 0)
 
 
 def test_from_few_clients_no_figure_is_told(dataset: Dataset) -> None:
