@@ -24,7 +24,9 @@ ESCALATE_ABOVE: Final = 0.85
 LOWEST, HIGHEST = 0.02, 0.90
 """Lines are sought between these risks."""
 STEPS: Final = 9
-"""Halvings of the search: to a hundredth of log-odds."""
+"""Halvings of that range: to a hundredth of log-odds."""
+STRIDE: Final = 16
+"""Steps between the lines that are looked at first."""
 MOST_ROWS: Final = 40_000
 """Rows, of whole caseloads, on which alerts are counted."""
 
@@ -52,12 +54,19 @@ def line_of(sample: Sample, risk: Vector, base: Policy, budget: float | None, co
     if budget is None:
         line = min(max(1 / (1 + (cost_ratio or 0.0)), LOWEST), HIGHEST)
         return _judged(sample, rows, risk, at(base, line), f"cost ratio {cost_ratio:g}")
-    low, high = _logit(LOWEST), _logit(HIGHEST)
-    for _ in range(STEPS):
-        middle = (low + high) / 2
-        within = _judged(sample, rows, risk, at(base, _expit(middle)), "").alerts_per_clinician_week <= budget
-        low, high = (low, middle) if within else (middle, high)
-    return _judged(sample, rows, risk, at(base, _expit(high)), f"budget of {budget:g} alerts per clinician-week")
+
+    def burden(place: int) -> float:
+        return _judged(sample, rows, risk, at(base, _step(place)), "").alerts_per_clinician_week
+
+    # A lower line raises more alerts, until it is so low that they are never released: so it is sought from above, and what
+    # no line exceeds gets the line of most alerts.
+    coarse = {place: burden(place) for place in range(2**STEPS, -1, -STRIDE)}
+    over = next((place for place, found in coarse.items() if found > budget), None)
+    allowed = max(coarse, key=lambda place: coarse[place]) if over is None else min(over + STRIDE, 2**STEPS)
+    while over is not None and allowed - over > 1:
+        middle = (allowed + over) // 2
+        allowed, over = (middle, over) if burden(middle) <= budget else (allowed, middle)
+    return _judged(sample, rows, risk, at(base, _step(allowed)), f"budget of {budget:g} alerts per clinician-week")
 
 
 def check_line(budget: float | None, cost_ratio: float | None) -> None:
@@ -135,6 +144,12 @@ def _seats(sample: Sample) -> Ints:
     clinician = codes_of(sample.frame["clinician"])
     clinic = codes_of(sample.frame["clinic"])
     return np.where(clinician >= 0, clinician, clinician.max() + 1 + clinic)
+
+
+def _step(place: int) -> float:
+    """The line at a step of the range that is searched."""
+    low, high = _logit(LOWEST), _logit(HIGHEST)
+    return _expit(low + (high - low) * place / 2**STEPS)
 
 
 def _logit(risk: float) -> float:

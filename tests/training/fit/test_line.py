@@ -16,6 +16,7 @@ from training.fit.line import at, line_of, raised, whole_caseloads
 from training.fit.sample import Sample, sample_of
 
 BASE = default().policy
+BUDGETS = (0.1, 0.2, 0.4)
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +31,18 @@ def sample(dataset: Dataset) -> Sample:
 
 
 def test_a_larger_budget_gives_a_lower_line_and_more_alerts_within_it(sample: Sample, risk: np.ndarray) -> None:
-    found = [line_of(sample, risk, BASE, budget, None) for budget in (0.1, 0.2, 0.4)]
+    found = [line_of(sample, risk, BASE, budget, None) for budget in BUDGETS]
     assert all(one.line > other.line for one, other in pairwise(found))
-    for line, budget in zip(found, (0.1, 0.2, 0.4), strict=True):
+    for line, budget in zip(found, BUDGETS, strict=True):
         assert budget * 0.7 < line.alerts_per_clinician_week <= budget
+
+
+def test_a_budget_that_no_line_exceeds_gives_the_line_of_most_alerts_not_one_that_is_never_released(
+    sample: Sample, risk: np.ndarray
+) -> None:
+    most = line_of(sample, risk, BASE, 100.0, None)
+    assert most.line > 0.03
+    assert most.alerts_per_clinician_week > line_of(sample, risk, BASE, 0.4, None).alerts_per_clinician_week
 
 
 def test_a_cost_ratio_is_the_line_of_decision_theory(sample: Sample, risk: np.ndarray) -> None:
