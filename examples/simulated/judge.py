@@ -24,12 +24,14 @@ from training.simulate import simulate
 
 def main(out: Path, worlds: Sequence[tuple[str, int, int]] = WORLDS) -> None:
     """Prints tables in Markdown."""
-    both, shifted = (
-        msgspec.json.decode((out / name / "report.json").read_bytes(), type=Report) for name in ("both", "shifted")
+    clinic, community, both, shifted = (
+        msgspec.json.decode((out / name / "report.json").read_bytes(), type=Report)
+        for name in ("clinic-905", "community-906", "both", "shifted")
     )
     performance(both, "clinic and community, other seeds than those of the fit")
     performance(shifted, "shifted, the release recalibrated on 300 other episodes of it")
-    aims(both)
+    aims(clinic, "clinic")
+    aims(community, "community")
     challenge(out / "both" / "events.jsonl", worlds)
 
 
@@ -41,9 +43,11 @@ def performance(report: Report, title: str) -> None:
         print(f"| {one.output} | {told(cell.auroc)} | {told(cell.calibration.slope)} | {cell.ece:.4f} |")
 
 
-def aims(report: Report) -> None:
-    """Prints what was aimed at, and what the truth itself reaches."""
-    print("\n| simulated: aim | | at least | reached | the truth itself | |\n| --- | --- | --- | --- | --- | --- |")
+def aims(report: Report, world: str) -> None:
+    """Prints what was aimed at in a world, and what the truth itself reaches."""
+    print(
+        f"\n| simulated {world}: aim | | at least | reached | the truth itself | |\n| --- | --- | --- | --- | --- | --- |"
+    )
     for aim in report.aims:
         best = "" if aim.best.value is None else f"{aim.best.value:.2f}"
         print(f"| {aim.group} | {aim.words} | {aim.aim} | {told(aim.figure)} | {best} | {aim.verdict} |")

@@ -20,10 +20,13 @@ simulated community 906 "$episodes" 192
 simulated shifted 907 "$((episodes / 2))" 0
 simulated shifted 908 300 0
 
+# Beside the truth world by world: what the oracle knows of a world, nobody could who comes from outside.
+for world in clinic-905 community-906; do
+  keepwell evaluate "$shipped" "$out/$world/events.jsonl" --truth "$out/$world/truth.jsonl" --no-challengers --out "$out/$world"
+done
 mkdir -p "$out/both"
 cat "$out"/{clinic-905,community-906}/events.jsonl >"$out/both/events.jsonl"
-cat "$out"/{clinic-905,community-906}/truth.jsonl >"$out/both/truth.jsonl"
-keepwell evaluate "$shipped" "$out/both/events.jsonl" --truth "$out/both/truth.jsonl" --no-challengers --out "$out/both"
+keepwell evaluate "$shipped" "$out/both/events.jsonl" --no-challengers --out "$out/both"
 keepwell train "$out/shifted-908/events.jsonl" --recalibrate "$shipped" --out "$out/recalibrated"
 keepwell evaluate "$out/recalibrated" "$out/shifted-907/events.jsonl" --no-challengers --out "$out/shifted"
 python -m examples.simulated.judge "$out"
