@@ -1,4 +1,4 @@
-"""The shipped release: learnt from simulated clinics by a command that anybody can run, and saying so wherever it is told of."""
+"""The shipped release: learnt from simulated clinics by a command that anybody can run, and saying so wherever it can."""
 
 from __future__ import annotations
 
