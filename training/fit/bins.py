@@ -7,6 +7,7 @@ from math import floor, log10
 from typing import Final, NamedTuple
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from keepwell.features import BY_NAME
@@ -40,12 +41,13 @@ class Bins(NamedTuple):
     features: tuple[str, ...]
     edges: tuple[tuple[float, ...], ...]
 
-    def codes(self, column: Column) -> Codes:
+    def codes(self, column: Column, jobs: int = 1) -> Codes:
         """The codes of a table, rows by features; that of a missing value comes after those of the bins.
 
         Raises what `column` raises where a feature has none.
         """
-        coded = [_coded(column(name), edges) for name, edges in zip(self.features, self.edges, strict=True)]
+        named = zip(self.features, self.edges, strict=True)
+        coded = Parallel(n_jobs=jobs, prefer="threads")(delayed(_coded)(column, *each) for each in named)
         return np.array(coded, dtype=np.uint8).T  # columns in one piece: they are read one by one
 
     def only(self, features: Sequence[str]) -> Bins:
@@ -54,21 +56,15 @@ class Bins(NamedTuple):
         return Bins(tuple(name for name, _ in kept), tuple(edges for _, edges in kept))
 
 
-def bins_of(column: Column, names: Sequence[str]) -> Bins:
+def bins_of(column: Column, names: Sequence[str], jobs: int = 1) -> Bins:
     """Bins of about equal numbers of rows, for every feature whose column takes two values, or one that may be missing.
 
     >>> bins_of(lambda name: np.repeat([0.0, 1.0, 2.0], 60), ["missed"])
     Bins(features=('missed',), edges=((1.0, 2.0),))
     """
-    kept: list[tuple[str, tuple[float, ...]]] = []
-    for name in names:
-        values = column(name)
-        present = values[~np.isnan(values)]
-        if len(present) < LEAST_ROWS:
-            continue
-        edges = _edges(present, MOST, GRAIN.get(BY_NAME[name].unit, 1.0))
-        if edges or len(values) - len(present) >= LEAST_ROWS:
-            kept.append((name, edges))
+    # Numpy sorts without the interpreter's lock, so threads do.
+    found = Parallel(n_jobs=jobs, prefer="threads")(delayed(_edges_of)(column, name) for name in names)
+    kept = [(name, edges) for name, edges in zip(names, found, strict=True) if edges is not None]
     return Bins(tuple(name for name, _ in kept), tuple(edges for _, edges in kept))
 
 
@@ -98,10 +94,21 @@ def roundest(low: float, high: float) -> float:
     return high
 
 
-def _coded(values: Vector, edges: tuple[float, ...]) -> Codes:
+def _coded(column: Column, name: str, edges: tuple[float, ...]) -> Codes:
+    values = column(name)
     codes = np.searchsorted(np.asarray(edges), values, side="right").astype(np.uint8)
     codes[np.isnan(values)] = len(edges) + 1
     return codes
+
+
+def _edges_of(column: Column, name: str) -> tuple[float, ...] | None:
+    """The edges of a feature; None where it has too few values to be looked at."""
+    values = column(name)
+    present = values[~np.isnan(values)]
+    if len(present) < LEAST_ROWS:
+        return None
+    edges = _edges(present, MOST, GRAIN.get(BY_NAME[name].unit, 1.0))
+    return edges if edges or len(values) - len(present) >= LEAST_ROWS else None
 
 
 def _edges(present: NDArray[np.float64], most: int, grain: float) -> tuple[float, ...]:

@@ -94,7 +94,7 @@ def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
     sample = sample_of(dataset)
     check(sample)
     check_features(sample, FEATURE_COLUMNS)
-    bins, codes = _coded(sample)
+    bins, codes = _coded(sample, options.jobs)
     choice = choose(sample, codes, bins, options.learner, options.treated, options.seed, options.jobs)
     codes = codes[:, [bins.features.index(name) for name in choice.features]]
     bins = bins.only(choice.features)
@@ -139,12 +139,12 @@ def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
     )
 
 
-def _coded(sample: Sample) -> tuple[Bins, Codes]:
+def _coded(sample: Sample, jobs: int) -> tuple[Bins, Codes]:
     """The bins of the features that may be learnt from, and every row's codes."""
     years = sample.years()
     allowed = [name for name in FEATURE_COLUMNS if years >= NEEDS_YEARS.get(name, 0.0)]
-    bins = bins_of(sample.column, allowed)
-    return bins, bins.codes(sample.column)
+    bins = bins_of(sample.column, allowed, jobs)
+    return bins, bins.codes(sample.column, jobs)
 
 
 def _calibrated(sample: Sample, bagged: Bagged) -> tuple[tuple[Calibration, ...], Matrix]:
