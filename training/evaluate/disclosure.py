@@ -78,7 +78,12 @@ def _tripod(report: Report) -> Iterator[Row]:
         "Nobody: it follows from events by rule; the clinician's own word is compared",
     )
     yield "8c", "Blinding of outcome assessment", "The rule does not know the prediction; the clinician's word may"
-    yield "9a", "Choice of predictors", "Declared once, by pillar, before any data were seen"
+    yield (
+        "9a",
+        "Choice of predictors",
+        "Declared by pillar from the literature; days to the first visit and sessions left were added after looking at "
+        "simulated data",
+    )
     yield "9b", "Definition of predictors", "The features of the release, with unit and plain words, drawn below"
     yield "9c", "Who assessed predictors", "As sent by the clinics' systems"
     yield (
@@ -98,7 +103,11 @@ def _tripod(report: Report) -> Iterator[Row]:
     )
     yield "12f", "Updating", "None in this run"
     yield "12g", "How predictions were made", "By the scorecard that serves live, through the same code"
-    yield "13", "Class imbalance", "Nothing was resampled; risks keep their meaning"
+    yield (
+        "13",
+        "Class imbalance",
+        "A fit to very many rows draws some of them, stops first, and weights restore the balance; risks keep their meaning",
+    )
     yield (
         "14",
         "Fairness",
