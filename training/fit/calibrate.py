@@ -49,7 +49,17 @@ def calibrate(raw: Vector, target: Vector, session: Ints) -> Calibration:
         mean[1], vague[1] = LEAST_SLOPE, 1e-6
         found = fit(design, target, Prior(mean, np.array(vague)))
         found[1] = LEAST_SLOPE
-    return Calibration(float(found[0]), float(found[1]), found[2:])
+        return Calibration(float(found[0]), float(found[1]), found[2:])
+    return _settled(Calibration(float(found[0]), float(found[1]), found[2:]), raw, target, session)
+
+
+def _settled(shrunk: Calibration, raw: Vector, target: Vector, session: Ints) -> Calibration:
+    """The same with intercept and slope fitted once more, to the shifted log-odds: shrunken shifts leave something out, for
+    which the slope beside them makes up by being too flat."""
+    shifted = shrunk.of(raw, session)
+    again = fit(np.column_stack([np.ones_like(raw), shifted]), target, Prior(np.array([0.0, 1.0]), np.full(2, np.inf)))
+    intercept, slope = float(again[0]), float(again[1])
+    return Calibration(intercept + slope * shrunk.intercept, slope * shrunk.slope, slope * shrunk.shifts)
 
 
 def session_bins(session: Ints) -> Ints:

@@ -41,7 +41,9 @@ def model_card(fitted: Fitted, dataset: Dataset, origin: str) -> str:
             USE,
             _data(report, dataset),
             _method(report),
-            "## How good it is\n\nOn clients that the model had not seen (out of fold), of the same data.\n",
+            "## How good it is\n\nOn clients that the model had not seen (out of fold), of the same data. Calibration was "
+            "fitted to these very predictions: that its slope is near 1 here tells little. `keepwell evaluate` on other "
+            "data tells more.\n",
             _table(report.measures),
             f"The other learner, {'logistic regression' if report.choice.learner == 'boosting' else 'boosting'}:\n",
             _table({"30d": report.beside}),
