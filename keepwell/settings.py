@@ -47,9 +47,10 @@ class Settings(BaseSettings):
     def __init__(self, **flags: Any) -> None:
         super().__init__(**{name: value for name, value in flags.items() if value is not None})
 
-    def open_log(self) -> Log:
-        """The log that the settings name. Raises `LogError` where it cannot be opened."""
-        return open_log(self.log, topic_prefix=self.topic_prefix, security=self._security())
+    def open_log(self, *, must_exist: bool = False) -> Log:
+        """The log that the settings name. Raises `LogError` where it cannot be opened or, with `must_exist`, is a file that
+        would first have to be made."""
+        return open_log(self.log, topic_prefix=self.topic_prefix, security=self._security(), must_exist=must_exist)
 
     def _security(self) -> dict[str, str] | None:
         if self.kafka_username is None:

@@ -28,5 +28,5 @@ def opened(files: Sequence[str] | None, settings: Settings) -> Iterator[Sequence
     if files:
         yield files
         return
-    with closing(settings.open_log()) as log:
+    with closing(settings.open_log(must_exist=True)) as log:
         yield FromLog(log, Topics(settings.topic_prefix))

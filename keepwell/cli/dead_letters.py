@@ -125,7 +125,7 @@ def drop(
 def _opened(log: str | None, topic_prefix: str | None) -> Iterator[tuple[Log, str]]:
     """The log and the name of its topic of dead letters."""
     settings = Settings(log=log, topic_prefix=topic_prefix)
-    with closing(settings.open_log()) as target:
+    with closing(settings.open_log(must_exist=True)) as target:
         yield target, Topics(settings.topic_prefix).dead_letters
 
 

@@ -67,9 +67,11 @@ def examine(settings: Settings) -> Iterator[Finding]:
         file = settings.instruments
         yield _tried("instruments", lambda: f"{len(load_instruments(file).registered)} clinics", f"mend {file}")
     try:
-        opened = settings.open_log()
+        opened = settings.open_log(must_exist=True)
     except LogError as error:
-        yield Finding("log", False, str(error), "check the address and that the log runs")
+        yield Finding(
+            "log", False, str(error), "check the address, and that the log runs; for a new one run keepwell topics"
+        )
         return
     with closing(opened) as log:
         yield from _of_log(log, Topics(settings.topic_prefix))

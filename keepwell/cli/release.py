@@ -258,7 +258,7 @@ def _log_is_named(settings: PredictorSettings) -> bool:
 
 @contextmanager
 def _opened(settings: PredictorSettings) -> Iterator[tuple[Log, Topics]]:
-    with closing(settings.open_log()) as log:
+    with closing(settings.open_log(must_exist=True)) as log:
         yield log, Topics(settings.topic_prefix)
 
 

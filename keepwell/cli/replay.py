@@ -70,7 +70,7 @@ def command(
     else:
         if files:
             raise typer.BadParameter("replay either FILES or --log, not both")
-        with closing(settings.open_log()) as source:
+        with closing(settings.open_log(must_exist=True)) as source:
             summary, verdict = replay_log(source, worker, topics, out, verify, as_begun=model is None)
     say(summary, as_json)
     if verdict is not None and verdict.difference is not None:

@@ -11,13 +11,15 @@ from keepwell.streams.log import Log, LogError
 FORMS = "memory://, sqlite:///file.db (sqlite:////folder/file.db from the root) or kafka://host:9092[,host:9092]"
 
 
-def open_log(url: str, *, topic_prefix: str = "", security: Mapping[str, str] | None = None) -> Log:
+def open_log(
+    url: str, *, topic_prefix: str = "", security: Mapping[str, str] | None = None, must_exist: bool = False
+) -> Log:
     """The log that `url` names, opened.
 
     `memory://` is a new, empty log at each call. `topic_prefix` goes before group names and transactional ids on Kafka,
     where installations share one name space; the other logs know a group by its topic, whose name has the prefix already.
-    `security` is what a Kafka cluster asks for (see `KafkaLog`). Raises `LogError` for a URL of another form and where the
-    log cannot be opened.
+    `security` is what a Kafka cluster asks for (see `KafkaLog`). `must_exist` is for who looks for what others wrote: a
+    file that is missing is then not made. Raises `LogError` for a URL of another form and where the log cannot be opened.
 
     >>> open_log("postgres://host")
     Traceback (most recent call last):
@@ -34,7 +36,13 @@ def open_log(url: str, *, topic_prefix: str = "", security: Mapping[str, str] | 
     if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
         from keepwell.streams.sqlite import SqliteLog
 
-        return SqliteLog(Path(unquote(parts.path[1:])))
+        path = Path(unquote(parts.path[1:]))
+        if must_exist and not path.exists():
+            raise LogError(
+                f"{path}: there is no such log, and none was made: name the one that the services write, with --log or "
+                "KEEPWELL_LOG (sqlite:///file.db is relative to the working folder); keepwell topics begins a new one"
+            )
+        return SqliteLog(path)
     if parts.scheme == "kafka" and parts.netloc and parts.path in ("", "/"):
         from keepwell.streams.kafka import KafkaLog
 

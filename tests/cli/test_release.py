@@ -139,6 +139,7 @@ def test_what_the_predictor_would_refuse_is_not_even_written(place: Path, comman
 
 
 def test_a_promotion_without_topics_says_what_is_missing(place: Path) -> None:
+    Settings(log="sqlite:///other.db").open_log().close()
     code, output = run("promote", SHIPPED, "--log", "sqlite:///other.db")
     assert code == 1
     assert "episode-events" in output
