@@ -38,7 +38,7 @@ def test_three_slashes_are_relative_to_the_working_folder(tmp_path: Path, monkey
 
 def test_a_file_that_must_exist_is_not_made(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/none/here.db"
-    with pytest.raises(LogError, match="here.db: there is no such log, and none was made: name the one .* --log"):
+    with pytest.raises(LogError, match=r"here\.db: there is no such log, and none was made: name the one .* --log"):
         open_log(url, must_exist=True)
     assert not any(tmp_path.iterdir())
     open_log(f"sqlite:///{tmp_path}/here.db").close()
