@@ -60,27 +60,29 @@ def history(partitions: Sequence[Held], release: str) -> list[dict[str, Any]]:
     ]
 
 
-def champion_before(partitions: Sequence[Held], begun: str) -> tuple[str | None, str | None]:
-    """The champion, and the one to go back to; None where there is none.
+def champion_before(partitions: Sequence[Held]) -> str | None:
+    """The release to go back to; None where the log tells of none that was in use before.
 
-    Going back to what was before undoes a promotion: after A, B, C and back to B, the next one back is A, not C. `begun` is
-    what lies below the first promotion where no partition says what it began with.
+    Going back to what was before undoes a promotion: after A, B, C and back to B, the next one back is A, not C. Below the
+    first promotion lies what the predictor was started with, if the partitions that say so agree: it is never guessed, as a
+    release that was not in use would begin to score.
     """
     found: dict[tuple[int, str], str] = {}
-    first = begun
-    for each in partitions:
+    begun: dict[int, str] = {}
+    for number, each in enumerate(partitions):
         for turn in (*each.done, *each.waiting):
             if turn.role == "begin":
-                first = turn.release
+                begun[number] = turn.release
             elif turn.role == "champion" and turn.refused is None:
                 found[turn.at or 0, turn.event_id] = turn.release
-    stack: list[str] = [first]
+    first = set(begun.values())
+    stack = list(first) if len(first) == 1 else []
     for _, release in sorted(found.items()):
-        if len(stack) > 1 and stack[-2] == release:
+        if stack[-2:-1] == [release]:
             stack.pop()
-        elif stack[-1] != release:
+        elif stack[-1:] != [release]:
             stack.append(release)
-    return stack[-1], stack[-2] if len(stack) > 1 else None
+    return stack[-2] if len(stack) > 1 else None
 
 
 def give_role(

@@ -166,11 +166,13 @@ def rollback(
     """Promote the release that was champion before the present one, as the log tells."""
     settings = _settings(releases, release_keys, log, topic_prefix)
     known = Releases.of(settings)
-    begun = known.open(settings.model) if settings.model is not None else known.default()
     with _opened(settings) as (opened, topics):
-        _, before = promotion.champion_before(promotion.held(opened, topics), begun.digest)
+        before = promotion.champion_before(promotion.held(opened, topics))
     if before is None:
-        failed("no release was promoted over another one: there is nothing to go back to")
+        failed(
+            "the log tells of no release that was in use before the present one, so there is nothing to go back to: to let "
+            "another one score, name it with keepwell release promote"
+        )
     _give_role(settings, known.load(before), "champion", as_json)
 
 

@@ -67,10 +67,10 @@ def said(*words: str, log: bool = False) -> Any:
     return json.loads(output)
 
 
-def work() -> None:
-    """A predictor works off what the log holds."""
+def work(model: str | None = None) -> None:
+    """A predictor works off what the log holds, started with a release or with the shipped one."""
     with opened() as log:
-        settings = PredictorSettings(log="sqlite:///log.db", topic_prefix="north.", instance="a")
+        settings = PredictorSettings(log="sqlite:///log.db", topic_prefix="north.", instance="a", model=model)
         worker_of(settings, log).drain()
 
 
@@ -182,7 +182,39 @@ def test_rolling_back_passes_over_what_was_refused(place: Path) -> None:
 def test_going_back_undoes_a_promotion(champions: str, before: str | None) -> None:
     turns = [Turn(n, name, "champion", f"e-{n}", n) for n, name in enumerate(champions, 1)]
     held = [Held((Turn(0, "S", "begin"), *turns[:half]), tuple(turns[half:])) for half in (0, len(turns))]
-    assert champion_before(held, "another")[1] == before
+    assert champion_before(held) == before
+
+
+@pytest.mark.parametrize(
+    ("begun", "champions", "before"),
+    [("", "A", None), ("", "AB", "A"), ("", "ABA", None), ("XS", "A", None), ("XX", "A", "X"), ("XS", "AB", "A")],
+)
+def test_what_lies_below_the_first_promotion_is_not_guessed(begun: str, champions: str, before: str | None) -> None:
+    """Where no partition says what it began with, or they differ, nothing is known to have been in use everywhere."""
+    turns = tuple(Turn(n, name, "champion", f"e-{n}", n) for n, name in enumerate(champions, 1))
+    held = [Held((Turn(0, first, "begin"), *turns), ()) for first in begun] + [Held((), turns)]
+    assert champion_before(held) == before
+
+
+def test_rolling_back_never_leads_to_a_release_that_was_not_in_use(place: Path) -> None:
+    started = released(place / "started", -2.0)
+    released(place / "promoted", -1.0)
+    feed()
+    work("started")
+    code, output = run("rollback", log=True)
+    assert (code, "keepwell release promote" in output) == (1, True)
+    assert promotions() == [[], [], []]
+    run("publish", "started")
+    run("promote", "promoted", log=True)
+    assert said("rollback", log=True)["release"] == started
+
+
+def test_rolling_back_a_promotion_before_any_predictor_is_refused(place: Path) -> None:
+    released(place / "mine")
+    run("promote", "mine", log=True)
+    code, output = run("rollback", log=True)
+    assert (code, "there is nothing to go back to" in output) == (1, True)
+    assert [len(one) for one in promotions()] == [1, 1, 1]
 
 
 # ── the shadow ──────────────────────────────────────────────────────────────────────────────────────────
