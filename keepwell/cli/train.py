@@ -14,7 +14,7 @@ from keepwell.cli._offline import moment
 from keepwell.cli._options import AsJson, Prefix
 from keepwell.cli._source import check_source, opened
 from keepwell.policy import MOST_WITHHELD, Policy
-from keepwell.scorecard import HEADLINE, Scorer
+from keepwell.scorecard import HEADLINE
 from keepwell.settings import Settings
 from models.registry import Releases
 from models.release import Release, default
@@ -22,7 +22,7 @@ from services.predictor.bootstrap import instruments_of
 from training.dataset import Dataset, build
 from training.evaluate.report import risks_of
 from training.fit.fit import Options, fit
-from training.fit.held_out import held_out
+from training.fit.held_out import HeldOut, held_out
 from training.fit.line import at, line_of
 from training.fit.publish import release, release_again
 from training.fit.recalibrate import ENOUGH_STOPS, recalibrate
@@ -59,8 +59,8 @@ def command(
         str | None,
         typer.Option(
             metavar="RELEASE",
-            help="The release in use while the events came in: its policy is taken over but for the line, and what its "
-            "hold-out shows is reported; default: the shipped one.",
+            help="The release in use while the events came in: its policy is taken over, but for the line where one is "
+            "chosen, and what its hold-out shows is reported; default: the shipped one, or that of --recalibrate.",
         ),
     ] = None,
     origin: Annotated[
@@ -111,9 +111,10 @@ def command(
     """Train a release on events, or recalibrate one: manifest, scorecard, policy, offsets, metrics, estimator and card."""
     if budget is not None and cost_ratio is not None:
         raise typer.BadParameter("give a budget or a cost ratio, not both", param_hint="--budget")
-    if recalibrated is not None and (withhold or base is not None):
+    if recalibrated is not None and (treated != 1 or learner is not LearnerName.boosting):
         raise typer.BadParameter(
-            "goes with a release that is trained, not with --recalibrate", param_hint="--base, --withhold"
+            "says how a model is fitted, and --recalibrate fits none: intercept and slope rest on all rows alike",
+            param_hint="--treated, --learner",
         )
     until = moment(as_of)
     check_source(files, log, alerts or ())
@@ -121,10 +122,15 @@ def command(
     with progress() as bar, opened(files, settings) as source:
         bar.add_task("reading", total=None)
         known = instruments_of(settings)
-        before = Releases(registry).open(name) if (name := recalibrated or base) is not None else default()
+        moved = Releases(registry).open(recalibrated) if recalibrated is not None else None
+        before = Releases(registry).open(base) if base is not None else moved or default()
         dataset = build(
             source, instruments=known, as_of=until, policy=before.policy, alerts=alerts or (), n_jobs=jobs
         )  # fmt: skip
+    # Only who names a release with --base says that it was in use, and that its hold-out was one.
+    shown = None
+    if base is not None and before.policy.withhold is not None:
+        shown = held_out(dataset, before, risks_of(before, dataset)[:, HEADLINE])
     # A hold-out is never taken over without being asked for.
     policy = msgspec.structs.replace(before.policy, withhold=withhold or None)
     options = Options(
@@ -136,24 +142,23 @@ def command(
         seed=seed,
         jobs=jobs,
     )
-    if recalibrated is None:
-        result = _trained(dataset, before, policy, options, origin, out)
+    if moved is None:
+        result = _trained(dataset, policy, options, shown, origin, out)
     else:
-        result = _recalibrated(dataset, before, policy, options, origin, out)
+        result = _recalibrated(dataset, moved, policy, options, shown, origin, out)
     if registry is not None:
         Releases(registry).publish(str(out))
     say(result, as_json)
 
 
 def _trained(
-    dataset: Dataset, before: Release, policy: Policy, options: Options, origin: str | None, out: Path
+    dataset: Dataset, policy: Policy, options: Options, shown: HeldOut | None, origin: str | None, out: Path
 ) -> dict[str, Any]:
     """Fits and writes a release. Raises `Refused`, `OSError`."""
     if options.budget is None and options.cost_ratio is None:
         options = options._replace(budget=BUDGET)
     fitted = fit(dataset, policy, options)
-    if before.policy.withhold is not None:
-        shown = held_out(dataset, before, risks_of(before, dataset)[:, HEADLINE])
+    if shown is not None:
         fitted = fitted._replace(report=msgspec.structs.replace(fitted.report, held_out=shown))
     report = fitted.report
     return {
@@ -170,17 +175,23 @@ def _trained(
 
 
 def _recalibrated(
-    dataset: Dataset, base: Release, policy: Policy, options: Options, origin: str | None, out: Path
+    dataset: Dataset,
+    base: Release,
+    policy: Policy,
+    options: Options,
+    shown: HeldOut | None,
+    origin: str | None,
+    out: Path,
 ) -> dict[str, Any]:
     """Recalibrates and writes a release; its line stays unless one is asked for. Raises `Refused`, `OSError`."""
-    found = recalibrate(dataset, base.scorer)
+    found = recalibrate(dataset, base.scorer, options.use_offsets)
     if options.budget is not None or options.cost_ratio is not None:
-        risks = Scorer(found.card).risks(dataset.matrix([term.feature for term in found.card.terms]))
-        headline = risks[:, HEADLINE]
+        headline = found.risks[:, HEADLINE]
         line = line_of(sample_of(dataset), headline, policy, options.budget, options.cost_ratio)
         policy = at(policy, line.line)
+    offsets = found.pooled.offsets if found.pooled is not None else None
     return {
-        "release": release_again(found, base.digest, policy, dataset, origin, out),
+        "release": release_again(found, base.digest, policy, dataset, origin, out, shown),
         "folder": str(out),
         "recalibrated": base.digest,
         "stops": found.stops,
@@ -188,4 +199,5 @@ def _recalibrated(
         "intercept": {name: round(shift.intercept, 3) for name, shift in found.shifts.items()},
         "slope": {name: round(shift.slope, 3) for name, shift in found.shifts.items()},
         "line": policy.line,
+        "offsets": {"clinics": len(offsets.clinics), "clinicians": len(offsets.clinicians)} if offsets else {},
     }

@@ -141,6 +141,44 @@ def test_a_hold_out_is_told_of_and_goes_on_only_where_it_is_asked_for(place: Pat
     assert Releases().open(str(tmp_path / "again")).policy == msgspec.structs.replace(policy, withhold=None)
 
 
+def test_a_recalibrated_release_withholds_where_it_is_asked_for_and_tells_of_the_hold_out_before(
+    place: Path, tmp_path: Path
+) -> None:
+    words = (place / "few.jsonl", "--recalibrate", place / "release", "--withhold", "0.1", "--json")
+    code, told = run(*words, "--out", tmp_path / "one")
+    assert code == 0, told
+    one, base = (Releases().open(str(folder)) for folder in (tmp_path / "one", place / "release"))
+    assert one.policy == msgspec.structs.replace(base.policy, withhold=0.1)
+    card = (tmp_path / "one" / "card.md").read_text()
+    assert "no risk alert of 10% of the episodes" in card and "What the hold-out shows" not in card
+    # That a release is recalibrated does not say that it was in use: --base does.
+    before = released(tmp_path / "before", withhold=0.2, refractory_days=33)
+    code, told = run(*words, "--base", tmp_path / "before", "--out", tmp_path / "two")
+    assert code == 0, told
+    two = Releases().open(str(tmp_path / "two"))
+    assert two.scorer.card == one.scorer.card
+    assert two.policy == msgspec.structs.replace(Releases().open(str(tmp_path / "before")).policy, withhold=0.1)
+    found = json.loads((tmp_path / "two" / "report.json").read_text())["held_out"]
+    assert (found["release"], found["share"], found["least_clients"]) == (before, 0.2, 50)
+    assert "What the hold-out shows" in (tmp_path / "two" / "card.md").read_text()
+
+
+def test_a_recalibrated_release_uses_offsets_where_they_are_asked_for(place: Path, tmp_path: Path) -> None:
+    words = (place / "events.jsonl", "--recalibrate", place / "release", "--budget", "0.3", "--json")
+    code, told = run(*words, "--use-offsets", "--out", tmp_path / "with")
+    assert code == 0, told
+    release, found = Releases().open(str(tmp_path / "with")), json.loads(told)
+    assert release.scorer.offsets is not None
+    assert found["offsets"] == {"clinics": 0, "clinicians": len(release.scorer.offsets.clinicians)}
+    card = (tmp_path / "with" / "card.md").read_text()
+    assert "They are used." in card and "says nothing of how good" in card.replace("\n", " ")
+    assert {"with_offsets", "spread"} < set(json.loads((tmp_path / "with" / "report.json").read_text()))
+    code, told = run(place / "few.jsonl", "--recalibrate", tmp_path / "with", "--out", tmp_path / "again")
+    assert code == 0 and "offsets: none" in told
+    assert "They are left out here." in (tmp_path / "again" / "card.md").read_text()
+    assert Releases().open(str(tmp_path / "again")).scorer.offsets is None
+
+
 def test_without_a_hold_out_nothing_is_said_of_one(place: Path) -> None:
     assert "held_out" not in json.loads((place / "release" / "report.json").read_text())
     assert "hold-out" not in (place / "release" / "card.md").read_text()
@@ -207,8 +245,8 @@ def test_too_few_stops_are_refused_and_nothing_is_written(place: Path) -> None:
         (("events.jsonl", "--as-of", "yesterday"), "is not a moment"),
         (("events.jsonl", "--treated", "2"), "less than or equal to 1"),
         (("events.jsonl", "--withhold", "0.3"), "less than or equal to 0.2"),
-        (("few.jsonl", "--recalibrate", "release", "--withhold", "0.1"), "not with --recalibrate"),
-        (("few.jsonl", "--recalibrate", "release", "--base", "release"), "not with --recalibrate"),
+        (("few.jsonl", "--recalibrate", "release", "--treated", "0"), "says how a model is fitted"),
+        (("few.jsonl", "--recalibrate", "release", "--learner", "logistic"), "says how a model is fitted"),
     ],
 )
 def test_wrong_use(place: Path, words: tuple[str, ...], why: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,13 @@ from typing import Final
 import msgspec
 
 from keepwell.features import BY_NAME
-from keepwell.scorecard import HEADLINE, OUTPUTS, Scorecard
+from keepwell.policy import Policy
+from keepwell.scorecard import HEADLINE, OUTPUTS, Offsets, Scorecard
 from training.dataset import Dataset
 from training.fit.fit import Fitted, Report
-from training.fit.held_out import HeldOut, Share
+from training.fit.held_out import HeldOut, words
 from training.fit.measures import Measures
+from training.fit.offsets import LEAST_CLIENTS
 from training.fit.recalibrate import ENOUGH_STOPS, Recalibrated
 from training.fit.signs import SIGNS
 
@@ -49,15 +51,17 @@ def model_card(fitted: Fitted, dataset: Dataset, origin: str) -> str:
             _table({"30d": report.beside}),
             _line(report),
             _treated(report),
-            *_held_out(fitted),
-            _offsets(fitted),
+            *_held_out(fitted.policy, None if report.held_out is msgspec.UNSET else report.held_out),
+            _offsets(fitted.offsets, report.spread),
             _strongest(fitted.card),
         ]
     )
 
 
-def recalibration_card(recalibrated: Recalibrated, base: str, dataset: Dataset, origin: str) -> str:
-    """The card of a recalibrated release, in Markdown."""
+def recalibration_card(
+    recalibrated: Recalibrated, base: str, policy: Policy, shown: HeldOut | None, dataset: Dataset, origin: str
+) -> str:
+    """The card of a recalibrated release, in Markdown. `shown`: what the hold-out of the release in use before shows."""
     few = (
         f"\nFewer than {ENOUGH_STOPS}: intercept and slope are held near those of the release it was made from.\n"
         if recalibrated.stops < ENOUGH_STOPS
@@ -77,6 +81,8 @@ def recalibration_card(recalibrated: Recalibrated, base: str, dataset: Dataset, 
             "| --- | --- | --- | --- | --- |",
             *rows,
             "",
+            *_held_out(policy, shown),
+            *_offsets_again(recalibrated, base),
         ]
     )
 
@@ -146,55 +152,43 @@ def _treated(report: Report) -> str:
     )
 
 
-def _held_out(fitted: Fitted) -> list[str]:
+def _held_out(policy: Policy, shown: HeldOut | None) -> list[str]:
     """What this release withholds, and what the hold-out of the one before it shows; nothing where there is none."""
-    share, found = fitted.policy.withhold, fitted.report.held_out
     told = []
-    if share is not None:
+    if policy.withhold is not None:
         told.append(
-            f"## A hold-out\n\nThis release raises no risk alert of {share:.0%} of the episodes, drawn by their keys, to "
-            "tell what alerts do. Alerts of other kinds are raised as ever. What that costs, and whom to ask: "
+            f"## A hold-out\n\nThis release raises no risk alert of {policy.withhold:.0%} of the episodes, drawn by their "
+            "keys, to tell what alerts do. Alerts of other kinds are raised as ever. What that costs, and whom to ask: "
             "docs/explanation/treated-risk.md.\n"
         )
-    if found is not msgspec.UNSET:
-        told.append(f"## What the hold-out shows\n\n{_shown(found)}")
+    if shown is not None:
+        told.append(f"## What the hold-out shows\n\n{words(shown)}\n")
     return told
 
 
-def _shown(found: HeldOut) -> str:
-    raised, withheld, more = found.raised, found.withheld, found.difference
-    after = "" if found.since is None else f" after {found.since[:10]}"
-    begin = (
-        f"{found.release} withheld risk alerts of {found.share:.0%} of the episodes. Of each client the first moment{after} "
-        f"counts at which it raised one ({raised.clients} clients), or would have ({withheld.clients}). "
-    )
-    if raised.stopped is None or withheld.stopped is None or more is None:
-        return f"{begin}Figures are told from {found.least_clients} clients in each on.\n"
-    return (
-        f"{begin}Within 30 days {_percent(raised.stopped)} stopped of those for whom it was raised, and "
-        f"{_percent(withheld.stopped)} of those for whom it was withheld, a difference of {_points(more)}. By then "
-        f"there had been an alert, of any kind, for {raised.alerted:.0%} and {withheld.alerted:.0%} of them. An interval "
-        "with 0 in it says that these data do not tell, not that alerts do nothing.\n"
-    )
-
-
-def _percent(share: Share) -> str:
-    return f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"
-
-
-def _points(difference: Share) -> str:
-    value, low, high = (100 * one for one in (difference.value, difference.low, difference.high))
-    return f"{value:.1f} percentage points ({low:.1f} to {high:.1f})"
-
-
-def _offsets(fitted: Fitted) -> str:
-    used = "They are used." if fitted.offsets.active else "They are not used."
-    spread = fitted.report.spread["spread_30d"]
+def _offsets(offsets: Offsets, found: Mapping[str, float]) -> str:
+    used = "They are used." if offsets.active else "They are not used."
+    spread = found["spread_30d"]
     return (
         f"## Clinics and clinicians\n\nOffsets by partial pooling are stored in `offsets.json`. {used} Between clinicians "
         f"the 30-day risk varies by {spread:.2f} in log-odds (standard deviation). An offset says nothing of how good "
         "anybody is: whoever takes on the hardest cases has the highest.\n"
     )
+
+
+def _offsets_again(recalibrated: Recalibrated, base: str) -> list[str]:
+    """Of a recalibrated release: how many have an offset, or that those of the release before are left out."""
+    pooled = recalibrated.pooled
+    if pooled is not None:
+        clinics, clinicians = len(pooled.offsets.clinics), len(pooled.offsets.clinicians)
+        return [
+            _offsets(pooled.offsets, pooled.spread),
+            f"{clinics} clinics and {clinicians} clinicians have one. Where there are fewer than {LEAST_CLIENTS} clients, or "
+            "nobody to compare with, there is none.\n",
+        ]
+    if recalibrated.left_out:
+        return [f"## Clinics and clinicians\n\n{base} adds offsets to its risks. They are left out here.\n"]
+    return []
 
 
 def _strongest(card: Scorecard) -> str:

@@ -83,6 +83,34 @@ def held_out(dataset: Dataset, before: Release, risk: Vector) -> HeldOut:
     )
 
 
+def words(found: HeldOut, who: str = "clients") -> str:
+    """What a hold-out shows, in plain words. `who`: what to call the clients, where none of them is a person."""
+    above, below, more = found.raised, found.withheld, found.difference
+    after = "" if found.since is None else f" after {found.since[:10]}"
+    begin = (
+        f"{found.release} withheld risk alerts of {found.share:.0%} of the episodes. Of each client the first moment{after} "
+        f"counts at which it raised one ({above.clients} {who}), or would have ({below.clients}). "
+    )
+    if above.stopped is None or below.stopped is None or more is None:
+        return f"{begin}Figures are told from {found.least_clients} {who} in each on."
+    among = "" if who == "clients" else f" of {who}"
+    return (
+        f"{begin}Within 30 days {_percent(above.stopped)}{among} stopped of those for whom it was raised, and "
+        f"{_percent(below.stopped)} of those for whom it was withheld, a difference of {_points(more)}. By then "
+        f"there had been an alert, of any kind, for {above.alerted:.0%} and {below.alerted:.0%} of them. An interval "
+        "with 0 in it says that these data do not tell, not that alerts do nothing."
+    )
+
+
+def _percent(share: Share) -> str:
+    return f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"
+
+
+def _points(difference: Share) -> str:
+    value, low, high = (100 * one for one in (difference.value, difference.low, difference.high))
+    return f"{value:.1f} percentage points ({low:.1f} to {high:.1f})"
+
+
 def _first(sample: Sample, policy: Policy, risk: Vector, since: str | None) -> Ints:
     """Of each client the row of the first alert since then that would be raised, where its outcome counts."""
     found = np.array(raised(policy, sample.episode.tolist(), sample.as_of.tolist(), risk.tolist()), dtype=np.int64)

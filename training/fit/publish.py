@@ -14,6 +14,7 @@ from training.dataset import Dataset
 from training.fit import canonical
 from training.fit.card import model_card, recalibration_card
 from training.fit.fit import Fitted
+from training.fit.held_out import HeldOut
 from training.fit.measures import Measures
 from training.fit.recalibrate import Recalibrated
 from training.fit.reference import reference_of_card
@@ -39,17 +40,32 @@ def release(fitted: Fitted, dataset: Dataset, origin: str | None, out: Path) -> 
 
 
 def release_again(
-    recalibrated: Recalibrated, base: str, policy: Policy, dataset: Dataset, origin: str | None, out: Path
+    recalibrated: Recalibrated,
+    base: str,
+    policy: Policy,
+    dataset: Dataset,
+    origin: str | None,
+    out: Path,
+    shown: HeldOut | None = None,
 ) -> str:
-    """Writes a recalibrated release into the folder `out` and returns its digest. `base` is the digest of the one it was."""
+    """Writes a recalibrated release into the folder `out` and returns its digest. `base` is the digest of the one it was, and
+    `shown` what the hold-out of the release in use before shows."""
     told = origin or f"{base} recalibrated. {origin_of(dataset)}"
+    pooled = recalibrated.pooled
+    report: dict[str, Any] = {"recalibrated": base, "stops": recalibrated.stops, "shifts": recalibrated.shifts}
+    if pooled is not None:
+        report |= {"with_offsets": pooled.measures, "spread": pooled.spread}
+    if shown is not None:
+        report["held_out"] = shown
     files = {
         SCORECARD: _json(recalibrated.card),
         POLICY: _json(policy),
-        "report.json": _json({"recalibrated": base, "stops": recalibrated.stops, "shifts": recalibrated.shifts}),
-        "reference.json": _json(reference_of_card(recalibrated.card, dataset)),
-        "card.md": recalibration_card(recalibrated, base, dataset, told).encode(),
+        "report.json": _json(report),
+        "reference.json": _json(reference_of_card(recalibrated.card, dataset, recalibrated.risks)),
+        "card.md": recalibration_card(recalibrated, base, policy, shown, dataset, told).encode(),
     }
+    if pooled is not None:
+        files[OFFSETS] = _json(pooled.offsets)
     after = {name: shift.after for name, shift in recalibrated.shifts.items() if shift.after is not None}
     return _put(out, files, dataset, title="Recalibrated scorecard", origin=told, metrics=_chief(after))
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 
-from keepwell.scorecard import OUTPUTS, Scorecard, Scorer
+from keepwell.scorecard import OUTPUTS, Offsets, Points, Scorecard, Scorer, coherent
 from training.dataset import Dataset
 from training.fit.bins import Matrix
-from training.fit.logit import Prior, clustering, fit
+from training.fit.logit import Prior, clustering, expit, fit
 from training.fit.measures import Measures, measures
+from training.fit.offsets import crossed, offsets_of
 from training.fit.refuse import Refused
 from training.fit.sample import Sample, sample_of
 
@@ -36,16 +38,37 @@ class Shift(msgspec.Struct, frozen=True, kw_only=True):
     after: Measures | None
 
 
+class Pooled(NamedTuple):
+    """The offsets of clinics and clinicians, as a release stores them; the standard deviation between clinicians by output,
+    in log-odds; and by output what offsets made of the one half of the clients are worth on the other."""
+
+    offsets: Offsets
+    spread: dict[str, float]
+    measures: dict[str, Measures | None]
+
+
 class Recalibrated(NamedTuple):
-    """The scorecard with its new calibration, the shift of each output, and the number of episodes that stopped."""
+    """The scorecard with its new calibration, the shift of each output, the number of episodes that stopped, the risks of
+    every row by `OUTPUTS`, and the offsets that are in those, where they were asked for. `left_out`: the release before added
+    offsets of its own, and this one does not."""
 
     card: Scorecard
     shifts: dict[str, Shift]
     stops: int
+    risks: Matrix
+    pooled: Pooled | None
+    left_out: bool
 
 
-def recalibrate(dataset: Dataset, scorer: Scorer) -> Recalibrated:
-    """Recalibrates a scorecard. Raises `Refused` below `LEAST_STOPS`, saying how many there are and are needed."""
+def recalibrate(dataset: Dataset, scorer: Scorer, use_offsets: bool = False) -> Recalibrated:
+    """Recalibrates a scorecard. Raises `Refused` below `LEAST_STOPS`, saying how many there are and are needed.
+
+    Offsets that the scorer has are left out; with `use_offsets` others are made of these rows. The log-odds that they are
+    made of are not out of fold, as those of a fit are: the rows' own outcomes moved them. But they did so by an intercept and
+    a slope of each output alone, the same for every row, which takes up next to nothing of what sets one clinician's clients
+    apart from another's. What all have in common is in the intercept: an offset is the difference from the clinics of these
+    rows, not from those that the release was fitted to, and a clinic that is alone has none.
+    """
     sample = sample_of(dataset)
     stops = sample.stops()
     if stops < LEAST_STOPS:
@@ -73,7 +96,32 @@ def recalibrate(dataset: Dataset, scorer: Scorer) -> Recalibrated:
         )
         for output, name in enumerate(OUTPUTS)
     }
-    return Recalibrated(moved, shifts, stops)
+    pooled = None
+    if use_offsets:
+        moved_logits = np.column_stack([one[0][0] + one[0][1] * logits[:, output] for output, one in enumerate(found)])
+        pooled, added = _pooled(sample, moved_logits, calibration)
+        after = coherent(expit(moved_logits + added))
+    return Recalibrated(moved, shifts, stops, after, pooled, left_out=scorer.offsets is not None and not use_offsets)
+
+
+def _pooled(sample: Sample, logits: Matrix, calibration: Sequence[tuple[float, float]]) -> tuple[Pooled, Matrix]:
+    """The offsets of calibrated log-odds, and what they add to those of each row. They are stored as they are added: before
+    the calibration, whose slope multiplies them."""
+    offsets, added, spread = offsets_of(sample, logits, active=True)
+    risks = coherent(expit(logits + crossed(sample, logits)))
+    slopes = [slope for _, slope in calibration]
+    stored = msgspec.structs.replace(
+        offsets,
+        clinics={name: _divided(points, slopes) for name, points in offsets.clinics.items()},
+        clinicians={name: _divided(points, slopes) for name, points in offsets.clinicians.items()},
+    )
+    worth: dict[str, Measures | None] = {name: _measured(sample, risks, output) for output, name in enumerate(OUTPUTS)}
+    return Pooled(stored, spread, worth), added
+
+
+def _divided(points: Points, slopes: Sequence[float]) -> Points:
+    d14, d30, d60, following = (round(one / slope, 4) for one, slope in zip(points, slopes, strict=True))
+    return d14, d30, d60, following
 
 
 def _shift(sample: Sample, logits: Matrix, output: int) -> tuple[np.ndarray, float]:

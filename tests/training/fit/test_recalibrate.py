@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 
 from keepwell.made_up import made_up_clinic
-from keepwell.scorecard import Scorer
+from keepwell.scorecard import Offsets, Scorer
 from training.dataset import Dataset, InMemory, build
 from training.fit.fit import Fitted
+from training.fit.offsets import LEAST_CLIENTS
 from training.fit.recalibrate import recalibrate
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -57,3 +59,54 @@ def test_recalibrating_twice_is_recalibrating_the_result(fitted: Fitted, other: 
     once = recalibrate(other, Scorer(fitted.card))
     twice = recalibrate(other, Scorer(once.card))
     assert abs(twice.shifts["30d"].intercept) < abs(once.shifts["30d"].intercept) + 0.05
+
+
+# ── offsets ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def divided(other: Dataset) -> Dataset:
+    """The same clinic, where the clients of every other clinician stop, and those of the rest stay."""
+    frame = other.frame
+    outcome = (frame["clinician"].cat.codes % 2).astype(np.float64)
+    targets = {name: outcome.where(frame[name].notna()) for name in frame if name.startswith("target_")}
+    return replace(other, frame=frame.assign(**targets))
+
+
+def test_offsets_are_stored_so_that_scoring_adds_what_was_found(fitted: Fitted, divided: Dataset) -> None:
+    """Scoring multiplies them by the slope of the calibration, which recalibration has moved."""
+    found = recalibrate(divided, Scorer(fitted.card), use_offsets=True)
+    assert found.pooled is not None and found.pooled.offsets.active and found.pooled.spread["spread_30d"] > 0.5
+    assert abs(found.card.calibration[1][1] - 1) > 0.2
+    scorer, frame = Scorer(found.card, found.pooled.offsets), divided.frame
+    seats = zip(frame["clinic"], frame["clinician"].astype(str).str.partition("/")[2], strict=True)
+    added = np.array([found.pooled.offsets.of(*seat) for seat in seats])
+    table = divided.matrix([term.feature for term in found.card.terms])
+    assert np.abs(scorer.risks(table, added) - found.risks).max() < 1e-3
+    assert np.abs(scorer.risks(table) - found.risks).max() > 0.1
+
+
+def test_offsets_of_the_other_half_of_the_clients_make_risks_better(fitted: Fitted, divided: Dataset) -> None:
+    found = recalibrate(divided, Scorer(fitted.card), use_offsets=True)
+    after = found.shifts["30d"].after
+    assert found.pooled is not None and after is not None
+    beside = found.pooled.measures["30d"]
+    assert beside is not None and beside.auroc > after.auroc + 0.1
+
+
+def test_a_clinician_with_few_clients_and_a_clinic_alone_have_no_offset(fitted: Fitted, divided: Dataset) -> None:
+    found = recalibrate(divided, Scorer(fitted.card), use_offsets=True)
+    clients = divided.frame.groupby("clinician", observed=True)["client"].nunique()
+    assert found.pooled is not None and found.pooled.offsets.clinics == {}
+    assert all(clients[name] >= LEAST_CLIENTS for name in found.pooled.offsets.clinicians)
+    few = recalibrate(divided, Scorer(fitted.card))
+    assert few.pooled is None and few.card == found.card
+
+
+def test_offsets_of_the_release_before_are_left_out(fitted: Fitted, other: Dataset) -> None:
+    theirs = Offsets(
+        active=True, clinics={}, clinicians=dict.fromkeys(other.frame["clinician"].cat.categories, (1.0,) * 4)
+    )
+    without, with_theirs = (recalibrate(other, Scorer(fitted.card, one)) for one in (None, theirs))
+    assert without.card == with_theirs.card and (without.left_out, with_theirs.left_out) == (False, True)
+    assert not recalibrate(other, Scorer(fitted.card, theirs), use_offsets=True).left_out
