@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +15,12 @@ from typer.testing import CliRunner, Result
 from keepwell.cli.main import app
 from keepwell.files import read_lines, records, take_in, with_ticks
 from keepwell.instruments import Instruments
+from keepwell.made_up import made_up_clinic, to_jsonl
 from keepwell.streams.log import Message, Partition
 from keepwell.streams.open import open_log
 from keepwell.topics import Topics
 from models.release import default
+from tests.models.releases import released
 from training.dataset import archive
 from training.simulate import simulate
 
@@ -31,12 +34,12 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "events.jsonl"
 
 
-def run(*words: str | Path) -> Result:
-    return CliRunner().invoke(app, ["evaluate", default().digest, *map(str, words), "--no-challengers"])
+def run(*words: str | Path, release: str = default().digest) -> Result:
+    return CliRunner().invoke(app, ["evaluate", release, *map(str, words), "--no-challengers"])
 
 
-def judged(out: Path, *words: str | Path) -> Any:
-    done = run(*words, "--out", out)
+def judged(out: Path, *words: str | Path, release: str = default().digest) -> Any:
+    done = run(*words, "--out", out, release=release)
     assert done.exit_code == 0, done.output
     return json.loads((out / "report.json").read_text())
 
@@ -81,6 +84,41 @@ def test_another_log_is_told_beside_this_one(events: Path, of_file: Any, tmp_pat
     assert found["elsewhere"]["pooled"]["30d"] == of_file["performance"][1]["pooled"]
     assert found["elsewhere"]["simulated"] == 60
     assert "60 of them simulated" in (tmp_path / "report.html").read_text()
+
+
+def test_raised_is_set_against_withheld_where_the_release_withholds(tmp_path: Path) -> None:
+    """Every moment is above the line, so the arms are whoever was drawn, and alerts were shown to the others alone."""
+    policy = {"withhold": 0.2, "skips": 99, "unanswered": 99, "ending_sessions": 99, "unbooked_days": 3650}
+    released(tmp_path / "mine", base=2.0, **policy)
+    events, release = tmp_path / "events.jsonl", str(tmp_path / "mine")
+    with events.open("wb") as file:
+        to_jsonl(made_up_clinic(320, 3, datetime(2023, 1, 2, tzinfo=UTC), 500), file)
+    shown = tmp_path / "shown"
+    assert CliRunner().invoke(app, ["replay", str(events), "--model", release, "--out", str(shown)]).exit_code == 0
+    risks = [line for line in (shown / "alerts.jsonl").read_text().splitlines() if json.loads(line)["kind"] == "risk"]
+    (tmp_path / "risks.jsonl").write_text("\n".join(risks))
+    found = judged(tmp_path / "one", events, "--alerts", tmp_path / "risks.jsonl", release=release)["held_out"]
+    assert (found["raised"]["alerted"], found["withheld"]["alerted"], found["share"]) == (1, 0, 0.2)
+    assert found["withheld"]["clients"] >= found["least_clients"] == 50
+    assert found["difference"]["low"] < found["difference"]["value"] < found["difference"]["high"]
+    html = (tmp_path / "one" / "report.html").read_text()
+    assert "What do alerts do?" in html and "for 100% and 0% of them" in html
+    assert "The effect of alerts on outcomes" not in html
+    judged(tmp_path / "two", events, release=release)
+    html = (tmp_path / "two" / "report.html").read_text()
+    assert "nothing says that the release was in use" in html and "percentage points" not in html
+
+
+def test_a_hold_out_of_few_is_a_gap_and_none_is_no_section(events: Path, of_file: Any, tmp_path: Path) -> None:
+    released(tmp_path / "mine", base=2.0, withhold=0.1)
+    found = judged(tmp_path / "few", events, release=str(tmp_path / "mine"))["held_out"]
+    assert 0 < found["withheld"]["clients"] < 50 and found["difference"] is found["withheld"]["stopped"] is None
+    html = (tmp_path / "few" / "report.html").read_text()
+    assert re.search(r'class="gap">gap: [^<]* simulated clients\), [^<]* from 50 clients in each on<', html)
+    assert of_file["held_out"] is None
+    judged(tmp_path / "none", events)
+    html = (tmp_path / "none" / "report.html").read_text()
+    assert "What do alerts do?" not in html and "that takes a trial" in html
 
 
 @pytest.mark.parametrize("words", [[], ["--log", "sqlite:///a.db", "b.jsonl"], ["nowhere.jsonl"]])

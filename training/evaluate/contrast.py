@@ -21,8 +21,9 @@ from training.evaluate.html import (
     table,
 )
 from training.evaluate.oracle import HEADLINE, KNOWN, RISKS, UNKNOWN, NearOracle, share_of
-from training.evaluate.report import Report
+from training.evaluate.report import Data, Report
 from training.evaluate.rules import GAP, RULES
+from training.fit.held_out import words
 
 RULE_TITLES: Final = {rule.name: rule.title for rule in RULES}
 
@@ -51,11 +52,41 @@ def alerts(report: Report) -> str:
     )
 
 
+def withheld(report: Report) -> str:
+    """What came of clients whose alert was withheld by lot; nothing where the release withholds none."""
+    found, why = report.held_out, no_effect(report)
+    if found is None:
+        return ""
+    return section(
+        "withheld",
+        "What do alerts do?",
+        paragraph(words(found, _who(report.data))) if why is None else gap(f"gap: {why}"),
+        paragraph(
+            "By lot and not by what was done. Where not nearly all for whom it was raised had had an alert, the release was "
+            "not in use all the time, or alerts that were shown are missing here (--alerts), and the difference says little."
+        ),
+    )
+
+
+def no_effect(report: Report) -> str | None:
+    """Why nothing is told of what alerts do; None where a hold-out tells it."""
+    found = report.held_out
+    if found is None:
+        return "no release in use withheld alerts: that takes a trial"
+    if found.difference is None:
+        return words(found, _who(report.data)).removesuffix(".")
+    if not found.raised.alerted:
+        return (
+            "no alert that was shown is told of in these events (--alerts), so nothing says that the release was in use"
+        )
+    return None
+
+
 def rules(report: Report) -> str:
     """The model beside simple rules."""
     flagging = report.rules.flagging
     tables = []
-    for unit, words in flagging.units.items():
+    for unit, told in flagging.units.items():
         rows = [_rule_row(one, ("rule", "model"), "model/rule") for one in report.rules.at_burden if one.unit == unit]
         head = (
             "rule",
@@ -66,7 +97,7 @@ def rules(report: Report) -> str:
             "of stops: rule",
             "model",
         )
-        tables.append(f"<h3>{UNITS[unit]}</h3>{_small(words)}{table(head, rows)}")
+        tables.append(f"<h3>{UNITS[unit]}</h3>{_small(told)}{table(head, rows)}")
     begins = [(RULE_TITLES[name], number(value, 3)) for name, value in report.rules.begins_per_clinician_week.items()]
     return section(
         "rules",
@@ -150,13 +181,13 @@ def definitions(report: Report) -> str:
          estimate(found.average_precision))
         for found in report.definitions
     ]  # fmt: skip
-    words = [(found.title, found.words, found.source) for found in report.definitions]
+    meanings = [(found.title, found.words, found.source) for found in report.definitions]
     return section(
         "meanings",
         "Does it hold by other meanings of “dropout”?",
         paragraph("The same 30-day risk, judged by what others call dropout. It was not made for these."),
         table(("dropout is …", "moments", "share", "AUROC", "average precision"), rows),
-        details("What each of them means", table(("", "that is", "source"), words, words=True)),
+        details("What each of them means", table(("", "that is", "source"), meanings, words=True)),
     )
 
 
@@ -182,8 +213,15 @@ def fairness(report: Report) -> str:
     )
 
 
-def _small(words: str) -> str:
-    return f"<p class='small'>{words}.</p>"
+def _who(data: Data) -> str:
+    """What to call the clients of these data."""
+    if not data.simulated:
+        return "clients"
+    return "simulated clients" if data.simulated >= data.about.counts.episodes else "clients, some of them simulated"
+
+
+def _small(told: str) -> str:
+    return f"<p class='small'>{told}.</p>"
 
 
 def _fair_rows(report: Report) -> Iterator[Sequence[str]]:

@@ -33,10 +33,10 @@ def page(report: Report, card: Scorecard) -> str:
     """The whole page. Equal reports of equal scorecards are equal pages."""
     sections = (
         _in_short(report), _reached(report), quality.telling_apart(report), quality.true_percentages(report),
-        quality.worth_acting(report), contrast.alerts(report), contrast.rules(report), contrast.oracle(report),
-        contrast.models(report), contrast.definitions(report), contrast.fairness(report), quality.over_time(report),
-        quality.between_clinics(report), quality.learning(report), quality.looks_at(card), _disclosures(report),
-        _missing(report),
+        quality.worth_acting(report), contrast.alerts(report), contrast.withheld(report), contrast.rules(report),
+        contrast.oracle(report), contrast.models(report), contrast.definitions(report), contrast.fairness(report),
+        quality.over_time(report), quality.between_clinics(report), quality.learning(report), quality.looks_at(card),
+        _disclosures(report), _missing(report),
     )  # fmt: skip
     body = "\n".join(section for section in sections if section)
     links = "".join(f'<a href="#{name}">{words}</a>' for name, words in HEADING.findall(body))
@@ -152,7 +152,8 @@ def _missing(report: Report) -> str:
 
 
 def _gaps(report: Report) -> Iterator[str]:
-    yield "The effect of alerts on outcomes: that takes a trial."
+    if (why := contrast.no_effect(report)) is not None:
+        yield f"The effect of alerts on outcomes: {why}."
     if report.learning_curve is None:
         yield "A learning curve (--learning-curve), or too few clients for one."
     if not report.challengers:

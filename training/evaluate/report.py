@@ -38,6 +38,7 @@ from training.evaluate.metrics import (
 from training.evaluate.oracle import Oracle, oracle
 from training.evaluate.truth import Moment
 from training.fit.bins import Matrix
+from training.fit.held_out import HeldOut, held_out
 from training.fit.sample import Sample, sample_of
 
 FORMAT: Final = 2
@@ -141,6 +142,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     clinics: Mapping[str, Clinics]
     definitions: tuple[ByDefinition, ...]
     alerts: Alerts
+    held_out: HeldOut | None
+    """None where the release withholds no alerts."""
     rules: OfRules
     challengers: tuple[AgainstModel, ...]
     oracle: Oracle | None
@@ -203,6 +206,7 @@ def evaluate(
         },
         definitions=_by_definition(sample, risk[:, HEADLINE], found, evidence.now),
         alerts=judged(evidence.alerts, found, dataset.frame, line, evidence.now),
+        held_out=held_out(dataset, release, risk[:, HEADLINE]) if release.policy.withhold is not None else None,
         rules=of_rules,
         challengers=_against_models(sample, risk[:, HEADLINE]) if with_challengers else (),
         oracle=of_oracle,

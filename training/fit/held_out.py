@@ -84,7 +84,7 @@ def held_out(dataset: Dataset, before: Release, risk: Vector) -> HeldOut:
 
 
 def words(found: HeldOut, who: str = "clients") -> str:
-    """What a hold-out shows, in plain words. `who`: what to call the clients, where none of them is a person."""
+    """What a hold-out shows, in plain words. `who`: what to call the clients where not all of them are people."""
     above, below, more = found.raised, found.withheld, found.difference
     after = "" if found.since is None else f" after {found.since[:10]}"
     begin = (
@@ -92,12 +92,12 @@ def words(found: HeldOut, who: str = "clients") -> str:
         f"counts at which it raised one ({above.clients} {who}), or would have ({below.clients}). "
     )
     if above.stopped is None or below.stopped is None or more is None:
-        return f"{begin}Figures are told from {found.least_clients} {who} in each on."
-    among = "" if who == "clients" else f" of {who}"
+        return f"{begin}Figures are told from {found.least_clients} clients in each on."
+    among, them = ("", "them") if who == "clients" else (f", among {who}", f"these {who}")
     return (
-        f"{begin}Within 30 days {_percent(above.stopped)}{among} stopped of those for whom it was raised, and "
-        f"{_percent(below.stopped)} of those for whom it was withheld, a difference of {_points(more)}. By then "
-        f"there had been an alert, of any kind, for {above.alerted:.0%} and {below.alerted:.0%} of them. An interval "
+        f"{begin}Within 30 days {_percent(above.stopped)} stopped of those for whom it was raised, and "
+        f"{_percent(below.stopped)} of those for whom it was withheld, a difference of {_points(more)}{among}. By then "
+        f"there had been an alert, of any kind, for {above.alerted:.0%} and {below.alerted:.0%} of {them}. An interval "
         "with 0 in it says that these data do not tell, not that alerts do nothing."
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keepwell.made_up import made_up_clinic
-from keepwell.scorecard import Offsets, Scorer
+from keepwell.scorecard import OUTPUTS, Offsets, Scorer
 from training.dataset import Dataset, InMemory, build
 from training.fit.fit import Fitted
 from training.fit.offsets import LEAST_CLIENTS
@@ -69,7 +69,7 @@ def divided(other: Dataset) -> Dataset:
     """The same clinic, where the clients of every other clinician stop, and those of the rest stay."""
     frame = other.frame
     outcome = (frame["clinician"].cat.codes % 2).astype(np.float64)
-    targets = {name: outcome.where(frame[name].notna()) for name in frame if name.startswith("target_")}
+    targets = {f"target_{one}": outcome.where(frame[f"target_{one}"].notna()) for one in OUTPUTS}
     return replace(other, frame=frame.assign(**targets))
 
 
