@@ -61,7 +61,7 @@ def release_again(
         SCORECARD: _json(recalibrated.card),
         POLICY: _json(policy),
         "report.json": _json(report),
-        "reference.json": _json(reference_of_card(recalibrated.card, dataset, recalibrated.risks)),
+        "reference.json": _json(reference_of_card(recalibrated.card, dataset)),
         "card.md": recalibration_card(recalibrated, base, policy, shown, dataset, told).encode(),
     }
     if pooled is not None:

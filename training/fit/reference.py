@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from keepwell.scorecard import OUTPUTS, Scorecard
+from keepwell.scorecard import OUTPUTS, Scorecard, Scorer
 from training.dataset import Dataset
 from training.fit.bins import Bins, Codes, Matrix, in_matrix
 
@@ -30,11 +30,11 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     risks: dict[str, Counted]
 
 
-def reference_of_card(card: Scorecard, dataset: Dataset, risks: Matrix) -> Reference:
-    """The reference of a landmark table, in the bins of a scorecard; `risks` are its rows' by `OUTPUTS`."""
+def reference_of_card(card: Scorecard, dataset: Dataset) -> Reference:
+    """The reference of a landmark table, in the bins of a scorecard, without offsets: what `keepwell monitor` compares."""
     names = tuple(term.feature for term in card.terms)
     bins, table = Bins(names, tuple(term.edges for term in card.terms)), dataset.matrix(names)
-    return reference_of(bins, bins.codes(in_matrix(table, names)), risks)
+    return reference_of(bins, bins.codes(in_matrix(table, names)), Scorer(card).risks(table))
 
 
 def reference_of(bins: Bins, codes: Codes, risks: Matrix) -> Reference:
