@@ -110,7 +110,11 @@ class Course:
     last_push: float | None = None
     lost_at: int | None = None
     """When a visit was lost with nothing booked since."""
+    kept_at: int | None = None
+    """When a visit was lost with the next one booked before; None once one was booked, moved by the client or attended."""
     rebooking: float | None = None
+    booked_ahead: Mean = field(default_factory=Mean)
+    """Over sessions, whether a later one was booked already when they were recorded (1 or 0)."""
     last_session: int | None = None
     rhythm: float = RHYTHM_PRIOR
     last_interval: float | None = None
@@ -207,14 +211,14 @@ class Course:
         self.modality = entry.modality or self.modality
         if self.lost_at is not None:
             self.rebooking = (entry.at - self.lost_at) / DAY
-            self.lost_at = None
+        self.lost_at = self.kept_at = None
 
     def _attend(self, entry: Attendance) -> None:
         self._hear(entry)
         self.visits += 1
         self.lost_in_a_row = 0
         self.last_lost = None
-        self.lost_at = None
+        self.lost_at = self.kept_at = None
         self.modality = entry.modality or self.modality
         if entry.late is not None:
             self.lateness.add(entry.late)
@@ -226,6 +230,7 @@ class Course:
         if not self.standing.is_session(entry):
             return
         self.sessions += 1
+        self.booked_ahead.add(float(self.next_visit(entry.at) is not None))
         # What was filled in just before or in a session belongs to it.
         self.since_outcome += self.outcome_at is None or entry.at - self.outcome_at > SAME_VISIT
         self.since_alliance += self.alliance_at is None or entry.at - self.alliance_at > SAME_VISIT
@@ -289,6 +294,7 @@ class Course:
         if entry.initiator == "client":
             self.client_moves += 1
             self._hear(entry)
+            self.kept_at = None
             self.refs["moved"] = (entry.source, entry.id)
         self.last_push = (entry.starts - entry.at) / DAY
         self.lost_at = None
@@ -316,7 +322,9 @@ class Course:
         self.last_lost = how
         self.refs["missed"] = (entry.source, entry.id)
         if self.next_visit(entry.at) is None:
-            self.lost_at = entry.at
+            self.lost_at, self.kept_at = entry.at, None
+        else:
+            self.kept_at = entry.at
 
     def _opine(self, entry: Opinion) -> None:
         self._hear(entry)

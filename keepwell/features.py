@@ -76,6 +76,20 @@ def _until_next(c: Course, now: int) -> Value:
     return None if starts is None else (starts - now) / DAY
 
 
+def _since_kept(c: Course, now: int) -> Value:
+    return None if c.next_visit(now) is None else _since(c.kept_at, now)
+
+
+def _since_unbooked(c: Course, now: int) -> Value:
+    return None if c.next_visit(now) is not None or c.lost_at is not None else _since(c.last_session, now)
+
+
+def _usually_booked(c: Course, now: int) -> Value:
+    if c.next_visit(now) is not None or c.lost_at is not None or c.booked_ahead.count < 2:
+        return None
+    return c.booked_ahead.usual
+
+
 def _unrecorded(c: Course, now: int) -> Value:
     return float(sum(starts + RECORDING_TIME < now for starts in c.standing.pending.values()))
 
@@ -293,6 +307,9 @@ FEATURES: Final[Sequence[Feature]] = (
     Feature("awaiting_rebooking", "attendance", "days", lambda c, now: _since(c.lost_at, now),
             lambda v: f"A visit was lost {_n(v, 'day', 'days')} ago and nothing has been booked since",
             "No lost visit waits to be rebooked", "missed"),
+    Feature("awaiting_kept_visit", "attendance", "days", _since_kept,
+            lambda v: f"A visit was lost {_n(v, 'day', 'days')} ago; the next one had been booked before",
+            "No lost visit is followed by one that was booked before", "missed"),
     Feature("rebooking_delay", "attendance", "days", lambda c, now: c.rebooking,
             lambda v: f"Rebooking took {_n(v, 'day', 'days')} the last time", "No lost visit was rebooked", "missed"),
     Feature("days_since_session", "attendance", "days", lambda c, now: _since(c.last_session, now),
@@ -315,6 +332,12 @@ FEATURES: Final[Sequence[Feature]] = (
             "usual", "Fewer than two durations", "attended"),
     Feature("nothing_booked", "attendance", "0/1", lambda c, now: float(c.next_visit(now) is None),
             _says("No further session is booked", "A further session is booked"), ""),
+    Feature("awaiting_booking", "attendance", "days", _since_unbooked,
+            lambda v: f"The last session was {_n(v, 'day', 'days')} ago and nothing has been booked since",
+            "A further session is booked, or a lost one waits to be rebooked", "attended"),
+    Feature("usually_booked", "attendance", "share", _usually_booked,
+            lambda v: f"Nothing is booked, as it was after {1 - v:.0%} of the earlier sessions",
+            "A further session is booked, a lost one waits to be rebooked, or there was one session only", "attended"),
     Feature("days_to_next_visit", "attendance", "days", _until_next,
             lambda v: f"The next session is {_n(v, 'day', 'days')} away", "No further session is booked"),
     Feature("days_to_first_visit", "attendance", "days", _until_first,

@@ -27,6 +27,7 @@ SIGNS: Final[Mapping[str, tuple[Sign, str]]] = {
     "last_visit_missed": (1, NO_SHOW),
     "last_visit_cancelled_late": (1, NO_SHOW),
     "awaiting_rebooking": (1, SILENCE),
+    "awaiting_booking": (1, SILENCE),
     "rebooking_delay": (1, NO_SHOW),
     "nothing_booked": (1, SILENCE),
     "gap_in_rhythm": (1, SILENCE),
