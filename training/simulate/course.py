@@ -22,6 +22,8 @@ from training.simulate.hazards import (
 )
 from training.simulate.people import DAY, HOUR, NODES, Bools, Floats, Ints, People, Tables
 from training.simulate.presets import World
+from training.simulate.standing import MISSED_AFTER, comes_to, hours, keeps, let_pass, passed_by
+from training.simulate.workdays import workday
 
 MISSED: Final = (UNCALLED, REACHED, UNREACHED)
 GOES_ON, PLANNED, IMPROVED, TRANSFERRED, ADMINISTRATIVE, MUTUAL, DECEASED = range(7)
@@ -73,14 +75,15 @@ def move(people: People, world: World, rng: np.random.Generator, chance: Floats 
     return moved, at
 
 
-def lose(people: People, ways: Ints, logit: Floats, rng: np.random.Generator) -> None:
+def lose(people: People, world: World, ways: Ints, logit: Floats, rng: np.random.Generator) -> None:
     """The booked visit is lost in one of the five ways; `logit` is that of not coming back."""
     missed = np.isin(ways, MISSED)
     called_off = people.starts - notice(rng, ways, longest_notice(people))
-    people.lost_at = np.where(missed, people.starts + 20, called_off)
+    people.lost_at = np.where(missed, people.starts + MISSED_AFTER, called_off)
     people.sign = np.where(missed, people.lost_at, people.sign)
     people.missed += missed
     people.row += 1
+    people.hour = np.where(keeps(people, world), people.starts, np.nan)
     _wait(people, logit)
 
 
@@ -97,10 +100,16 @@ def _wait(people: People, logit: Floats) -> None:
 
 
 def come_back(people: People, at: Floats, rng: np.random.Generator) -> None:
-    """They book again, at the moment `at`."""
+    """They decide to come back at the moment `at`: to an hour that was kept for them, else they book again."""
+    number = comes_to(people, at)
+    kept, passed = hours(people), passed_by(people, number)
+    let_pass(people, passed)
+    at = np.maximum(at, np.where(passed > 0, people.sign, -np.inf))
     day = np.floor(at / DAY) + rng.integers(3, 9, len(people))
-    people.starts = workday(DAY * day + HOUR * rng.integers(8, 18, len(people)))
-    people.since = at
+    booked = workday(DAY * day + HOUR * rng.integers(8, 18, len(people)))
+    rows = np.arange(len(people))
+    people.starts = np.where(number > 0, kept[rows, number], booked)
+    people.since = np.where(number > 0, kept[rows, np.maximum(number - 1, 0)], at)
     people.moved = np.zeros(len(people), bool)
     people.lost_at = np.full(len(people), np.nan)
 
@@ -147,21 +156,17 @@ def hand_over(people: People, world: World, roster: Roster, rng: np.random.Gener
     return changed
 
 
+def enters_late(people: People, world: World) -> Bools:
+    """Whether the clinic enters the next visit only some time after the session."""
+    return np.asarray(np.array(world.late)[people.clinic % len(world.late)])
+
+
 def book_next(people: People, rng: np.random.Generator) -> None:
-    """The next visit is booked before the client leaves, mostly at the usual interval: told before the session itself is, so
-    that a session recorded with nothing booked is one that somebody left so."""
+    """The next visit is booked before the client leaves, mostly at the usual interval: told before the session itself is, but
+    where the clinic enters it late, so that elsewhere a session recorded with nothing booked is one that somebody left so."""
     n = len(people)
     draw = rng.random(n)
     days = people.rhythm + np.where(draw < 0.08, 7.0, np.where(draw < 0.16, rng.integers(-3, 4, n), 0.0))
     people.since = people.last - 1
     people.starts = workday(people.starts + DAY * days)
     people.moved = np.zeros(n, bool)
-
-
-def workday(at: Floats) -> Floats:
-    """The moment itself, or the next working day at that hour: not at weekends, and not between the years."""
-    day = np.floor(at / DAY)
-    year = (day + 1) % 365.25
-    day = day + np.where(year >= 355, 367 - np.floor(year), np.where(year < 3, 3 - np.floor(year), 0.0))
-    weekday = day % 7
-    return day * DAY + at % DAY + DAY * np.where(weekday >= 5, 7 - weekday, 0.0)

@@ -9,9 +9,10 @@ from typing import Final, NamedTuple, get_args
 import numpy as np
 
 from keepwell.events import Modality
-from training.simulate.course import Roster, come_back, workday
+from training.simulate.course import Roster, come_back
 from training.simulate.people import DAY, HOUR, Bools, Floats, Ints, People
 from training.simulate.presets import World
+from training.simulate.workdays import workday
 
 OPENING_DAYS: Final = 730
 """Openings are spread evenly over two years."""
@@ -84,8 +85,9 @@ def arrive(world: World, staff: Roster, episodes: int, rng: np.random.Generator)
         id=np.arange(n), clinic=clinic, clinician=clinician, effect=staff.effects[clinician],
          intake=strain, planned=np.where(rng.random(n) < 0.75, planned, np.nan),
         outcome=clinic % len(world.outcomes), rhythm=np.where(rng.random(n) < world.fortnightly, *world.rhythm[::-1]),
-        starts=nan.copy(), since=nan.copy(), moved=np.zeros(n, bool), lost_at=nan.copy(), lost_logit=nan.copy(),
-        cap=nan.copy(), last=nan.copy(), sign=opened.copy(), sessions=zero.copy(), missed=zero.copy(), row=zero.copy(),
+        starts=nan.copy(), since=nan.copy(), moved=np.zeros(n, bool), lost_at=nan.copy(), hour=nan.copy(),
+        lost_logit=nan.copy(), cap=nan.copy(), last=nan.copy(), sign=opened.copy(), sessions=zero.copy(),
+        missed=zero.copy(), row=zero.copy(),
         clinic_cancelled=zero.copy(), ratings=zero.copy(), level=np.full((n, 3), world.alliance_mean),
         fall=np.zeros((n, 3)), rated=nan.copy(), repair=zero.copy(), noted=zero.copy(), noted_age=zero.copy(),
         measured=zero.copy(), first_score=nan.copy(), score=nan.copy(), skips=zero.copy(), reviews=zero.copy(),

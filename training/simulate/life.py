@@ -14,6 +14,7 @@ from training.simulate.landmarks import Landmarks
 from training.simulate.people import DAY, PRIOR, Bools, Floats, Ints, People, Tables
 from training.simulate.presets import World
 from training.simulate.session import session
+from training.simulate.standing import comes_to, last_sign, shown_at
 from training.simulate.tell import Teller
 
 CUT: Final = (OPENING_DAYS + 30) * DAY
@@ -80,7 +81,7 @@ class Lives:
 
     def _lose(self, people: People, rows: Ints, ways: Ints, logit: Floats) -> Bools:
         before, sub = people.take(rows), people.take(rows)
-        course.lose(sub, ways, logit, self._rng)
+        course.lose(sub, self._world, ways, logit, self._rng)
         self._passed(before, np.ones(len(rows), bool), sub.lost_at)
         missed = np.isin(ways, MISSED) & ~self._away[sub.id] & np.isnan(self._due[sub.id])
         self._due[sub.id[missed]] = sub.lost_at[missed] + AFTER_MISS
@@ -110,6 +111,9 @@ class Lives:
         changed = course.hand_over(sub, world, self._staff, rng) & goes_on
         self._tell.handed_over(sub, changed)
         self._weights[sub.id[changed]] = PRIOR
+        kept = goes_on & np.isin(sub.sessions, AT_SESSIONS)
+        late = course.enters_late(sub, world)
+        self._keep(sub, sub.last + AFTER, kept & late)
         none, logit = none_booked(sub, world, self._tables)
         unbooked = goes_on & (rng.random(len(rows)) < none)
         course.book_next(sub, rng)
@@ -118,30 +122,34 @@ class Lives:
         waiting = sub.take(some)
         course.leave_unbooked(waiting, logit[some])
         sub.put(some, waiting)
-        self._keep(sub, sub.last + AFTER, goes_on & np.isin(sub.sessions, AT_SESSIONS))
+        self._keep(sub, sub.last + AFTER, kept & ~late)
         goes_on[some] = self._wait(waiting, np.full(len(some), NONE_BOOKED))
         sub.put(some, waiting)
         people.put(rows, sub)
         return goes_on
 
     def _wait(self, people: People, ways: Ints) -> Bools:
-        """Those with nothing booked come back, or stop; of these some return much later. Returns who has a visit booked."""
+        """Those who have lost a visit, or booked none, come back or stop; of these some return much later. Returns who has a
+        visit to come to."""
         rng = self._rng
         gone = rng.random(len(people)) < sigmoid(people.lost_logit + people.effect)
         back_at = people.lost_at + back_after(rng, people.cap)
-        closed = np.maximum(people.sign + DECLARED_AFTER, people.lost_at)
-        self._passed(people, ~self._away[people.id], np.where(gone, closed, back_at))
+        closed = np.maximum(last_sign(people) + DECLARED_AFTER, people.lost_at)
         again = gone & ~self._away[people.id] & (rng.random(len(people)) < self._world.returning)
         shut = gone & ~again & ~self._away[people.id] & (rng.random(len(people)) < self._world.closed)
         return_at = np.rint(closed + 3 * DAY + rng.exponential(25 * DAY, len(people)))
+        goes_on = again | ~(self._away[people.id] | gone)
+        decided = np.where(gone | ~goes_on, return_at, back_at)
+        number = comes_to(people, decided)
+        self._passed(people, ~self._away[people.id], np.where(gone, closed, shown_at(people, number, decided)))
         self._tell.waited(people, ways, np.where(gone, np.inf, back_at), shut)
+        self._tell.kept(people, number)
         self._away[people.id] |= gone
         away = away_by_node(people.lost_logit, self._world)
         weights = self._weights[people.id] * np.where(gone[:, None], away, 1 - away)
         self._weights[people.id] = weights / weights.sum(axis=1, keepdims=True)
-        goes_on = again | ~self._away[people.id]
-        course.come_back(people, np.where(gone, return_at, back_at), rng)
-        self._tell.rebooked(people, ways, goes_on, again)
+        course.come_back(people, decided, rng)
+        self._tell.rebooked(people, ways, goes_on & (number == 0), again)
         return np.asarray(goes_on, dtype=np.bool_)
 
     # ── landmarks ───────────────────────────────────────────────────────────────────────────────────────

@@ -32,6 +32,7 @@ from training.simulate.landmarks import Landmarks
 from training.simulate.people import DAY, PRIOR, Bools, Floats, Ints, People, Tables
 from training.simulate.presets import World
 from training.simulate.session import session
+from training.simulate.standing import comes_to, next_kept, shown_until
 
 HORIZONS: Final = np.array((14.0, 30.0, 60.0))
 """Days, as keepwell.scorecard."""
@@ -118,20 +119,23 @@ class _Rollout:
         self.next_decided = np.zeros(n)
 
     def run(self) -> None:
-        waiting = self._wait_on(self._start)
-        paths = self._visit(self._start, ~waiting)
+        unentered = self._enter(self._start)
+        waiting, comes = self._wait_on(self._start)
+        paths = self._visit(self._start, ~waiting & ~unentered, np.where(unentered, 0.0, comes))
         while len(paths):
-            paths = self._visit(paths, np.zeros(len(paths), bool))
+            paths = self._visit(paths, np.zeros(len(paths), bool), np.zeros(len(paths)))
 
     # ── one visit ───────────────────────────────────────────────────────────────────────────────────────
 
-    def _visit(self, paths: _Paths, begun: Bools) -> _Paths:
-        """Moved or not, lost or attended. `begun`: the visit was booked before `at`, and no notice has come since."""
+    def _visit(self, paths: _Paths, begun: Bools, comes: Floats) -> _Paths:
+        """Moved or not, lost or attended. `begun`: the visit was booked before `at`, and no notice has come since. `comes`:
+        the chance that it is the one which was booked at `at`."""
         rng = self._rng
         found = self._chances(paths, begun)
-        if begun.any():
-            self.next_lost[paths.row] = begun * found.lost[:, LATE:].sum(axis=1)
-            self.next_decided[paths.row] = begun * found.attended + self.next_lost[paths.row]
+        if comes.any():
+            lost = found.lost[:, LATE:].sum(axis=1)
+            self.next_lost[paths.row] += comes * lost
+            self.next_decided[paths.row] += comes * (found.attended + lost)
         away = sigmoid(found.away + paths.people.effect[:, None])
         nodes = away_by_node(found.away, self._world)
         stop = (found.lost * away).sum(axis=1)
@@ -143,7 +147,7 @@ class _Rollout:
         paths.nodes[rows] *= (1 - nodes[rows, chosen]) / (1 - away[rows, chosen])[:, None]
 
         lost = paths.take(rows)
-        course.lose(lost.people, chosen, found.away[rows, chosen], rng)
+        course.lose(lost.people, self._world, chosen, found.away[rows, chosen], rng)
         self._come_back(lost.people)
         cancelled = paths.take(np.flatnonzero(way == -1))
         course.clinic_cancels(cancelled.people, rng)
@@ -190,8 +194,8 @@ class _Rollout:
         self._come_back(unbooked)
         people.put(rows, unbooked)
 
-    def _come_back(self, people: People, waited: Floats | float = 0.0) -> None:
-        course.come_back(people, people.lost_at + back_after(self._rng, people.cap, waited), self._rng)
+    def _come_back(self, people: People) -> None:
+        course.come_back(people, people.lost_at + back_after(self._rng, people.cap), self._rng)
 
     def _stop(self, paths: _Paths, chance: Floats, by_node: Floats) -> None:
         """Adds the chance of stopping here to each horizon that the last session lies before, and goes on without it."""
@@ -201,14 +205,25 @@ class _Rollout:
         paths.left *= 1 - chance
         paths.nodes *= (1 - chance)[:, None]
 
+    def _enter(self, paths: _Paths) -> Bools:
+        """Books the next visit of those whose clinic has not entered yet whether there is one. Returns who."""
+        unentered = np.asarray(paths.people.starts < paths.at)  # the session that has just been held
+        rows = np.flatnonzero(unentered)
+        some = paths.take(rows)
+        self._book(some)
+        paths.people.put(rows, some.people)
+        paths.left[rows], paths.nodes[rows] = some.left, some.nodes
+        return unentered
+
     # ── the moment itself ───────────────────────────────────────────────────────────────────────────────
 
-    def _wait_on(self, paths: _Paths) -> Bools:
-        """Those with nothing booked at `at`: how likely they are gone already, the longer the likelier. Returns who."""
+    def _wait_on(self, paths: _Paths) -> tuple[Bools, Floats]:
+        """Those who have lost a visit, or booked none, and are not back at `at`: how likely they are gone already, the longer
+        the likelier. Returns who, and of everybody the chance of coming to the visit that is booked at `at`."""
         waiting = ~np.isnan(paths.people.lost_at)
         rows = np.flatnonzero(waiting)
         some = paths.take(rows)
-        elapsed = some.at - some.people.lost_at
+        elapsed = shown_until(some.people, some.at) - some.people.lost_at
         patience = still_waiting(elapsed, some.people.cap)
         away = sigmoid(some.people.lost_logit + some.people.effect)
         nodes = away_by_node(some.people.lost_logit, self._world)
@@ -218,10 +233,18 @@ class _Rollout:
         gone, gone_by_node = away / (away + (1 - away) * patience), nodes / seen
         staying = some.nodes * (1 - gone_by_node)
         self._stop(some, gone, gone_by_node)
-        self._come_back(some.people, elapsed)
+        kept = next_kept(some.people, some.at)
+        back_at = some.people.lost_at + back_after(self._rng, some.people.cap, elapsed)
+        to_it = np.where((kept > 0) & (comes_to(some.people, back_at) == kept), 1 - gone, 0.0)
+        certain = np.where(kept > 0, 1 - to_it, 0.0)
+        self.next_lost[some.row] += certain
+        self.next_decided[some.row] += certain
+        course.come_back(some.people, back_at, self._rng)
         paths.people.put(rows, some.people)
         paths.left[rows], paths.nodes[rows] = some.left, staying
-        return waiting
+        comes = np.ones(len(paths))
+        comes[rows] = to_it
+        return waiting, comes
 
 
 def _unseen(found: Chances, good: Floats, late: Floats) -> tuple[Chances, Floats]:

@@ -55,6 +55,8 @@ class People:
     moved: Bools
     lost_at: Floats
     """When a visit was lost with nothing booked since."""
+    hour: Floats
+    """Start of that visit, where the hours after it are kept (`standing`)."""
     lost_logit: Floats
     """Logit of not coming back from there, without the clinician's effect."""
     cap: Floats

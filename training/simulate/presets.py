@@ -75,7 +75,7 @@ class World:
     name: str
     lost_first: float = -1.5
     """Logit of losing the first visit, at no strain."""
-    lost: float = -1.55
+    lost: float = -1.65
     """Logit of losing a later visit."""
     stay_away_first: float = -2.3
     """Logit of not coming back after losing the first visit."""
@@ -108,6 +108,10 @@ class World:
     """Effect of the log of weeks to the visit on losing it; lead time is the best known predictor of no-shows; ours."""
     clinic_cancels: float = 0.02
     moved: float = 0.05
+    standing: tuple[bool, ...] = (False, True, False, False, True)
+    """By clinic, in turn: whether a lost visit leaves the next ones in the calendar (`standing`); ours."""
+    late: tuple[bool, ...] = (False, False, True, False, True)
+    """By clinic, in turn: whether the next visit is entered some time after the session, not as the client leaves; ours."""
     rhythm: tuple[float, float] = (7.0, 14.0)
     fortnightly: float = 0.15
     wait_mean: float = 9.0
@@ -148,7 +152,8 @@ class World:
 
 CLINIC: Final = World("clinic")
 COMMUNITY: Final = replace(
-    CLINIC, name="community", lost_first=-1.25, lost=-1.5, stay_away_first=-1.85, stay_away=-3.75, wait_mean=13.0, unmet=0.35,
+    CLINIC, name="community", lost_first=-1.35, lost=-1.68, stay_away_first=-1.85, stay_away=-3.56, wait_mean=13.0,
+    unmet=0.35,
     referral={"self": 0.25, "primary_care": 0.4, "specialist": 0.15, "employer": 0.03, "court": 0.17},
     modality={"in_person": 0.55, "video": 0.2, "phone": 0.17, "group": 0.08}, outcomes=("PHQ-9", "ORS", "PHQ-9"),
     alliance_mean=8.5, skipping=-2.2, planned_mean=12.0, rupture=0.1,

@@ -8,6 +8,8 @@ from math import isnan
 from random import Random
 from typing import Final, Literal
 
+import numpy as np
+
 from keepwell import events as ev
 from keepwell.events import Data, Event, encode
 from training.simulate import course
@@ -16,6 +18,7 @@ from training.simulate.intake import Arrivals
 from training.simulate.people import DAY, EPOCH, HOUR, Bools, Floats, Ints, People, Tables
 from training.simulate.presets import World
 from training.simulate.session import DONE, NOT_OFFERED, Said
+from training.simulate.standing import MISSED_AFTER, hours, last_sign, passed_by
 
 PILLARS: Final[tuple[ev.AlliancePillar, ...]] = ("goals", "tasks", "bond")
 OTHER_PILLARS: Final[tuple[ev.Pillar, ...]] = ("trust", "empathy", "consistency", "culture", "pace", "logistics")
@@ -26,6 +29,8 @@ ENDS: Final[dict[int, tuple[ev.EndReason, bool | None]]] = {
 }  # fmt: skip
 WAI_SESSIONS: Final = frozenset((4, 9, 14, 19))
 """Sessions after which the WAI-SR is filled in before the SRS."""
+ENTERED: Final = (0.01, 0.09)
+"""Shares of the time up to a visit between which a clinic that is late enters it: before any notice could come; ours."""
 LETTER: Final = 0.4
 """Chance of a letter to whom nothing was heard of for a week after a missed visit; ours."""
 
@@ -78,7 +83,7 @@ class Teller:
 
     def booked(self, people: People, rows: Bools) -> None:
         """The next visit, at the end of a session."""
-        self._book(people, rows.tolist())
+        self._book(people, rows.tolist(), late=course.enters_late(people, self._world).tolist())
 
     def rebooked(self, people: People, ways: Ints, rows: Bools, returned: Bools) -> None:
         """A visit booked after one was lost; where that is at once, the booking comes before the cancellation."""
@@ -88,14 +93,17 @@ class Teller:
                 contact = ev.Contact(direction="inbound", channel="phone")
                 self._tell(ev.ContactMade, "booking", person, at - 1, contact)
 
-    def _book(self, people: People, rows: list[bool], purpose: ev.Purpose = "treatment") -> None:
+    def _book(
+        self, people: People, rows: list[bool], purpose: ev.Purpose = "treatment", late: list[bool] | None = None
+    ) -> None:
         told = zip(
             people.id.tolist(), people.since.tolist(), people.starts.tolist(), people.sessions.tolist(),
-            people.clinician.tolist(), rows, strict=True,
+            people.clinician.tolist(), rows, late or [False] * len(rows), strict=True,
         )  # fmt: skip
-        for person, at, starts, sessions, clinician, wanted in told:
+        for person, since, starts, sessions, clinician, wanted, later in told:
             if not wanted:
                 continue
+            at = since + round((starts - since) * self._rng.uniform(*ENTERED)) if later else since
             self._appointments[person] += 1
             self._visits[person] = f"a-{person}-{self._appointments[person]}"
             data = ev.Booked(
@@ -124,10 +132,12 @@ class Teller:
     def waited(self, people: People, ways: Ints, back_at: Floats, shut: Bools) -> None:
         """How a visit was lost, who was called, and which episodes of those who stopped the clinic closes."""
         rng = self._rng
+        silent_from = np.where(np.isnan(people.hour), people.lost_at, last_sign(people))
         rows = zip(
-            people.id.tolist(), ways.tolist(), people.lost_at.tolist(), back_at.tolist(), shut.tolist(), strict=True
-        )
-        for person, way, at, back, closed in rows:
+            people.id.tolist(), ways.tolist(), people.lost_at.tolist(), back_at.tolist(), shut.tolist(),
+            silent_from.tolist(), strict=True,
+        )  # fmt: skip
+        for person, way, at, back, closed, silent in rows:
             if way in (EARLY, LATE):
                 reason: Literal["illness", "work", "family", "travel", "unknown"] = rng.choice(
                     ("illness", "work", "family", "travel", "unknown")
@@ -147,7 +157,33 @@ class Teller:
                 self._tell(ev.ContactMade, "booking", person, at + 7 * DAY, letter)
             if closed:
                 days = rng.randint(14, 45)
-                self._tell(ev.EpisodeEnded, "booking", person, at + days * DAY, ev.Ended(reason="client_stopped"))
+                self._tell(ev.EpisodeEnded, "booking", person, silent + days * DAY, ev.Ended(reason="client_stopped"))
+
+    def kept(self, people: People, number: Ints) -> None:
+        """The hours that were kept, each booked before the one before it is lost, or soon after. Those gone by are missed."""
+        passed = passed_by(people, number)
+        count = np.maximum(number, passed)
+        rows = np.flatnonzero(count > 0)
+        told = zip(
+            people.id[rows].tolist(), people.lost_at[rows].tolist(), people.clinician[rows].tolist(),
+            hours(people)[rows].tolist(), count[rows].tolist(), passed[rows].tolist(),
+            course.enters_late(people, self._world)[rows].tolist(), strict=True,
+        )  # fmt: skip
+        for person, lost_at, clinician, starts, booked, missed, later in told:
+            at = lost_at
+            for hour in range(1, booked + 1):
+                self._appointments[person] += 1
+                visit = self._visits[person] = f"a-{person}-{self._appointments[person]}"
+                data = ev.Booked(
+                    appointment_id=visit, starts_at=moment(starts[hour]), clinician_id=f"c-{clinician}",
+                    modality=self._modality[person], purpose="treatment",
+                )  # fmt: skip
+                entered = at + self._rng.randint(30, 240) if later else at - 1
+                self._tell(ev.AppointmentBooked, "booking", person, entered, data)
+                at = starts[hour] + MISSED_AFTER
+                if hour <= missed:
+                    lost = ev.Missed(appointment_id=visit, reason="no_show")
+                    self._tell(ev.AppointmentMissed, "booking", person, at, lost)
 
     # ── sessions ────────────────────────────────────────────────────────────────────────────────────────
 
