@@ -72,6 +72,18 @@ def test_knowing_the_clinician_helps_and_not_knowing_is_right_on_average(judged:
     assert judged.score.unknown.mean() == pytest.approx(judged.truth.known.mean(), rel=0.05)
 
 
+def test_who_does_not_know_the_clinic_cannot_tell_a_late_entry_from_a_session_that_ended_with_nothing_booked(
+    judged: Judged,
+) -> None:
+    marks = judged.marks
+    first = (marks.people.sessions == 1) & (marks.at == marks.people.last + 15)
+    late, left = first & (marks.people.starts < marks.at), first & (marks.people.lost_at == marks.at - 1)
+    known, unknown = judged.truth.known[:, HORIZON_30], judged.score.unknown[:, HORIZON_30]
+    assert known[left].mean() > 2 * known[late].mean()
+    assert unknown[left].mean() < 1.4 * unknown[late].mean()
+    assert unknown[late | left].mean() == pytest.approx(known[late | left].mean(), rel=0.15)
+
+
 def test_a_longer_horizon_has_no_smaller_risk(judged: Judged) -> None:
     for risk in (judged.score.known, judged.score.unknown):
         assert (np.diff(risk, axis=1) >= -1e-9).all()
