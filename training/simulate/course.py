@@ -83,6 +83,7 @@ def lose(people: People, world: World, ways: Ints, logit: Floats, rng: np.random
     people.sign = np.where(missed, people.lost_at, people.sign)
     people.missed += missed
     people.row += 1
+    people.lost = people.lost | (people.sessions > 0)
     people.hour = np.where(keeps(people, world), people.starts, np.nan)
     _wait(people, logit)
 

@@ -1,11 +1,13 @@
-"""How a clinic keeps its calendar, as far as one episode's log tells: after a first session with nothing booked, it does not.
+"""How a clinic keeps its calendar, as far as one episode's own log tells: what else its state could be at a moment.
 
-From the second session on it is plain from the episode itself, since by then the visit after a session has been booked at
-once or later; and where hours are kept is told by the first visit that is lost.
+Whether hours are kept is told by the first visit that is lost after a session, and whether the next visit is entered late by
+the first session after which one is booked, at once or later. Before that, whoever reads this log alone knows no more than
+how common each habit is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -14,41 +16,79 @@ from training.simulate import course
 from training.simulate.course import AFTER
 from training.simulate.hazards import none_booked
 from training.simulate.landmarks import Landmarks
-from training.simulate.people import Floats, Ints, Tables
+from training.simulate.people import Bools, Floats, Ints, People, Tables
 from training.simulate.presets import World
 from training.simulate.session import LENGTH
 
 
-class Unsaid(NamedTuple):
-    """Moments whose log fits two habits: their rows, what they are like in a clinic of the other one, and the chance that it
-    is the one they are in."""
+class Reading(NamedTuple):
+    """Rows of landmarks, their states if the clinic had another habit, and how likely that is by the episode's log."""
 
     rows: Ints
     otherwise: Landmarks
-    own: Floats
+    chance: Floats
 
 
-def unsaid(marks: Landmarks, world: World, tables: Tables) -> Unsaid:
-    """The moments after a first session at which nothing is booked: entered late, or left so."""
+def readings(marks: Landmarks, world: World, tables: Tables) -> Iterator[Reading]:
+    """The other readings of landmarks. What is left of each row's chance is that of its own state."""
     people = marks.people
-    unentered = people.starts < marks.at
-    left = people.lost_at == marks.at - 1
-    rows = np.flatnonzero((people.sessions == 1) & (marks.at == people.last + AFTER) & (unentered | left))
-    otherwise, entered_late = marks.take(rows), unentered[rows]
-    none, logit = none_booked(otherwise.people, world, tables)
-    share = float(np.mean(world.late))
-    late = share / (share + (1 - share) * none)
-    _swap(otherwise, entered_late, logit)
-    return Unsaid(rows, otherwise, np.where(entered_late, late, 1 - late))
+    standing, late = (np.array(habit)[people.clinic % len(habit)].astype(int) for habit in (world.standing, world.late))
+    unsaid = _unsaid(marks)
+    none, logit = none_booked(people, world, tables)
+    chances = _chances(marks, world, standing, late, unsaid, none)
+    every = np.arange(len(marks))
+    for other_hours in (0, 1):
+        for other_entry in (0, 1):
+            if not other_hours and not other_entry:
+                continue
+            chance = chances[every, standing ^ other_hours, late ^ other_entry]
+            # Where it shows nothing, how the next visit is entered changes nothing that is to come.
+            chance = np.where(
+                unsaid, chance, 0.0 if other_entry else chances[every, standing ^ other_hours].sum(axis=1)
+            )
+            rows = np.flatnonzero(chance > 0)
+            if not len(rows):
+                continue
+            otherwise = marks.take(rows)
+            if other_hours:
+                otherwise.people.clinic = _like(world, 1 - standing[rows])
+            if other_entry:
+                _swap(otherwise.people, late[rows] == 1, logit[rows])
+            yield Reading(rows, otherwise, chance[rows])
 
 
-def _swap(marks: Landmarks, entered_late: np.ndarray, logit: Floats) -> None:
+def _unsaid(marks: Landmarks) -> Bools:
+    """After a first session with nothing booked: the next visit may be entered late, or there is none."""
+    people = marks.people
+    nothing = (people.starts < marks.at) | (people.lost_at == marks.at - 1)
+    return np.asarray((people.sessions == 1) & (marks.at == people.last + AFTER) & nothing)
+
+
+def _chances(marks: Landmarks, world: World, standing: Ints, late: Ints, unsaid: Bools, none: Floats) -> Floats:
+    """By row, whether hours are kept and whether entry is late: how likely that is by the episode's log."""
+    people = marks.people
+    habits = np.zeros((2, 2))
+    for clinic in range(len(world.standing) * len(world.late)):
+        habits[int(world.standing[clinic % len(world.standing)]), int(world.late[clinic % len(world.late)])] += 1
+    found = np.tile(habits, (len(marks), 1, 1))
+    found *= np.where(people.lost[:, None], np.eye(2)[standing], 1.0)[:, :, None]
+    known = (people.sessions > 0) & ~unsaid
+    found *= np.where(known[:, None], np.eye(2)[late], 1.0)[:, None, :]
+    found[:, :, 0] *= np.where(unsaid, none, 1.0)[:, None]
+    return np.asarray(found / found.sum(axis=(1, 2), keepdims=True))
+
+
+def _like(world: World, standing: Ints) -> Ints:
+    """A clinic that keeps hours, or one that does not."""
+    return np.array([world.standing.index(False), world.standing.index(True)])[standing]
+
+
+def _swap(people: People, entered_late: Bools, logit: Floats) -> None:
     """Those whose next visit is not entered yet have left with nothing booked, and the other way round."""
-    people = marks.people
-    gone = people.take(np.flatnonzero(entered_late))
-    course.leave_unbooked(gone, logit[entered_late])
-    stay = people.take(np.flatnonzero(~entered_late))
-    stay.starts = stay.last - LENGTH
-    stay.lost_at = np.full(len(stay), np.nan)
-    people.put(np.flatnonzero(entered_late), gone)
-    people.put(np.flatnonzero(~entered_late), stay)
+    left, later = np.flatnonzero(entered_late), np.flatnonzero(~entered_late)
+    gone, comes = people.take(left), people.take(later)
+    course.leave_unbooked(gone, logit[left])
+    comes.starts = comes.last - LENGTH
+    comes.lost_at = np.full(len(comes), np.nan)
+    people.put(left, gone)
+    people.put(later, comes)

@@ -87,7 +87,7 @@ def arrive(world: World, staff: Roster, episodes: int, rng: np.random.Generator)
         outcome=clinic % len(world.outcomes), rhythm=np.where(rng.random(n) < world.fortnightly, *world.rhythm[::-1]),
         starts=nan.copy(), since=nan.copy(), moved=np.zeros(n, bool), lost_at=nan.copy(), hour=nan.copy(),
         lost_logit=nan.copy(), cap=nan.copy(), last=nan.copy(), sign=opened.copy(), sessions=zero.copy(),
-        missed=zero.copy(), row=zero.copy(),
+        missed=zero.copy(), row=zero.copy(), lost=np.zeros(n, bool),
         clinic_cancelled=zero.copy(), ratings=zero.copy(), level=np.full((n, 3), world.alliance_mean),
         fall=np.zeros((n, 3)), rated=nan.copy(), repair=zero.copy(), noted=zero.copy(), noted_age=zero.copy(),
         measured=zero.copy(), first_score=nan.copy(), score=nan.copy(), skips=zero.copy(), reviews=zero.copy(),

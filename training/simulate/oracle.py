@@ -3,7 +3,7 @@
 At every visit the chance of stopping there is known exactly, so a roll-out adds it up and goes on with those who did not
 stop (Rao-Blackwell): a few dozen roll-outs are enough. The effect of a clinician nobody knows is integrated over seven
 nodes, whose weights carry what the episode's own log, and no other episode, says of it. Whoever does not know the clinician
-does not know either how the clinic keeps its calendar (`habits`).
+does not know either how the clinic keeps its calendar, beyond what that log says (`habits`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from joblib import Parallel, delayed
 
 from training.simulate import course
 from training.simulate.course import GOES_ON, Roster, away_by_node
-from training.simulate.habits import unsaid
+from training.simulate.habits import readings
 from training.simulate.hazards import (
     EARLY,
     LATE,
@@ -65,14 +65,13 @@ class Oracle:
     def risks(self, marks: Landmarks, seed: np.random.SeedSequence, rollouts: int = ROLLOUTS, jobs: int = 1) -> Risks:
         """True risks at landmarks by so many roll-outs each, whatever the number of jobs."""
         found = self._risks(marks, seed, rollouts, jobs)
-        rows, otherwise, own = unsaid(marks, self.world, self.tables)
-        other = self._risks(otherwise, seed, rollouts, jobs).unknown
-        found.unknown[rows] = own[:, None] * found.unknown[rows] + (1 - own)[:, None] * other
-        return found
+        own, others = np.ones(len(marks)), np.zeros_like(found.unknown)
+        for rows, otherwise, chance in readings(marks, self.world, self.tables):
+            own[rows] -= chance
+            others[rows] += chance[:, None] * self._risks(otherwise, seed, rollouts, jobs).unknown
+        return found._replace(unknown=own[:, None] * found.unknown + others)
 
     def _risks(self, marks: Landmarks, seed: np.random.SeedSequence, rollouts: int, jobs: int) -> Risks:
-        if not len(marks):
-            return Risks(np.empty((0, len(HORIZONS))), np.empty((0, len(HORIZONS))), np.empty(0))
         step = max(1, CHUNK // rollouts)
         parts = [np.arange(begin, min(begin + step, len(marks))) for begin in range(0, len(marks), step)]
         # Numpy works on large arrays without the interpreter's lock, so threads do.

@@ -69,6 +69,8 @@ class People:
     sessions: Ints
     missed: Ints
     row: Ints
+    lost: Bools
+    """Whether any visit was lost after a first session."""
     clinic_cancelled: Ints
     ratings: Ints
     level: Floats
