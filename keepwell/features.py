@@ -336,7 +336,7 @@ FEATURES: Final[Sequence[Feature]] = (
             lambda v: f"The last session was {_n(v, 'day', 'days')} ago and nothing has been booked since",
             "A further session is booked, or a lost one waits to be rebooked", "attended"),
     Feature("usually_booked", "attendance", "share", _usually_booked,
-            lambda v: f"Nothing is booked, as it was after {1 - v:.0%} of the earlier sessions",
+            lambda v: f"Nothing is booked yet; after {v:.0%} of the earlier sessions the next one was booked at once",
             "A further session is booked, a lost one waits to be rebooked, or there was one session only", "attended"),
     Feature("days_to_next_visit", "attendance", "days", _until_next,
             lambda v: f"The next session is {_n(v, 'day', 'days')} away", "No further session is booked"),
