@@ -23,7 +23,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the events of a clinic (`then`), of the same clinic later (`now`), and of another (`other`)."""
     folder = tmp_path_factory.mktemp("worlds")
     simulate("clinic", EPISODES, 21, folder / "then", rollouts=0)
-    simulate("clinic", EPISODES, 22, folder / "now", rollouts=0)
+    simulate("clinic", EPISODES, 23, folder / "now", rollouts=0)
     simulate("shifted", EPISODES, 23, folder / "other", rollouts=0)
     return folder
 

@@ -14,11 +14,13 @@ from keepwell import metrics
 from keepwell.instruments import Instruments
 from keepwell.scorecard import Offsets, Scorer
 from models.registry import Releases
-from models.release import Release
+from models.release import Release, read_in, verified
 from tests.models.releases import released
 from training.dataset import Dataset
 from training.dataset.sources import gather
 from training.evaluate import encode
+from training.fit.publish import release_again
+from training.fit.recalibrate import recalibrate
 from training.fit.reference import Reference
 from training.monitor import Report, Subject, Window, monitor, page, words
 from training.monitor.expose import write
@@ -55,10 +57,16 @@ def test_it_tells_what_lies_before_the_end_of_the_data_of_training(same: Report)
     assert f"--since {same.seen.fitted_until} leaves them out" in unescape(page(same))
 
 
-def test_what_came_in_otherwise_is_told_even_where_the_risks_hold(same: Report, shifted: Report) -> None:
-    assert [one.do for one in same.suggestions] == [one.do for one in shifted.suggestions] == ["nothing"]
+def test_what_came_in_otherwise_is_told_even_where_the_risks_hold(
+    same: Report, release: Release, reference: Reference, other: Dataset, worlds: Path, tmp_path: Path
+) -> None:
+    fitted = recalibrate(other, release.scorer)  # what it says of itself is true there
+    release_again(fitted, release.digest, release.policy, other, None, tmp_path / "fitted")
+    holds = verified(read_in(tmp_path / "fitted"), "fitted")
+    differs = looked(Subject(holds, reference, "named"), other, worlds / "other")
+    assert [one.do for one in same.suggestions] == [one.do for one in differs.suggestions] == ["nothing"]
     assert "came in otherwise" not in same.suggestions[0].why
-    assert "although early_gain, gain came in otherwise" in shifted.suggestions[0].why
+    assert "although 14d, 30d, 60d, early_gain, gain came in otherwise" in differs.suggestions[0].why
 
 
 def test_the_window_bounds_the_moments_and_not_what_they_rest_on(shifted: Report, other: Dataset) -> None:
