@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from training.simulate.calendars import workday
 from training.simulate.hazards import (
     BACK_WITHIN,
     EARLY,
@@ -23,7 +24,6 @@ from training.simulate.hazards import (
 from training.simulate.people import DAY, HOUR, NODES, Bools, Floats, Ints, People, Tables
 from training.simulate.presets import World
 from training.simulate.standing import MISSED_AFTER, comes_to, hours, keeps, let_pass, passed_by
-from training.simulate.workdays import workday
 
 MISSED: Final = (UNCALLED, REACHED, UNREACHED)
 GOES_ON, PLANNED, IMPROVED, TRANSFERRED, ADMINISTRATIVE, MUTUAL, DECEASED = range(7)
@@ -155,11 +155,6 @@ def hand_over(people: People, world: World, roster: Roster, rng: np.random.Gener
     people.effect = np.where(changed, roster.effects[people.clinician], people.effect)
     people.handover_at = np.where(changed, people.last + 10, people.handover_at)
     return changed
-
-
-def enters_late(people: People, world: World) -> Bools:
-    """Whether the clinic enters the next visit only some time after the session."""
-    return np.asarray(np.array(world.late)[people.clinic % len(world.late)])
 
 
 def book_next(people: People, rng: np.random.Generator) -> None:

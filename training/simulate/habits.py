@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from training.simulate import course
+from training.simulate.calendars import enters_late, keeps_hours
 from training.simulate.course import AFTER
 from training.simulate.hazards import none_booked
 from training.simulate.landmarks import Landmarks
@@ -32,7 +33,7 @@ class Reading(NamedTuple):
 def readings(marks: Landmarks, world: World, tables: Tables) -> Iterator[Reading]:
     """The other readings of landmarks. What is left of each row's chance is that of its own state."""
     people = marks.people
-    standing, late = (np.array(habit)[people.clinic % len(habit)].astype(int) for habit in (world.standing, world.late))
+    standing, late = (habit(people, world).astype(int) for habit in (keeps_hours, enters_late))
     unsaid = _unsaid(marks)
     none, logit = none_booked(people, world, tables)
     chances = _chances(marks, world, standing, late, unsaid, none)
@@ -68,8 +69,8 @@ def _chances(marks: Landmarks, world: World, standing: Ints, late: Ints, unsaid:
     """By row, whether hours are kept and whether entry is late: how likely that is by the episode's log."""
     people = marks.people
     habits = np.zeros((2, 2))
-    for clinic in range(len(world.standing) * len(world.late)):
-        habits[int(world.standing[clinic % len(world.standing)]), int(world.late[clinic % len(world.late)])] += 1
+    for kept, entered_late in zip(world.standing, world.late, strict=True):
+        habits[int(kept), int(entered_late)] += 1
     found = np.tile(habits, (len(marks), 1, 1))
     found *= np.where(people.lost[:, None], np.eye(2)[standing], 1.0)[:, :, None]
     known = (people.sessions > 0) & ~unsaid

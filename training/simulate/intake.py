@@ -9,10 +9,10 @@ from typing import Final, NamedTuple, get_args
 import numpy as np
 
 from keepwell.events import Modality
+from training.simulate.calendars import workday
 from training.simulate.course import Roster, come_back
 from training.simulate.people import DAY, HOUR, Bools, Floats, Ints, People
 from training.simulate.presets import World
-from training.simulate.workdays import workday
 
 OPENING_DAYS: Final = 730
 """Openings are spread evenly over two years."""

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from training.simulate import course
+from training.simulate.calendars import enters_late
 from training.simulate.course import AFTER, GOES_ON, MISSED, Roster, away_by_node
 from training.simulate.hazards import NONE_BOOKED, back_after, chances, none_booked, sigmoid
 from training.simulate.intake import OPENING_DAYS, Arrivals
@@ -112,7 +113,7 @@ class Lives:
         self._tell.handed_over(sub, changed)
         self._weights[sub.id[changed]] = PRIOR
         kept = goes_on & np.isin(sub.sessions, AT_SESSIONS)
-        late = course.enters_late(sub, world)
+        late = enters_late(sub, world)
         self._keep(sub, sub.last + AFTER, kept & late)
         none, logit = none_booked(sub, world, self._tables)
         unbooked = goes_on & (rng.random(len(rows)) < none)

@@ -6,10 +6,10 @@ from typing import Final
 
 import numpy as np
 
+from training.simulate.calendars import keeps_hours, workday
 from training.simulate.hazards import LATE_NOTICE
 from training.simulate.people import DAY, HOUR, Bools, Floats, Ints, People
 from training.simulate.presets import World
-from training.simulate.workdays import workday
 
 KEPT: Final = 3
 """Hours that a clinic keeps for somebody who does not come and says nothing; ours."""
@@ -23,8 +23,7 @@ MISSED_AFTER: Final = 20.0
 
 def keeps(people: People, world: World) -> Bools:
     """Whether the clinic keeps the hours of somebody who has just lost a visit; of nobody who was never there."""
-    keeps = np.array(world.standing)[people.clinic % len(world.standing)]
-    return np.asarray(keeps & (people.sessions > 0) & (people.row <= MOST_LOST))
+    return np.asarray(keeps_hours(people, world) & (people.sessions > 0) & (people.row <= MOST_LOST))
 
 
 def hours(people: People) -> Floats:
@@ -38,9 +37,7 @@ def hours(people: People) -> Floats:
 
 def comes_to(people: People, at: Floats) -> Ints:
     """Which of the kept hours somebody comes to who decides so at `at`: 1 is the first; 0 where none is kept so long."""
-    late = hours(people)[:, 1:] < at[:, None] + DECIDES
-    number = 1 + late.sum(axis=1)
-    return np.where(np.isnan(people.hour) | (number > KEPT), 0, number)
+    return _after(people, hours(people)[:, 1:] < at[:, None] + DECIDES)
 
 
 def passed_by(people: People, number: Ints) -> Ints:
@@ -70,8 +67,7 @@ def shown_at(people: People, number: Ints, decided: Floats) -> Floats:
 
 def next_kept(people: People, at: Floats) -> Ints:
     """Which kept hour is the next at `at`; 0 where none is."""
-    number = 1 + (hours(people)[:, 1:] <= at[:, None]).sum(axis=1)
-    return np.where(np.isnan(people.hour) | (number > KEPT), 0, number)
+    return _after(people, hours(people)[:, 1:] <= at[:, None])
 
 
 def shown_until(people: People, at: Floats) -> Floats:
@@ -85,3 +81,9 @@ def shown_until(people: People, at: Floats) -> Floats:
     # Before the first one nothing is shown: the hour that was lost says only that it was lost.
     silent = np.where(number > 1, last, people.lost_at)
     return np.where(number > 0, np.maximum(silent, people.lost_at), at)
+
+
+def _after(people: People, gone: Bools) -> Ints:
+    """The kept hour that comes after those which are `gone`; 0 where none does."""
+    number = 1 + gone.sum(axis=1)
+    return np.where(np.isnan(people.hour) | (number > KEPT), 0, number)

@@ -13,6 +13,7 @@ import numpy as np
 from keepwell import events as ev
 from keepwell.events import Data, Event, encode
 from training.simulate import course
+from training.simulate.calendars import enters_late
 from training.simulate.hazards import EARLY, LATE, NONE_BOOKED, REACHED, UNREACHED
 from training.simulate.intake import Arrivals
 from training.simulate.people import DAY, EPOCH, HOUR, Bools, Floats, Ints, People, Tables
@@ -83,7 +84,7 @@ class Teller:
 
     def booked(self, people: People, rows: Bools) -> None:
         """The next visit, at the end of a session."""
-        self._book(people, rows.tolist(), late=course.enters_late(people, self._world).tolist())
+        self._book(people, rows.tolist(), late=enters_late(people, self._world).tolist())
 
     def rebooked(self, people: People, ways: Ints, rows: Bools, returned: Bools) -> None:
         """A visit booked after one was lost; where that is at once, the booking comes before the cancellation."""
@@ -167,7 +168,7 @@ class Teller:
         told = zip(
             people.id[rows].tolist(), people.lost_at[rows].tolist(), people.clinician[rows].tolist(),
             hours(people)[rows].tolist(), count[rows].tolist(), passed[rows].tolist(),
-            course.enters_late(people, self._world)[rows].tolist(), strict=True,
+            enters_late(people, self._world)[rows].tolist(), strict=True,
         )  # fmt: skip
         for person, lost_at, clinician, starts, booked, missed, later in told:
             at = lost_at
