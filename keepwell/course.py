@@ -173,8 +173,11 @@ class Course:
 
     def next_visit(self, now: int) -> int | None:
         """Start of the next session that is booked; None where nothing is."""
-        ahead = [starts for starts in self.standing.pending.values() if starts > now]
-        return min(ahead) if ahead else None
+        found: int | None = None
+        for starts in self.standing.pending.values():
+            if starts > now and (found is None or starts < found):
+                found = starts
+        return found
 
     def _hear(self, entry: AnyEntry) -> None:
         """The client was heard from: silence and unanswered outreach end."""

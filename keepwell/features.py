@@ -77,15 +77,15 @@ def _until_next(c: Course, now: int) -> Value:
 
 
 def _since_kept(c: Course, now: int) -> Value:
-    return None if c.next_visit(now) is None else _since(c.kept_at, now)
+    return None if c.kept_at is None or c.next_visit(now) is None else _since(c.kept_at, now)
 
 
 def _since_unbooked(c: Course, now: int) -> Value:
-    return None if c.next_visit(now) is not None or c.lost_at is not None else _since(c.last_session, now)
+    return None if c.lost_at is not None or c.next_visit(now) is not None else _since(c.last_session, now)
 
 
 def _usually_booked(c: Course, now: int) -> Value:
-    if c.next_visit(now) is not None or c.lost_at is not None or c.booked_ahead.count < 2:
+    if c.booked_ahead.count < 2 or c.lost_at is not None or c.next_visit(now) is not None:
         return None
     return c.booked_ahead.usual
 
