@@ -82,7 +82,7 @@ def _tripod(report: Report) -> Iterator[Row]:
         "9a",
         "Choice of predictors",
         "Declared by pillar from the literature; days to the first visit and sessions left were added after looking at "
-        "simulated data",
+        "simulated data; kept visits, and sessions without a next one, after looking at the trial CTN-0027 as well",
     )
     yield "9b", "Definition of predictors", "The features of the release, with unit and plain words, drawn below"
     yield "9c", "Who assessed predictors", "As sent by the clinics' systems"
