@@ -28,11 +28,15 @@ def keeps(people: People, world: World) -> Bools:
 
 def hours(people: People) -> Floats:
     """The hour that was lost and those kept after it: a row a person, NaN where none is kept."""
-    found = [people.hour]
+    found = np.full((len(people), KEPT + 1), np.nan)
+    rows = np.flatnonzero(~np.isnan(people.hour))  # most have none
+    found[rows, 0] = people.hour[rows]
     for step in range(1, KEPT + 1):
-        usual = people.hour + DAY * people.rhythm * step
-        found.append(workday(np.maximum(usual, found[-1] + DAY)))  # those of holidays fall on the days after
-    return np.column_stack(found)
+        usual = people.hour[rows] + DAY * people.rhythm[rows] * step
+        found[rows, step] = workday(
+            np.maximum(usual, found[rows, step - 1] + DAY)
+        )  # those of holidays fall on days after
+    return found
 
 
 def comes_to(people: People, at: Floats) -> Ints:
