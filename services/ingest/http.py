@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Final, NamedTuple
@@ -211,8 +211,8 @@ def _json(status: HTTPStatus, content: Answer | Problem, headers: Mapping[str, s
     return Response(msgspec.json.encode(content), int(status), headers, media)
 
 
-def _health(check: Callable[[], Check]) -> Callable[[], Response]:
-    def page() -> Response:
+def _health(check: Callable[[], Check]) -> Callable[[], Awaitable[Response]]:
+    async def page() -> Response:  # it only looks: a thread of its own would outlive the server by a moment
         status, body = answer(check())
         return Response(body, status, media_type="application/json")
 
