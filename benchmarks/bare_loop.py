@@ -14,8 +14,8 @@ from kafka.structs import OffsetAndMetadata
 
 from benchmarks.captured import Captured
 from benchmarks.figures import Mark
-from keepwell.streams.worker import Pace
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
+from keepwell.streams.worker.loop import Pace
 
 HEAD: Final = bytes(9)
 """Stands for version and offset, which the worker writes before each state."""

@@ -11,8 +11,8 @@ import msgspec
 from benchmarks.figures import Mark
 from benchmarks.material import by_partition, predictor
 from keepwell.streams.log import Message, Record
-from keepwell.streams.processor import Processor, Step
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
+from keepwell.streams.worker.step import Processor, Step
 
 
 class Output(NamedTuple):

@@ -14,9 +14,9 @@ from benchmarks.figures import Figure, Mark, Plan, at_least, tuned_gc
 from benchmarks.material import accepted, append, events, predictor
 from keepwell.streams.log import Log, Message
 from keepwell.streams.open import open_log
-from keepwell.streams.processor import Processor, Step
-from keepwell.streams.worker import Worker
-from keepwell.topics import Topics, ensure_topics
+from keepwell.streams.topics import Topics, ensure_topics
+from keepwell.streams.worker.loop import Worker
+from keepwell.streams.worker.step import Processor, Step
 
 
 class Run(NamedTuple):

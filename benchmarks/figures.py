@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from keepwell.streams.process import tune_gc
+from keepwell.streams.worker.process import tune_gc
 
 
 class Plan(NamedTuple):

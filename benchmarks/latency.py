@@ -13,9 +13,9 @@ import numpy as np
 from benchmarks.feeder import Feeder, Send, sender, visible
 from benchmarks.figures import Aim, Figure, Plan, at_most
 from benchmarks.material import events
-from keepwell.events import ClientErased, Event, encode
+from keepwell.contract.events import ClientErased, Event, encode
 from keepwell.streams.log import Message, Record, Topic
-from keepwell.topics import PARTITIONS
+from keepwell.streams.topics import PARTITIONS
 from tests.system import DEADLINE, System
 
 WARM_UP_SECONDS = 2.0

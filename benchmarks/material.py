@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import cycle, islice
 
-from keepwell.events import Event, encode
-from keepwell.instruments import Instruments
-from keepwell.made_up import made_up_clinic
+from keepwell.care.instruments import Instruments
+from keepwell.contract.events import Event, encode
 from keepwell.streams.log import Log, Message, Partition, Record, partition_for
-from keepwell.topics import PARTITIONS, Topics
+from keepwell.streams.topics import PARTITIONS, Topics
+from keepwell.testing.made_up import made_up_clinic
 from services.ingest.step import ORIGIN
 from services.predictor.bootstrap import processor
 from services.predictor.step import PARTITION_KEY, PredictorProcessor

@@ -7,8 +7,8 @@ import tracemalloc
 
 from benchmarks.figures import Figure, Plan, at_most
 from benchmarks.material import open_episodes
-from keepwell.instruments import Instruments
-from keepwell.streams.state import StateRecord, encode
+from keepwell.care.instruments import Instruments
+from keepwell.streams.worker.state import StateRecord, encode
 from services.predictor.step import KEPT_LIVE, Shelf
 
 

@@ -6,10 +6,10 @@ import time
 
 from benchmarks.figures import Figure, Plan, at_least, tuned_gc
 from benchmarks.material import events, predictor
+from keepwell.care.instruments import Instruments
 from keepwell.cli.replay import replay_files
-from keepwell.instruments import Instruments
-from keepwell.made_up import to_jsonl
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
+from keepwell.testing.made_up import to_jsonl
 
 
 def measure(plan: Plan) -> list[Figure]:

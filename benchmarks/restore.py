@@ -11,9 +11,9 @@ from benchmarks.figures import Figure, Plan, at_least, tuned_gc
 from benchmarks.material import append, open_episodes, predictor
 from keepwell.streams.log import Log, Message, partition_for
 from keepwell.streams.open import open_log
-from keepwell.streams.state import StateRecord, encode
-from keepwell.streams.worker import Worker
-from keepwell.topics import PARTITIONS, Topics, ensure_topics
+from keepwell.streams.topics import PARTITIONS, Topics, ensure_topics
+from keepwell.streams.worker.loop import Worker
+from keepwell.streams.worker.state import StateRecord, encode
 
 DEADLINE = 120.0
 

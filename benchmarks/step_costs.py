@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 
 from benchmarks.figures import Figure, Plan, at_most, tuned_gc
 from benchmarks.material import accepted, by_partition, events, predictor
-from keepwell.episode import Episode, Live
-from keepwell.events import AnyEvent, ClientErased, Event, decode, decode_accepted, encode, micros
-from keepwell.instruments import Instruments
-from keepwell.streams.worker import Pace
-from keepwell.topics import PARTITIONS, Topics
+from keepwell.care.episode import Episode, Live
+from keepwell.care.instruments import Instruments
+from keepwell.contract.decode import decode
+from keepwell.contract.events import AnyEvent, ClientErased, Event, decode_accepted, encode, micros
+from keepwell.streams.topics import PARTITIONS, Topics
+from keepwell.streams.worker.loop import Pace
 from services.ingest.step import IngestProcessor
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

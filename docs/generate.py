@@ -15,13 +15,14 @@ import typer
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from keepwell import metrics, reference
+from keepwell import metrics
+from keepwell.alerting.playbook import PLAYBOOK, suggest
 from keepwell.cli.main import app
-from keepwell.events import Pillar
-from keepwell.outputs import AlertKind
-from keepwell.playbook import PLAYBOOK, suggest
+from keepwell.contract.events import Pillar
+from keepwell.contract.outputs import AlertKind
 from keepwell.settings import Settings
-from keepwell.topics import PARTITIONS, Topics
+from keepwell.streams.topics import PARTITIONS, Topics
+from services import reference
 from services.clock.settings import ClockSettings
 from services.ingest.settings import IngestSettings
 from services.notify.settings import NotifySettings
@@ -160,7 +161,7 @@ def topics() -> str:
     lines = [
         "# Topics",
         "",
-        _written("keepwell/topics.py"),
+        _written("keepwell/streams/topics.py"),
         "",
         f"`keepwell topics` creates them, with {PARTITIONS} partitions by default. An installation may put a prefix before",
         "all of these names (`KEEPWELL_TOPIC_PREFIX`). Read with `isolation.level=read_committed`. The AsyncAPI document",
@@ -187,7 +188,7 @@ def playbook() -> str:
     lines = [
         "# Playbook",
         "",
-        _written("keepwell/playbook.toml"),
+        _written("keepwell/alerting/playbook.toml"),
         "",
         "What an alert can suggest. Each text is an offer to the clinician, who knows the person; each has a source.",
         "An alert carries at most three, the closest to its pillar first; an `ending` always carries its three equal",

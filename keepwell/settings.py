@@ -15,9 +15,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from keepwell.streams.limits import Limits
 from keepwell.streams.log import Log
 from keepwell.streams.open import open_log
+from keepwell.streams.worker.guard import Limits
 
 
 class Settings(BaseSettings):

@@ -13,8 +13,8 @@ from typing import Final
 
 import msgspec
 
-from keepwell.policy import Policy
-from keepwell.scorecard import Scorecard, Term
+from keepwell.alerting.policy import Policy
+from keepwell.scoring.scorecard import Scorecard, Term
 from models.release import write
 
 CREATED: Final = "2026-11-22"

@@ -10,10 +10,10 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from keepwell.endings import DEFINITION
-from keepwell.features import BY_NAME
-from keepwell.policy import Policy
-from keepwell.scorecard import Offsets, Scorecard, Scorer
+from keepwell.alerting.policy import Policy
+from keepwell.care.endings import DEFINITION
+from keepwell.scoring.features import BY_NAME
+from keepwell.scoring.scorecard import Offsets, Scorecard, Scorer
 from models.signing import SIGNATURES, Keyring, Unsigned
 
 FORMAT: Final = 1
@@ -22,8 +22,8 @@ MANIFEST: Final = "manifest.json"
 SCORECARD: Final = "scorecard.json"
 POLICY: Final = "policy.json"
 OFFSETS: Final = "offsets.json"
-"""Log-odds of clinics and clinicians (`keepwell.scorecard.Offsets`). A release need not have them, and says whether they
-are used: what a score rests on is told by the digest alone."""
+"""Log-odds of clinics and clinicians (`keepwell.scoring.scorecard.Offsets`). A release need not have them, and says
+whether they are used: what a score rests on is told by the digest alone."""
 NEEDED: Final = (SCORECARD, POLICY)
 """The files a service reads. Others lie beside them and are covered by the digest too: report.json, card.md,
 and estimator.joblib, which data teams may unpickle and nothing that serves ever does."""

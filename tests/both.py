@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keepwell import endings
-from keepwell.course import course_of
-from keepwell.endings import Standing
-from keepwell.episode import Episode, Live
-from keepwell.events import AnyEvent
-from keepwell.history import AnyEntry, effective
-from keepwell.instruments import KNOWN
+from keepwell.care import endings
+from keepwell.care.course import course_of
+from keepwell.care.endings import Standing
+from keepwell.care.episode import Episode, Live
+from keepwell.care.history import AnyEntry, effective
+from keepwell.care.instruments import KNOWN
+from keepwell.contract.events import AnyEvent
 from tests import oracle
 from tests.oracle import Spell, State
 

@@ -7,18 +7,18 @@ from typing import Any, Final
 
 import msgspec
 
-from keepwell.assess import Assessor
-from keepwell.control import tick
-from keepwell.episode import Episode, Live
-from keepwell.events import AnyEvent, Attended, Booked, Data, Measured, Opened, micros
-from keepwell.features import BY_NAME, FEATURES, Value
-from keepwell.files import records
-from keepwell.instruments import KNOWN, Instruments
-from keepwell.scorecard import Scorecard, Scorer, Term
-from keepwell.streams import state as state_records
+from keepwell.alerting.assess import Assessor
+from keepwell.care.episode import Episode, Live
+from keepwell.care.instruments import KNOWN, Instruments
+from keepwell.contract.control import tick
+from keepwell.contract.events import AnyEvent, Attended, Booked, Data, Measured, Opened, micros
+from keepwell.files.events import records
+from keepwell.scoring.features import BY_NAME, FEATURES, Value
+from keepwell.scoring.scorecard import Scorecard, Scorer, Term
 from keepwell.streams.log import Message, Partition, Record
-from keepwell.streams.processor import Step
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
+from keepwell.streams.worker import state as state_records
+from keepwell.streams.worker.step import Step
 from models.hand_set import POLICY
 from services.predictor.bootstrap import processor
 from services.predictor.step import PredictorProcessor

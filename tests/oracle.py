@@ -1,4 +1,4 @@
-"""A second, slow and literal reading of CONTRACT section 3, to hold the fast one in `keepwell.endings` against.
+"""A second, slow and literal reading of CONTRACT section 3, to hold the fast one in `keepwell.care.endings` against.
 
 Every question is answered from the whole list of events by trying every moment at which the answer could change. Nothing
 here is shared with the code under test but the types and the facts of the instruments. Times are microseconds.
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple, get_args
 
-from keepwell.events import (
+from keepwell.care.instruments import KNOWN
+from keepwell.contract.events import (
     SESSION_PURPOSES,
     AnyEvent,
     AppointmentBooked,
@@ -23,7 +24,6 @@ from keepwell.events import (
     SessionAttended,
     micros,
 )
-from keepwell.instruments import KNOWN
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR

@@ -2,7 +2,7 @@
 
 A log is drawn as a list of steps, each a pure function of the moment it happens at, and amendments of what was sent
 before. Dropping a step leaves a valid log, so failures shrink to the few events that matter. Every event is one that
-`keepwell.events.decode` accepts.
+`keepwell.contract.events.decode` accepts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from keepwell.events import (
+from keepwell.care.instruments import KNOWN
+from keepwell.contract.events import (
     EVENT_TYPES,
     Action,
     Actioned,
@@ -51,7 +52,6 @@ from keepwell.events import (
     RuptureNoted,
     Skipped,
 )
-from keepwell.instruments import KNOWN
 
 BASE: Final = datetime(2026, 1, 5, 9, tzinfo=UTC)
 """When the logs begin."""

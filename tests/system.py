@@ -15,12 +15,12 @@ from random import Random
 
 import msgspec
 
-from keepwell.control import CLOCK_KEY, tick
-from keepwell.events import Event, encode
-from keepwell.streams.dead_letters import letters
+from keepwell.contract.control import CLOCK_KEY, tick
+from keepwell.contract.events import Event, encode
 from keepwell.streams.log import Log, Message, Partition
 from keepwell.streams.open import open_log
-from keepwell.topics import Topics, ensure_topics
+from keepwell.streams.topics import Topics, ensure_topics
+from keepwell.streams.worker.dead_letters import letters
 
 DEADLINE = 120.0
 """Seconds that a test waits for the system to get somewhere before it fails."""

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from keepwell.events import Refusal, decode
-from keepwell.instruments import Instruments, load_instruments
+from keepwell.care.instruments import Instruments, load_instruments
+from keepwell.contract.decode import Refusal, decode
 from tests.command_lines import FENCE, Line, complaint, in_markdown
 
 ROOT = Path(__file__).parents[1]

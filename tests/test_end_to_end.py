@@ -10,8 +10,8 @@ from random import Random
 
 import pytest
 
-from keepwell.events import ClientErased, Event
-from keepwell.made_up import made_up_clinic
+from keepwell.contract.events import ClientErased, Event
+from keepwell.testing.made_up import made_up_clinic
 from tests.system import System, midnight, shuffled_feed
 
 START = datetime(2026, 1, 5, tzinfo=UTC)

@@ -26,12 +26,13 @@ from examples.null_controls import judge as null_judge
 from examples.oulad import events as register
 from examples.oulad import judge as register_judge
 from examples.simulated import judge as simulated_judge
+from keepwell.care.instruments import Instruments
 from keepwell.cli.main import app
-from keepwell.csv_import import Problem, Summary, import_csv
-from keepwell.csv_mapping import load_mapping
-from keepwell.events import CONTROL_TYPES, EVENT_TYPES, Accepted, decode
-from keepwell.instruments import Instruments
-from keepwell.schema import output_schema
+from keepwell.contract.decode import Accepted, decode
+from keepwell.contract.events import CONTROL_TYPES, EVENT_TYPES
+from keepwell.contract.schema import output_schema
+from keepwell.files.csv.importer import Problem, Summary, import_csv
+from keepwell.files.csv.mapping import load_mapping
 from models.release import default
 from training.simulate import simulate
 

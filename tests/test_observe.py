@@ -11,8 +11,10 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from keepwell.observe import Check, HealthServer, setup_logging
+from keepwell.observe import setup_logging
 from keepwell.streams.log import Doubt
+from keepwell.streams.worker.process import Check
+from keepwell.web.health import HealthServer
 
 
 def get(port: int, path: str) -> tuple[int, str]:

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata  # type: ignore[import-untyped]  # scipy has no types
 from sklearn.tree import DecisionTreeClassifier
 
-from keepwell.events import AnyEvent, EventRetracted, Retracted, decode_accepted, encode, micros
-from keepwell.features import FEATURES
-from keepwell.scorecard import OUTPUTS
+from keepwell.contract.events import AnyEvent, EventRetracted, Retracted, decode_accepted, encode, micros
+from keepwell.scoring.features import FEATURES
+from keepwell.scoring.scorecard import OUTPUTS
 from training.dataset.replay import Replayer, Rows, Ticks, Told
 from training.dataset.sources import Gathered
 from training.dataset.split import hold_out

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from examples.judging import Risks, held_out, table, told, where
-from keepwell.scorecard import OUTPUTS, Output
+from keepwell.scoring.scorecard import OUTPUTS, Output
 from models.release import default
 from training.dataset import Dataset, build
 from training.dataset.split import folds

@@ -11,7 +11,7 @@ ways. It is run here on a table of simulated people, first as it is, then with a
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from keepwell.instruments import Instruments
+from keepwell.care.instruments import Instruments
 from models.release import default
 from training.dataset import build
 from training.dataset.replay import Replayer

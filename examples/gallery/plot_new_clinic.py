@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from keepwell.scorecard import HEADLINE, Scorer
+from keepwell.scoring.scorecard import HEADLINE, Scorer
 from models.release import default
 from training.dataset import build
 from training.dataset.split import hold_out

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from keepwell.events import decode_accepted
+from keepwell.contract.events import decode_accepted
 from training.dataset import InMemory, build
 from training.simulate import simulate
 

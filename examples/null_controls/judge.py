@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from examples.judging import Mask, Risks, held_out
-from keepwell.instruments import load_instruments
-from keepwell.scorecard import OUTPUTS
+from keepwell.care.instruments import load_instruments
+from keepwell.scoring.scorecard import OUTPUTS
 from training.dataset import TARGET_COLUMNS, Dataset, build
 from training.dataset.split import hold_out
 from training.fit.fit import Options

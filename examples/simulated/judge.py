@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from keepwell.scorecard import HEADLINE
+from keepwell.scoring.scorecard import HEADLINE
 from models.release import default
 from training.dataset import build
 from training.evaluate import Report

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import typer
 
-from keepwell import files
-from keepwell.files import Line
+from keepwell.files import events as files
+from keepwell.files.events import Line
 
 
 def read_lines(names: Sequence[str]) -> Iterator[Line]:

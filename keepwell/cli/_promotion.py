@@ -11,11 +11,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from keepwell.control import MODEL_KEY, promotion
-from keepwell.events import encode, rfc3339
-from keepwell.outputs import Risk
+from keepwell.contract.control import MODEL_KEY, promotion
+from keepwell.contract.events import encode, rfc3339
+from keepwell.contract.outputs import Risk
 from keepwell.streams.log import Log, Message, Partition
-from keepwell.topics import Topics, partitions_of
+from keepwell.streams.topics import Topics, partitions_of
 from services.predictor.turns import Standing, Turn, recorded, standing, waiting
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from keepwell.settings import Settings
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
 from training.dataset import FromLog
 
 

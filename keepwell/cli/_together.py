@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from keepwell.streams.log import Log
-from keepwell.topics import Topics, ensure_topics
+from keepwell.streams.topics import Topics, ensure_topics
 from services.clock.clock import make_clock
 from services.clock.settings import ClockSettings
 from services.ingest.bootstrap import run_ingest

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from keepwell.streams.log import Log, Message, Partition, Record
-from keepwell.topics import Topics, partitions_of
+from keepwell.streams.topics import Topics, partitions_of
 
 Name = tuple[str, bytes, str]
 """An output: its topic, its key, and what tells it from others of that key."""

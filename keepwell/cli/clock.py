@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from keepwell.observe import setup_logging
-from keepwell.streams.process import stop_on_signals
-from keepwell.topics import Topics, ensure_topics
+from keepwell.streams.topics import Topics, ensure_topics
+from keepwell.streams.worker.process import stop_on_signals
 from services.clock.clock import make_clock, run_clock
 from services.clock.settings import ClockSettings
 

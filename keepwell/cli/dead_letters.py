@@ -13,10 +13,10 @@ import typer
 
 from keepwell.cli._common import failed, say
 from keepwell.settings import Settings
-from keepwell.streams import dead_letters
-from keepwell.streams.dead_letters import MAX_ATTEMPTS, Letter
 from keepwell.streams.log import Log
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
+from keepwell.streams.worker import dead_letters
+from keepwell.streams.worker.dead_letters import MAX_ATTEMPTS, Letter
 
 app = typer.Typer(help="List, show, replay and drop records that were refused.", no_args_is_help=True)
 

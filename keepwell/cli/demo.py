@@ -19,22 +19,22 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
+from keepwell.care.instruments import Instruments
 from keepwell.cli._common import failed, progress
 from keepwell.cli._together import Together
 from keepwell.cli.replay import replay_log
-from keepwell.control import CLOCK_KEY, tick
-from keepwell.events import Event, encode
-from keepwell.instruments import Instruments
-from keepwell.made_up import CLINIC, made_up_clinic
+from keepwell.contract.control import CLOCK_KEY, tick
+from keepwell.contract.events import Event, encode
+from keepwell.contract.outputs import Alert, Score
 from keepwell.observe import setup_logging
-from keepwell.outputs import Alert, Score
 from keepwell.streams.log import Log, Message, Partition
-from keepwell.streams.process import stop_on_signals
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
+from keepwell.streams.worker.process import stop_on_signals
+from keepwell.testing.made_up import CLINIC, made_up_clinic
+from keepwell.web.keys import KeyFile
 from models.release import default
 from services.clock.clock import make_clock
 from services.clock.settings import ClockSettings
-from services.ingest.keys import KeyFile
 from services.ingest.settings import IngestSettings
 from services.predictor.bootstrap import PredictorSettings, processor
 

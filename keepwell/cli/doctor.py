@@ -12,13 +12,13 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 import typer
 
+from keepwell.care.instruments import load_instruments
 from keepwell.cli._common import failed
-from keepwell.events import ClockTicked, decode_accepted
-from keepwell.instruments import load_instruments
+from keepwell.contract.events import ClockTicked, decode_accepted
 from keepwell.settings import Settings
-from keepwell.streams.dead_letters import letters
 from keepwell.streams.log import Log, LogError, Partition, Record
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
+from keepwell.streams.worker.dead_letters import letters
 from models.release import InvalidRelease, default
 
 OLD_TICK: Final = 600.0

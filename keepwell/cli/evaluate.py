@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
+from keepwell.alerting.policy import Policy
+from keepwell.care.instruments import Instruments
 from keepwell.cli._common import progress, say
 from keepwell.cli._offline import moment
 from keepwell.cli._options import AsJson, Prefix, ReleasesAt
 from keepwell.cli._source import check_source, opened
-from keepwell.events import decode_accepted
-from keepwell.instruments import Instruments
-from keepwell.policy import Policy
-from keepwell.topics import Topics
+from keepwell.contract.events import decode_accepted
+from keepwell.streams.topics import Topics
 from models.registry import Releases
 from services.predictor.bootstrap import PredictorSettings, instruments_of, processor
 from training.dataset.builder import table

@@ -9,11 +9,11 @@ from typing import IO, Annotated, Final
 import msgspec
 import typer
 
+from keepwell.care.instruments import Instruments, load_instruments
 from keepwell.cli._common import failed, progress
-from keepwell.csv_import import Problem, Summary, import_csv
-from keepwell.csv_mapping import load_mapping
-from keepwell.csv_values import MappingError
-from keepwell.instruments import Instruments, load_instruments
+from keepwell.files.csv.importer import Problem, Summary, import_csv
+from keepwell.files.csv.mapping import load_mapping
+from keepwell.files.csv.values import MappingError
 from keepwell.settings import Settings
 
 _SHOWN: Final = 20

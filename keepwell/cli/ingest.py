@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from keepwell.observe import setup_logging
-from keepwell.streams.process import stop_on_signals, tune_gc
-from keepwell.topics import Topics, ensure_topics
+from keepwell.streams.topics import Topics, ensure_topics
+from keepwell.streams.worker.process import stop_on_signals, tune_gc
 from services.ingest.bootstrap import drain_ingest, run_ingest
 from services.ingest.settings import IngestSettings
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from services.ingest.keys import Issued, Key, KeyFile
+from keepwell.web.keys import Issued, Key, KeyFile
 from services.ingest.settings import IngestSettings
 
 app = typer.Typer(help="Issue, rotate, revoke and list the clinics' API keys.", no_args_is_help=True)

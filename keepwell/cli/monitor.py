@@ -10,15 +10,15 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 import typer
 
+from keepwell.care.instruments import Instruments
 from keepwell.cli import _promotion as promotion
 from keepwell.cli._common import progress
 from keepwell.cli._offline import moment
 from keepwell.cli._options import AsJson, Prefix, ReleaseKeys, ReleasesAt
 from keepwell.cli._source import check_source, opened
-from keepwell.files import read_lines
-from keepwell.instruments import Instruments
+from keepwell.files.events import read_lines
 from keepwell.streams.log import Log
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
 from models.registry import Releases
 from models.release import Release
 from services.predictor.bootstrap import PredictorSettings, instruments_of

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from keepwell.observe import Check, HealthServer, setup_logging
-from keepwell.streams.process import stop_on_signals
-from keepwell.topics import Topics, ensure_topics
+from keepwell.observe import setup_logging
+from keepwell.streams.topics import Topics, ensure_topics
+from keepwell.streams.worker.process import Check, stop_on_signals
+from keepwell.web.health import HealthServer
 from services.notify.outbox import Outbox
 from services.notify.settings import NotifySettings
 from services.notify.webhook import Webhook

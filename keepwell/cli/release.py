@@ -15,7 +15,7 @@ from keepwell.cli import _promotion as promotion
 from keepwell.cli._common import failed, say
 from keepwell.cli._options import AsJson, LogUrl, Prefix, ReleaseKeys, ReleasesAt
 from keepwell.streams.log import Log
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
 from models import signing
 from models.registry import Releases
 from models.release import InvalidRelease, Release

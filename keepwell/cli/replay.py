@@ -15,16 +15,16 @@ import msgspec
 import typer
 from rich.progress import Progress, TaskID
 
+from keepwell.care.endings import spell_of
+from keepwell.care.instruments import Instruments
 from keepwell.cli._common import failed, progress, say
 from keepwell.cli._offline import moment, read_lines
 from keepwell.cli._options import Model, ReleasesAt
 from keepwell.cli._verify import Verdict, Verifier
-from keepwell.endings import spell_of
-from keepwell.events import micros, rfc3339
-from keepwell.files import Intake, Refused, records, take_in, with_ticks
-from keepwell.instruments import Instruments
+from keepwell.contract.events import micros, rfc3339
+from keepwell.files.events import Intake, Refused, records, take_in, with_ticks
 from keepwell.streams.log import Log, Message, Partition, Record
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
 from models.registry import Releases
 from services.predictor.bootstrap import PredictorSettings, instruments_of, processor
 from services.predictor.step import PredictorProcessor

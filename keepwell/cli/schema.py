@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from keepwell.asyncapi import asyncapi
-from keepwell.events import CONTROL_TYPES, EVENT_TYPES
-from keepwell.reference import documents
-from keepwell.schema import as_text, bundle
+from keepwell.contract.events import CONTROL_TYPES, EVENT_TYPES
+from keepwell.contract.schema import as_text, bundle
+from services.asyncapi import asyncapi
+from services.reference import documents
 
 
 def command(

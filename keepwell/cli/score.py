@@ -12,18 +12,18 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
-from keepwell.assess import Assessor, Trigger
+from keepwell.alerting.assess import Assessor, Trigger
+from keepwell.care.endings import next_visit_missed, spell_of, target
+from keepwell.care.episode import Episode, Live
+from keepwell.care.history import effective
+from keepwell.care.instruments import Instruments
 from keepwell.cli._common import progress, say
 from keepwell.cli._offline import moment, read_lines
 from keepwell.cli._options import Model, ReleasesAt
-from keepwell.endings import next_visit_missed, spell_of, target
-from keepwell.episode import Episode, Live
-from keepwell.events import CONTROL_TYPES, AnyEvent, ClientErased, EpisodeOpened, micros
-from keepwell.files import take_in
-from keepwell.history import effective
-from keepwell.instruments import Instruments
-from keepwell.scorecard import HORIZONS
-from keepwell.topics import Topics
+from keepwell.contract.events import CONTROL_TYPES, AnyEvent, ClientErased, EpisodeOpened, micros
+from keepwell.files.events import take_in
+from keepwell.scoring.scorecard import HORIZONS
+from keepwell.streams.topics import Topics
 from models.registry import Releases
 from services.predictor.bootstrap import PredictorSettings, instruments_of, processor
 

@@ -9,7 +9,7 @@ import typer
 from keepwell.cli._common import say
 from keepwell.settings import Settings
 from keepwell.streams.log import Partition
-from keepwell.topics import Topics, ensure_topics
+from keepwell.streams.topics import Topics, ensure_topics
 
 
 def command(

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
+from keepwell.alerting.policy import MOST_WITHHELD, Policy
 from keepwell.cli._common import progress, say
 from keepwell.cli._offline import moment
 from keepwell.cli._options import AsJson, Prefix
 from keepwell.cli._source import check_source, opened
-from keepwell.policy import MOST_WITHHELD, Policy
-from keepwell.scorecard import HEADLINE
+from keepwell.scoring.scorecard import HEADLINE
 from keepwell.settings import Settings
 from models.registry import Releases
 from models.release import Release, default

@@ -10,7 +10,7 @@ import typer
 
 from keepwell.cli._together import Together
 from keepwell.observe import setup_logging
-from keepwell.streams.process import stop_on_signals, tune_gc
+from keepwell.streams.worker.process import stop_on_signals, tune_gc
 from services.clock.settings import ClockSettings
 from services.ingest.settings import IngestSettings
 from services.predictor.bootstrap import PredictorSettings

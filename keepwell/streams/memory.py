@@ -8,8 +8,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
-from keepwell.streams.embedded import TOMBSTONE_AGE, assign, check_start, place
 from keepwell.streams.log import Doubt, Fenced, LogError, Message, Partition, Polled, Record, Topic
+from keepwell.streams.rules import TOMBSTONE_AGE, assign, check_start, place
 
 Faults = Callable[[str], None]
 """Called with the name of an I/O call and the moment, such as `commit.before`. What it raises, the call raises."""

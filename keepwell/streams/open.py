@@ -34,7 +34,7 @@ def open_log(
 
         return MemoryLog()
     if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
-        from keepwell.streams.sqlite import SqliteLog
+        from keepwell.streams.sqlite.log import SqliteLog
 
         path = Path(unquote(parts.path[1:]))
         if must_exist and not path.exists():
@@ -44,7 +44,7 @@ def open_log(
             )
         return SqliteLog(path)
     if parts.scheme == "kafka" and parts.netloc and parts.path in ("", "/"):
-        from keepwell.streams.kafka import KafkaLog
+        from keepwell.streams.kafka.log import KafkaLog
 
         return KafkaLog(_addresses(url, parts.netloc), security=security, group_prefix=topic_prefix)
     raise _not_a_log(url)

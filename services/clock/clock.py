@@ -9,12 +9,13 @@ from typing import Final
 
 import structlog
 
-from keepwell.control import CLOCK_KEY, tick
-from keepwell.events import encode, micros
-from keepwell.observe import Check, HealthServer
+from keepwell.contract.control import CLOCK_KEY, tick
+from keepwell.contract.events import encode, micros
 from keepwell.streams.log import Log, LogError, Message
-from keepwell.streams.worker import Stop
-from keepwell.topics import Topics, ensure_topics
+from keepwell.streams.topics import Topics, ensure_topics
+from keepwell.streams.worker.loop import Stop
+from keepwell.streams.worker.process import Check
+from keepwell.web.health import HealthServer
 from services.clock.settings import ClockSettings
 
 RETRY_SECONDS: Final = 2.0

@@ -12,13 +12,13 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from keepwell.instruments import Instruments, load_instruments
+from keepwell.care.instruments import Instruments, load_instruments
 from keepwell.streams.log import Log
-from keepwell.streams.process import Watchdog
-from keepwell.streams.worker import STALLED_SECONDS, Stop, Worker
-from keepwell.topics import Topics, ensure_topics
+from keepwell.streams.topics import Topics, ensure_topics
+from keepwell.streams.worker.loop import STALLED_SECONDS, Stop, Worker
+from keepwell.streams.worker.process import Watchdog
+from keepwell.web.keys import Keyring
 from services.ingest.http import Intake, make_app
-from services.ingest.keys import Keyring
 from services.ingest.settings import IngestSettings
 from services.ingest.step import IngestProcessor
 

@@ -16,14 +16,15 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from keepwell.instruments import Instruments
+from keepwell.care.instruments import Instruments
 from keepwell.metrics import HTTP_EVENTS, HTTP_REQUESTS, HTTP_SECONDS
-from keepwell.observe import Check, answer, metrics_page
 from keepwell.streams.log import Doubt, Log, LogError
+from keepwell.streams.worker.process import Check
+from keepwell.web.health import answer, metrics_page
+from keepwell.web.keys import Key, Keyring
+from keepwell.web.limits import RateLimit
 from services.ingest import openapi
 from services.ingest.intake import Item, Judged, Result, Unreadable, Unsupported, judge, split
-from services.ingest.keys import Key, Keyring
-from services.ingest.limits import RateLimit
 from services.ingest.settings import IngestSettings
 from services.ingest.writer import Writer
 

@@ -9,8 +9,8 @@ from urllib.parse import unquote
 
 import msgspec
 
-from keepwell.events import Refusal, decode
-from keepwell.instruments import Instruments
+from keepwell.care.instruments import Instruments
+from keepwell.contract.decode import Refusal, decode
 from keepwell.streams.log import Header, Message
 
 ONE: Final = "application/cloudevents+json"

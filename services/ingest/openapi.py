@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 from fastapi import FastAPI
 
-from keepwell.events import CONTROL_TYPES, EVENT_TYPES
-from keepwell.schema import components
+from keepwell.contract.events import CONTROL_TYPES, EVENT_TYPES
+from keepwell.contract.schema import components
 from services.ingest.intake import BATCH, JSON, LINES, ONE
 
 _SCHEMAS: Final = "#/components/schemas/"

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from keepwell.events import AnyEvent, ClientErased, Refusal, decode, encode
-from keepwell.instruments import Instruments
+from keepwell.care.instruments import Instruments
+from keepwell.contract.decode import Refusal, decode
+from keepwell.contract.events import AnyEvent, ClientErased, encode
 from keepwell.metrics import UNKNOWN_MEMBERS
-from keepwell.streams.dead_letters import letter
 from keepwell.streams.log import Header, Message, Record
-from keepwell.streams.processor import Step
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
+from keepwell.streams.worker.dead_letters import letter
+from keepwell.streams.worker.step import Step
 
 ORIGIN: Final = "keepwell-origin"
 """Header of an accepted event: the record it came from, as `<topic>/<partition>/<offset>`."""

@@ -13,11 +13,11 @@ import msgspec
 import structlog
 
 from keepwell.metrics import NOTIFIED
-from keepwell.observe import Check
-from keepwell.streams.dead_letters import letter
 from keepwell.streams.log import Doubt, Log, Member, Message, Partition, Record
-from keepwell.streams.worker import Stop
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
+from keepwell.streams.worker.dead_letters import letter
+from keepwell.streams.worker.loop import Stop
+from keepwell.streams.worker.process import Check
 
 BATCH: Final = 100
 """Alerts sent between two commits, so at most so many are sent again after a crash."""

@@ -10,15 +10,16 @@ import structlog
 from pydantic import Field
 
 from keepwell import metrics
-from keepwell.assess import Assessor
-from keepwell.instruments import Instruments, load_instruments
-from keepwell.observe import HealthServer, setup_logging
+from keepwell.alerting.assess import Assessor
+from keepwell.care.instruments import Instruments, load_instruments
+from keepwell.observe import setup_logging
 from keepwell.settings import Settings, WorkerSettings
 from keepwell.streams.log import Log
-from keepwell.streams.process import Watchdog, stop_on_signals, tune_gc
-from keepwell.streams.processor import Step
-from keepwell.streams.worker import STALLED_SECONDS, Worker
-from keepwell.topics import Topics, ensure_topics
+from keepwell.streams.topics import Topics, ensure_topics
+from keepwell.streams.worker.loop import STALLED_SECONDS, Worker
+from keepwell.streams.worker.process import Watchdog, stop_on_signals, tune_gc
+from keepwell.streams.worker.step import Step
+from keepwell.web.health import HealthServer
 from models.registry import Releases, ReleaseSettings
 from models.release import InvalidRelease, Release
 from services.predictor.step import PredictorProcessor

@@ -11,9 +11,12 @@ from typing import Any, Final
 
 import msgspec
 
-from keepwell.assess import Assessor, Trigger
-from keepwell.episode import Episode, Live
-from keepwell.events import (
+from keepwell.alerting.assess import Assessor, Trigger
+from keepwell.alerting.policy import Memory, timers, timing
+from keepwell.care.episode import Episode, Live
+from keepwell.care.history import Opening
+from keepwell.care.instruments import Instruments
+from keepwell.contract.events import (
     AnyEvent,
     ClientErased,
     ClockTicked,
@@ -23,14 +26,11 @@ from keepwell.events import (
     micros,
     rfc3339,
 )
-from keepwell.history import Opening
-from keepwell.instruments import Instruments
-from keepwell.outputs import encode_output
-from keepwell.policy import Memory, timers, timing
-from keepwell.streams.dead_letters import letter
+from keepwell.contract.outputs import encode_output
 from keepwell.streams.log import Message, Record
-from keepwell.streams.processor import Step
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
+from keepwell.streams.worker.dead_letters import letter
+from keepwell.streams.worker.step import Step
 from models.release import InvalidRelease
 from services.predictor.turns import TURNS_KEY, Turn, decode_turns, encode_turns, standing, turn_of
 

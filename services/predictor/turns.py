@@ -11,11 +11,11 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from keepwell.control import MODEL_KEY
-from keepwell.events import ModelPromoted, decode_accepted, micros
-from keepwell.streams import state
+from keepwell.contract.control import MODEL_KEY
+from keepwell.contract.events import ModelPromoted, decode_accepted, micros
 from keepwell.streams.log import Log, Partition
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
+from keepwell.streams.worker import state
 
 TURNS_KEY: Final = b"_models"
 """Key of the state that holds the turns of a partition; no episode key is without a slash."""

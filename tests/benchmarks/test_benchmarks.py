@@ -17,7 +17,7 @@ from benchmarks.feeder import Feeder
 from benchmarks.figures import Plan, at_least, at_most
 from benchmarks.material import accepted, by_partition, events, open_episodes, predictor
 from keepwell.streams.log import Message
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from keepwell.cli.dead_letters import app
 from keepwell.settings import Settings
-from keepwell.streams import dead_letters
 from keepwell.streams.log import Message, Partition
-from keepwell.topics import Topics, ensure_topics
+from keepwell.streams.topics import Topics, ensure_topics
+from keepwell.streams.worker import dead_letters
 
 TOPICS = Topics("north.")
 SECRET = b'{"subject": "ep-17"'

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from keepwell.care.instruments import Instruments
 from keepwell.cli.main import app
-from keepwell.files import read_lines, records, take_in, with_ticks
-from keepwell.instruments import Instruments
-from keepwell.made_up import made_up_clinic, to_jsonl
+from keepwell.files.events import read_lines, records, take_in, with_ticks
 from keepwell.streams.log import Message, Partition
 from keepwell.streams.open import open_log
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
+from keepwell.testing.made_up import made_up_clinic, to_jsonl
 from models.release import default
 from tests.models.releases import released
 from training.dataset import archive

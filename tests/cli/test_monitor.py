@@ -14,13 +14,13 @@ import pytest
 from typer.testing import CliRunner
 
 from keepwell.cli.main import app
-from keepwell.control import tick
-from keepwell.events import Actioned, AlertActioned, encode
-from keepwell.made_up import made_up_clinic
-from keepwell.outputs import Alert
+from keepwell.contract.control import tick
+from keepwell.contract.events import Actioned, AlertActioned, encode
+from keepwell.contract.outputs import Alert
 from keepwell.settings import Settings
 from keepwell.streams.log import Log, Message, Partition
-from keepwell.topics import Topics, ensure_topics
+from keepwell.streams.topics import Topics, ensure_topics
+from keepwell.testing.made_up import made_up_clinic
 from models.release import default
 from services.predictor.bootstrap import PredictorSettings, worker_of
 from tests.models.releases import released

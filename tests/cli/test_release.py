@@ -17,12 +17,12 @@ from typer.testing import CliRunner
 
 from keepwell.cli._promotion import Held, champion_before, compared
 from keepwell.cli.release import app
-from keepwell.control import promotion
-from keepwell.events import ClientErased, ModelPromoted, decode_accepted, encode
-from keepwell.made_up import made_up_clinic
+from keepwell.contract.control import promotion
+from keepwell.contract.events import ClientErased, ModelPromoted, decode_accepted, encode
 from keepwell.settings import Settings
 from keepwell.streams.log import Log, Message, Partition
-from keepwell.topics import Topics, ensure_topics
+from keepwell.streams.topics import Topics, ensure_topics
+from keepwell.testing.made_up import made_up_clinic
 from models.registry import Releases
 from models.release import default, digest_of
 from services.predictor.bootstrap import PredictorSettings, worker_of

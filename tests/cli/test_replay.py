@@ -13,8 +13,8 @@ import zstandard
 from typer.testing import CliRunner, Result
 
 from keepwell.cli.main import app
-from keepwell.events import ClientErased, EpisodeOpened, Erased, encode
-from keepwell.made_up import made_up_clinic
+from keepwell.contract.events import ClientErased, EpisodeOpened, Erased, encode
+from keepwell.testing.made_up import made_up_clinic
 
 EVENTS = list(made_up_clinic(12, 3, datetime(2026, 1, 5, tzinfo=UTC), 90))
 LINES = [encode(event) for event in EVENTS]

@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 
 from keepwell.cli.main import app
 from keepwell.cli.score import COLUMNS
-from keepwell.events import encode
-from keepwell.made_up import made_up_clinic
+from keepwell.contract.events import encode
+from keepwell.testing.made_up import made_up_clinic
 
 EVENTS = list(made_up_clinic(12, 3, datetime(2026, 1, 5, tzinfo=UTC), 120))
 

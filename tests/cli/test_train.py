@@ -18,14 +18,14 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from keepwell.care.instruments import Instruments
 from keepwell.cli.train import command
-from keepwell.events import micros, rfc3339
-from keepwell.files import read_lines, records, take_in, with_ticks
-from keepwell.instruments import Instruments
-from keepwell.made_up import made_up_clinic, to_jsonl
+from keepwell.contract.events import micros, rfc3339
+from keepwell.files.events import read_lines, records, take_in, with_ticks
 from keepwell.streams.log import Message, Partition
 from keepwell.streams.open import open_log
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
+from keepwell.testing.made_up import made_up_clinic, to_jsonl
 from models.registry import Releases
 from models.release import default, load
 from tests.models.releases import released

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keepwell.features import BY_NAME
+from keepwell.scoring.features import BY_NAME
 from models.hand_set import BASE, POLICY, TABLE, build, scorecard
 from models.release import load
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from keepwell.endings import DEFINITION
+from keepwell.care.endings import DEFINITION
 from models.hand_set import POLICY, scorecard
 from models.release import (
     FORMAT,

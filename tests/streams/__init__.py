@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.streams.conformance", "tests.streams.conformance_groups")
+pytest.register_assert_rewrite("keepwell.testing.conformance.log", "keepwell.testing.conformance.groups")

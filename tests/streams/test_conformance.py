@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from kafka import KafkaAdminClient, TopicPartition
 
-from keepwell.streams.kafka import KafkaLog
+from keepwell.streams.kafka.log import KafkaLog
 from keepwell.streams.log import Log, Partition
 from keepwell.streams.memory import MemoryLog
-from keepwell.streams.sqlite import SqliteLog
-from tests.streams.conformance import AppendContract, Backend, ReadContract, TopicsContract
-from tests.streams.conformance_groups import CommitContract, GroupContract
+from keepwell.streams.sqlite.log import SqliteLog
+from keepwell.testing.conformance.groups import CommitContract, GroupContract
+from keepwell.testing.conformance.log import AppendContract, Backend, ReadContract, TopicsContract
 
 
 class MemoryBackend:

@@ -9,7 +9,7 @@ import pytest
 from keepwell.streams.log import LogError, Topic
 from keepwell.streams.memory import MemoryLog
 from keepwell.streams.open import open_log
-from keepwell.streams.sqlite import SqliteLog
+from keepwell.streams.sqlite.log import SqliteLog
 
 
 def test_memory_is_a_new_log_each_time() -> None:

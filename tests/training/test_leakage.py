@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from keepwell.instruments import Instruments
-from keepwell.made_up import made_up_clinic
+from keepwell.care.instruments import Instruments
+from keepwell.testing.made_up import made_up_clinic
 from models.hand_set import POLICY
 from tests.training.dataset.test_replay import as_log
 from training import leakage

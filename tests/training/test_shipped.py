@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from keepwell.scorecard import OUTPUTS
+from keepwell.scoring.scorecard import OUTPUTS
 from models.hand_set import POLICY
 from models.release import DEFAULT, default, load
 from training.fit.fit import Report

@@ -15,11 +15,11 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from keepwell.endings import DEFINITION
-from keepwell.events import rfc3339
-from keepwell.instruments import Instruments
-from keepwell.policy import Policy
-from keepwell.scorecard import OUTPUTS
+from keepwell.alerting.policy import Policy
+from keepwell.care.endings import DEFINITION
+from keepwell.care.instruments import Instruments
+from keepwell.contract.events import rfc3339
+from keepwell.scoring.scorecard import OUTPUTS
 from models.release import default
 from training.dataset.landmarks import KINDS
 from training.dataset.replay import Replayer, Rows, Ticks, Told

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from keepwell import events as ev
-from keepwell.endings import DAY
-from keepwell.episode import Live
-from keepwell.history import Miss, effective
-from keepwell.policy import Memory, Policy, timers
+from keepwell.alerting.policy import Memory, Policy, timers
+from keepwell.care.endings import DAY
+from keepwell.care.episode import Live
+from keepwell.care.history import Miss, effective
+from keepwell.contract import events as ev
 
 EVENT_KINDS: Final[Mapping[type[ev.Event], str]] = {
     ev.SessionAttended: "session",  # the landmark of the literature: after session n
@@ -41,8 +41,8 @@ TIMER_KINDS: Final[Mapping[str, str]] = {
     "nothing-booked": "nothing_booked",
     "visit-unrecorded": "unrecorded",
 }
-"""What the row after a live timer (`keepwell.policy.timers`) is called. `stop-declared` ends the risk, and `snooze-over`
-belongs to an alert, not to the episode."""
+"""What the row after a live timer (`keepwell.alerting.policy.timers`) is called. `stop-declared` ends the risk, and
+`snooze-over` belongs to an alert, not to the episode."""
 
 AFTER_MISS: Final = "missed_10d"
 AFTER_MISS_DAYS: Final = 10

@@ -1,7 +1,8 @@
 """One episode replayed through the live fold and the live features: its rows, and what became of each from the whole log.
 
-Nothing is computed here that runs live too: the fold is `keepwell.episode.Live`, the features are `keepwell.features`, the
-moments of silence are `keepwell.policy.timers`, the targets are `keepwell.endings`.
+Nothing is computed here that runs live too: the fold is `keepwell.care.episode.Live`, the features are
+`keepwell.scoring.features`, the moments of silence are `keepwell.alerting.policy.timers`, the targets
+are `keepwell.care.endings`.
 """
 
 from __future__ import annotations
@@ -16,14 +17,21 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from keepwell.endings import DAY, next_visits_missed, spell_of, target
-from keepwell.episode import Episode, Live
-from keepwell.events import AlertActioned, AnyEvent, EpisodeOpened, EventRetracted, RepairWasAttempted, decode_accepted
-from keepwell.features import FEATURES, GAP_KINDS, named_gaps
-from keepwell.history import Answer, AnyEntry, Attendance, Booking, Cancellation, Miss, Move, Repair, effective
-from keepwell.instruments import Instruments
-from keepwell.policy import Policy
-from keepwell.scorecard import HORIZONS, OUTPUTS
+from keepwell.alerting.policy import Policy
+from keepwell.care.endings import DAY, next_visits_missed, spell_of, target
+from keepwell.care.episode import Episode, Live
+from keepwell.care.history import Answer, AnyEntry, Attendance, Booking, Cancellation, Miss, Move, Repair, effective
+from keepwell.care.instruments import Instruments
+from keepwell.contract.events import (
+    AlertActioned,
+    AnyEvent,
+    EpisodeOpened,
+    EventRetracted,
+    RepairWasAttempted,
+    decode_accepted,
+)
+from keepwell.scoring.features import FEATURES, GAP_KINDS, named_gaps
+from keepwell.scoring.scorecard import HORIZONS, OUTPUTS
 from training.dataset.landmarks import EVENT_KINDS, RANK, silences
 
 TREATED_DAYS: Final = 30

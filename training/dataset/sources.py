@@ -17,8 +17,9 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from keepwell.endings import DAY
-from keepwell.events import (
+from keepwell.care.endings import DAY
+from keepwell.care.instruments import Instruments
+from keepwell.contract.events import (
     ClientErased,
     ClockTicked,
     EpisodeOpened,
@@ -28,10 +29,9 @@ from keepwell.events import (
     encode,
     micros,
 )
-from keepwell.files import Refused, check_lines, read_lines
-from keepwell.instruments import Instruments
+from keepwell.files.events import Refused, check_lines, read_lines
 from keepwell.streams.log import Log, Partition
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
 from training.dataset.archives import SUFFIX, Item, Order, order_of, read_archive, write_archive
 from training.dataset.replay import Ticks, Told
 

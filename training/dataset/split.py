@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from keepwell.endings import DAY, WINDOW
-from keepwell.scorecard import HORIZONS
+from keepwell.care.endings import DAY, WINDOW
+from keepwell.scoring.scorecard import HORIZONS
 
 Group = Literal["client", "clinician", "clinic"]
 Mask = NDArray[np.bool_]

@@ -15,11 +15,11 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from keepwell.control import CLOCK_KEY, tick
-from keepwell.endings import DAY, spell_of, target
-from keepwell.events import encode, micros
+from keepwell.care.endings import DAY, spell_of, target
+from keepwell.contract.control import CLOCK_KEY, tick
+from keepwell.contract.events import encode, micros
 from keepwell.streams.log import Partition, Record
-from keepwell.streams.processor import Processor
+from keepwell.streams.worker.step import Processor
 from training.dataset.sources import Gathered, Stream
 from training.evaluate.definitions import Outcome
 from training.evaluate.metrics import Estimate, Ints, Vector, mean_of

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from keepwell.scorecard import OUTPUTS
+from keepwell.scoring.scorecard import OUTPUTS
 from training.dataset.split import hold_out
 from training.evaluate.cells import too_few
 from training.evaluate.metrics import NONE, SEED, Estimate, Ints, Vector, discrimination, mean_of

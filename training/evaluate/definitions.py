@@ -12,11 +12,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from keepwell.endings import DAY, Spell, target
-from keepwell.episode import Episode, Live
-from keepwell.events import decode_accepted
-from keepwell.history import AnyEntry, Attendance, End, effective
-from keepwell.instruments import Instruments
+from keepwell.care.endings import DAY, Spell, target
+from keepwell.care.episode import Episode, Live
+from keepwell.care.history import AnyEntry, Attendance, End, effective
+from keepwell.care.instruments import Instruments
+from keepwell.contract.events import decode_accepted
 from training.dataset.sources import Gathered
 from training.evaluate.metrics import Vector
 from training.fit.sample import SETTLING_DAYS, Sample

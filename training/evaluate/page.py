@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import Final
 
-from keepwell.scorecard import Scorecard
+from keepwell.scoring.scorecard import Scorecard
 from training.evaluate import contrast, quality
 from training.evaluate.aims import VERDICTS, Aim
 from training.evaluate.disclosure import HTI_SOURCE, TRIPOD_SOURCE, Disclosed

@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
-from keepwell.features import BY_NAME
-from keepwell.scorecard import HEADLINE, Scorecard
+from keepwell.scoring.features import BY_NAME
+from keepwell.scoring.scorecard import HEADLINE, Scorecard
 from training.evaluate.cells import LEAST_CLIENTS, Cell
 from training.evaluate.clinics import Spread
 from training.evaluate.curve import Curve, Size

@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 
-from keepwell.endings import DEFINITION
-from keepwell.events import EpisodeOpened, Event
-from keepwell.scorecard import OUTPUTS
+from keepwell.care.endings import DEFINITION
+from keepwell.contract.events import EpisodeOpened, Event
+from keepwell.scoring.scorecard import OUTPUTS
 from models.release import Release
 from training.dataset import Dataset
 from training.dataset.table import About

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from keepwell.events import Event, MeasureCompleted
+from keepwell.contract.events import Event, MeasureCompleted
 from training.evaluate.metrics import Vector
 
 SRS_CUTOFF: Final = 36.0

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from keepwell.endings import target
-from keepwell.episode import Episode, Live
-from keepwell.events import decode_accepted, micros
-from keepwell.instruments import Instruments
-from keepwell.scorecard import HORIZONS, Scorer
+from keepwell.care.endings import target
+from keepwell.care.episode import Episode, Live
+from keepwell.care.instruments import Instruments
+from keepwell.contract.events import decode_accepted, micros
+from keepwell.scoring.scorecard import HORIZONS, Scorer
 from training.dataset.replay import Told
 from training.dataset.sources import Gathered
 

@@ -10,7 +10,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from keepwell.scorecard import OUTPUTS
+from keepwell.scoring.scorecard import OUTPUTS
 from training.dataset.split import folds
 from training.fit.bins import Bins, Codes, Matrix
 from training.fit.learners import Learner, Rows, Settings, boost, regress

@@ -10,7 +10,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from keepwell.features import BY_NAME
+from keepwell.scoring.features import BY_NAME
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]

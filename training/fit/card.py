@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
-from keepwell.features import BY_NAME
-from keepwell.policy import Policy
-from keepwell.scorecard import HEADLINE, OUTPUTS, Offsets, Scorecard
+from keepwell.alerting.policy import Policy
+from keepwell.scoring.features import BY_NAME
+from keepwell.scoring.scorecard import HEADLINE, OUTPUTS, Offsets, Scorecard
 from training.dataset import Dataset
 from training.fit.fit import Fitted, Report
 from training.fit.held_out import HeldOut, words

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from keepwell.scorecard import OUTPUTS, Points, Scorecard, Term
+from keepwell.scoring.scorecard import OUTPUTS, Points, Scorecard, Term
 from training.fit.bins import Bins, Codes
 from training.fit.calibrate import SESSION_EDGES, Calibration
 from training.fit.steps import Steps

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keepwell.scorecard import coherent
+from keepwell.scoring.scorecard import coherent
 from training.fit.bins import Bins, Matrix, in_matrix
 from training.fit.calibrate import Calibration
 from training.fit.logit import expit
@@ -27,7 +27,7 @@ class Estimator:
     calibrations: tuple[Calibration, ...]
 
     def risks(self, values: Matrix, names: Sequence[str]) -> Matrix:
-        """Risks by `keepwell.scorecard.OUTPUTS` of rows whose columns are the features `names`; NaN is missing."""
+        """Risks by `keepwell.scoring.scorecard.OUTPUTS` of rows whose columns are the features `names`; NaN is missing."""
         codes = with_gaps(self.bins.codes(in_matrix(values, names)), self.bins)
         session = values[:, names.index("sessions")].astype(np.int64)
         logits = [

@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from keepwell.policy import Policy
-from keepwell.scorecard import OUTPUTS, Offsets, Scorecard, coherent
+from keepwell.alerting.policy import Policy
+from keepwell.scoring.scorecard import OUTPUTS, Offsets, Scorecard, coherent
 from training.dataset import FEATURE_COLUMNS, Dataset
 from training.fit.bags import Bagged, bag
 from training.fit.bins import Bins, Codes, Matrix, bins_of

@@ -9,9 +9,9 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from keepwell.events import micros
-from keepwell.policy import Policy, withheld
-from keepwell.scorecard import HEADLINE
+from keepwell.alerting.policy import Policy, withheld
+from keepwell.contract.events import micros
+from keepwell.scoring.scorecard import HEADLINE
 from models.release import Release
 from training.dataset import Dataset
 from training.fit.bins import Vector
@@ -60,8 +60,8 @@ def held_out(dataset: Dataset, before: Release, risk: Vector) -> HeldOut:
     """What the hold-out of the release in use before shows; `risk` is the 30-day risk of every row by that release. It cannot
     have been in use before the end of the data that it was fitted to.
 
-    Who is in which arm follows from `keepwell.policy.withheld`, as it did live, and not from what was done: a comparison by
-    intention to treat. There is one moment a client, so that the moments are independent.
+    Who is in which arm follows from `keepwell.alerting.policy.withheld`, as it did live, and not from what was done: a
+    comparison by intention to treat. There is one moment a client, so that the moments are independent.
     """
     sample, policy = sample_of(dataset), before.policy
     since = before.manifest.data.as_of if before.manifest.data is not None else None

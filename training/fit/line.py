@@ -10,9 +10,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from keepwell.course import Course
-from keepwell.endings import DAY
-from keepwell.policy import Memory, Policy, Situation, decide
+from keepwell.alerting.policy import Memory, Policy, Situation, decide
+from keepwell.care.course import Course
+from keepwell.care.endings import DAY
 from training.fit.sample import Ints, Sample, codes_of
 
 Vector = NDArray[np.float64]

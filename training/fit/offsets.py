@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from keepwell.scorecard import OUTPUTS, Offsets, Points
+from keepwell.scoring.scorecard import OUTPUTS, Offsets, Points
 from training.fit.logit import expit
 from training.fit.sample import Ints, Mask, Sample, codes_of
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from keepwell.policy import Policy
+from keepwell.alerting.policy import Policy
 from models.release import OFFSETS, POLICY, SCORECARD, Basis, describe, digest_of, put
 from training.dataset import Dataset
 from training.fit import canonical

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from keepwell.scorecard import OUTPUTS, Offsets, Points, Scorecard, Scorer, coherent
+from keepwell.scoring.scorecard import OUTPUTS, Offsets, Points, Scorecard, Scorer, coherent
 from training.dataset import Dataset
 from training.fit.bins import Matrix
 from training.fit.logit import Prior, clustering, expit, fit

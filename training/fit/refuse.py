@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from keepwell.scorecard import OUTPUTS
+from keepwell.scoring.scorecard import OUTPUTS
 from training.fit.measures import auroc
 from training.fit.sample import Sample
 

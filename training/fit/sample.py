@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from keepwell.endings import DAY, WINDOW
-from keepwell.scorecard import HORIZONS, OUTPUTS
+from keepwell.care.endings import DAY, WINDOW
+from keepwell.scoring.scorecard import HORIZONS, OUTPUTS
 from training.dataset import FEATURE_COLUMNS, Dataset
 from training.fit.bins import Matrix, Vector
 

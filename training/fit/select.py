@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from keepwell.scorecard import OUTPUTS
+from keepwell.scoring.scorecard import OUTPUTS
 from training.dataset.split import Split, by_time, folds
 from training.fit.bags import held_of, importance, learn, rows_of
 from training.fit.bins import Bins, Codes

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from keepwell.scorecard import OUTPUTS
+from keepwell.scoring.scorecard import OUTPUTS
 from training.fit.bags import held_of, learn, rows_of
 from training.fit.bins import Bins, Codes
 from training.fit.calibrate import calibrate

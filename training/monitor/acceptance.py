@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from keepwell.endings import DAY
-from keepwell.episode import Episode, Live
-from keepwell.events import Action, AlertActioned, decode_accepted, micros
-from keepwell.instruments import Instruments
+from keepwell.care.endings import DAY
+from keepwell.care.episode import Episode, Live
+from keepwell.care.instruments import Instruments
+from keepwell.contract.events import Action, AlertActioned, decode_accepted, micros
 from training.dataset.replay import Told
 from training.evaluate.cells import LEAST_CLIENTS
 

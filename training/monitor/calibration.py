@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from keepwell.scorecard import HEADLINE, OUTPUTS, Output
+from keepwell.scoring.scorecard import HEADLINE, OUTPUTS, Output
 from training.evaluate.metrics import Estimate, Point, calibration_curve, discrimination
 from training.fit.bins import Matrix
 from training.fit.measures import measures

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2  # type: ignore[import-untyped]  # scipy has no types
 
-from keepwell.endings import DAY
-from keepwell.features import BY_NAME
-from keepwell.scorecard import OUTPUTS
+from keepwell.care.endings import DAY
+from keepwell.scoring.features import BY_NAME
+from keepwell.scoring.scorecard import OUTPUTS
 from training.evaluate.cells import LEAST_CLIENTS
 from training.evaluate.metrics import Ints, Vector
 from training.fit.bins import Bins, Matrix, in_matrix

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from keepwell.events import EpisodeOpened, decode_accepted, micros, rfc3339
-from keepwell.instruments import Instruments
-from keepwell.scorecard import HEADLINE, OUTPUTS
+from keepwell.care.instruments import Instruments
+from keepwell.contract.events import EpisodeOpened, decode_accepted, micros, rfc3339
+from keepwell.scoring.scorecard import HEADLINE, OUTPUTS
 from models.release import Release
 from training.dataset import Dataset
 from training.dataset.replay import Told

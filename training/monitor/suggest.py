@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from keepwell.scorecard import HEADLINE
+from keepwell.scoring.scorecard import HEADLINE
 from training.fit.refuse import LEAST_STOPS as LEAST_TO_TRAIN
 from training.monitor.calibration import Calibrated
 from training.monitor.drift import Drift

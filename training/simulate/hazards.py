@@ -12,7 +12,7 @@ from training.simulate.presets import World
 EARLY, LATE, UNCALLED, REACHED, UNREACHED, NONE_BOOKED = range(6)
 """Ways of losing a visit, in the order of `World.kind_logits`; the last is to leave a session with nothing booked."""
 RECENT: Final = 60 * DAY
-"""How long feedback, a wish or a hand-over counts (as in keepwell.features)."""
+"""How long feedback, a wish or a hand-over counts (as in keepwell.scoring.features)."""
 BACK_WITHIN: Final = 28 * DAY
 """Whoever comes back books within this time of the last sign, so that no stop is declared of one who stayed (30 days)."""
 SOON: Final = 0.2 * DAY

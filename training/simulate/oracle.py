@@ -37,7 +37,7 @@ from training.simulate.session import session
 from training.simulate.standing import comes_to, next_kept, shown_until
 
 HORIZONS: Final = np.array((14.0, 30.0, 60.0))
-"""Days, as keepwell.scorecard."""
+"""Days, as keepwell.scoring.scorecard."""
 ROLLOUTS: Final = 64
 """Leaves a Monte-Carlo error of about .15 on the logit of a risk."""
 CHUNK: Final = 20_000

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from keepwell.instruments import KNOWN, Instrument
+from keepwell.care.instruments import KNOWN, Instrument
 from training.simulate.presets import World
 
 Floats = NDArray[np.float64]

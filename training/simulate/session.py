@@ -17,7 +17,7 @@ PILLARS_AT_FAULT: Final = (0.25, 0.6)
 """Cumulated: goals, tasks, else bond; ours."""
 GAINS: Final = np.array((0.75, 0.46, 0.37, 0.33, 0.31, 0.29))
 """How much a rating teaches of the person's level, by the number before it: the steady gains of the local-level filter of
-keepwell.alliance with its priors."""
+keepwell.care.alliance with its priors."""
 CARRIED: Final = 0.55
 """Share of a fall that is carried to the next rating unless it is repaired; ours."""
 GROWTH: Final = 0.3

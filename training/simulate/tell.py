@@ -10,8 +10,8 @@ from typing import Final, Literal
 
 import numpy as np
 
-from keepwell import events as ev
-from keepwell.events import Data, Event, encode
+from keepwell.contract import events as ev
+from keepwell.contract.events import Data, Event, encode
 from training.simulate import course
 from training.simulate.calendars import enters_late
 from training.simulate.hazards import EARLY, LATE, NONE_BOOKED, REACHED, UNREACHED

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 
-from keepwell.events import micros, rfc3339
+from keepwell.contract.events import micros, rfc3339
 from training.simulate.intake import arrive, roster
 from training.simulate.landmarks import Landmarks
 from training.simulate.life import CUT, Lives

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keepwell.events import ClockTicked, decode_accepted
+from keepwell.contract.events import ClockTicked, decode_accepted
 from keepwell.streams.log import Doubt, LogError, Partition
 from keepwell.streams.memory import MemoryLog
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
 from services.clock.clock import Clock, boundary, run_clock
 from services.clock.settings import ClockSettings
 

@@ -10,13 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
-from keepwell.instruments import Instruments
-from keepwell.observe import Check
+from keepwell.care.instruments import Instruments
 from keepwell.streams.log import Log, Partition, Record
 from keepwell.streams.memory import MemoryLog
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
+from keepwell.streams.worker.process import Check
+from keepwell.web.keys import KeyFile, Keyring
 from services.ingest.http import Intake, make_app
-from services.ingest.keys import KeyFile, Keyring
 from services.ingest.settings import IngestSettings
 from tests.services.ingest.events import NOW
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from keepwell.streams.dead_letters import letters
 from keepwell.streams.log import Log, Message, Partition, Record
 from keepwell.streams.memory import MemoryLog
-from keepwell.streams.sqlite import SqliteLog
-from keepwell.topics import Topics
+from keepwell.streams.sqlite.log import SqliteLog
+from keepwell.streams.topics import Topics
+from keepwell.streams.worker.dead_letters import letters
+from keepwell.web.keys import KeyFile
 from services.ingest.bootstrap import drain_ingest, run_ingest
-from services.ingest.keys import KeyFile
 from services.ingest.settings import IngestSettings
 from tests.services.ingest.events import NOW, event, text
 

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 from keepwell.cli.main import app
 from keepwell.streams.log import Message, Partition
-from keepwell.streams.sqlite import SqliteLog
-from keepwell.topics import Topics
-from services.ingest.keys import KeyFile
+from keepwell.streams.sqlite.log import SqliteLog
+from keepwell.streams.topics import Topics
+from keepwell.web.keys import KeyFile
 from tests.services.ingest.events import NOW, text
 
 SECONDS = 60.0

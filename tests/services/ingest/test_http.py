@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from keepwell.instruments import Instruments
-from keepwell.observe import Check
+from keepwell.care.instruments import Instruments
 from keepwell.streams.log import Doubt, LogError, partition_for
 from keepwell.streams.memory import MemoryLog
+from keepwell.streams.worker.process import Check
 from services.ingest.step import IngestProcessor
 from tests.services.ingest.conftest import TOPICS, Door
 from tests.services.ingest.events import NOW, event, text

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keepwell.events import decode_accepted
-from keepwell.instruments import Instruments
-from keepwell.streams.dead_letters import reason_of
+from keepwell.care.instruments import Instruments
+from keepwell.contract.events import decode_accepted
 from keepwell.streams.log import Header, Partition, Record
-from keepwell.streams.processor import Step
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
+from keepwell.streams.worker.dead_letters import reason_of
+from keepwell.streams.worker.step import Step
 from services.ingest.step import ORIGIN, IngestProcessor
 from tests.services.ingest.events import NOW, event, text
 

@@ -11,10 +11,10 @@ from itertools import chain, repeat
 import pytest
 from pydantic import ValidationError
 
-from keepwell.streams.dead_letters import letters
 from keepwell.streams.log import Doubt, Message
 from keepwell.streams.memory import MemoryLog
-from keepwell.topics import Topics, ensure_topics
+from keepwell.streams.topics import Topics, ensure_topics
+from keepwell.streams.worker.dead_letters import letters
 from services.notify.outbox import Outbox, Rejected, Unreachable
 from services.notify.settings import NotifySettings
 from services.notify.webhook import Webhook

@@ -8,16 +8,16 @@ from datetime import timedelta
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from keepwell.control import CLOCK_KEY, tick
-from keepwell.events import ClientErased, Erased, encode
-from keepwell.instruments import Instruments
+from keepwell.care.instruments import Instruments
+from keepwell.contract.control import CLOCK_KEY, tick
+from keepwell.contract.events import ClientErased, Erased, encode
 from keepwell.streams.log import Message
-from keepwell.streams.processor import Processor
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
+from keepwell.streams.worker.step import Processor
 from services.predictor.bootstrap import processor
 from services.predictor.step import PredictorProcessor
 from tests.strategies import BASE, clinic_logs
-from tests.streams.machine import PARTITIONS, Kit, WorkerMachine
+from tests.streams.worker.machine import PARTITIONS, Kit, WorkerMachine
 
 TOPICS = Topics()
 

@@ -15,16 +15,16 @@ import pytest
 import structlog.testing
 
 from keepwell import metrics
+from keepwell.alerting.policy import Memory, Policy, timers, timing, withheld
+from keepwell.care.course import Course
+from keepwell.care.instruments import Instruments
 from keepwell.cli.replay import replay_log
-from keepwell.control import CLOCK_KEY, MODEL_KEY, promotion, tick
-from keepwell.course import Course
-from keepwell.events import AnyEvent, Attended, ClientErased, Erased, Event, encode
-from keepwell.instruments import Instruments
-from keepwell.made_up import made_up_clinic
-from keepwell.policy import Memory, Policy, timers, timing, withheld
+from keepwell.contract.control import CLOCK_KEY, MODEL_KEY, promotion, tick
+from keepwell.contract.events import AnyEvent, Attended, ClientErased, Erased, Event, encode
 from keepwell.streams.log import Message, Partition
 from keepwell.streams.memory import MemoryLog
-from keepwell.topics import Topics, ensure_topics
+from keepwell.streams.topics import Topics, ensure_topics
+from keepwell.testing.made_up import made_up_clinic
 from models.hand_set import POLICY
 from models.registry import Releases
 from models.release import InvalidRelease, default, digest_of, folder_name

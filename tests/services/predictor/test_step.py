@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from keepwell.episode import MAX_ENTRIES
-from keepwell.events import (
+from keepwell.care.episode import MAX_ENTRIES
+from keepwell.care.instruments import Instruments
+from keepwell.contract.events import (
     Actioned,
     AnyEvent,
     Attended,
@@ -25,9 +26,8 @@ from keepwell.events import (
     RuptureNoted,
     encode,
 )
-from keepwell.instruments import Instruments
-from keepwell.streams import dead_letters
 from keepwell.streams.log import Record
+from keepwell.streams.worker import dead_letters
 from models.hand_set import POLICY, scorecard
 from models.registry import Releases
 from models.release import FORMAT, MANIFEST, default, load, write

@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 from hypothesis import given, settings
 
-from keepwell.assess import Assessor, Trigger
+from keepwell.alerting.assess import Assessor, Trigger
+from keepwell.alerting.policy import Memory
+from keepwell.care.endings import DAY
+from keepwell.care.episode import Live
+from keepwell.care.instruments import Instruments
 from keepwell.cli.score import Pair, scored
-from keepwell.endings import DAY
-from keepwell.episode import Live
-from keepwell.events import (
+from keepwell.contract.events import (
     Actioned,
     AnyEvent,
     Attended,
@@ -25,19 +27,17 @@ from keepwell.events import (
     RepairAttempted,
     micros,
 )
-from keepwell.features import FEATURES
-from keepwell.instruments import Instruments
-from keepwell.outputs import Alert, Score
-from keepwell.policy import Memory
+from keepwell.contract.outputs import Alert, Score
+from keepwell.scoring.features import FEATURES
 from keepwell.streams.log import Message
 from keepwell.streams.memory import MemoryLog
-from keepwell.topics import Topics
+from keepwell.streams.topics import Topics
 from models.hand_set import POLICY
 from models.release import default
 from services.predictor.step import PredictorProcessor
+from tests.care.test_invariants_domain import on_time, partitions
 from tests.episodes import assessor_of_all, booked, lived, on, opened, recorded, srs, story, ticked, weekly
 from tests.strategies import clinic_logs
-from tests.test_invariants_domain import on_time, partitions
 from training.dataset import FEATURE_COLUMNS, TARGET_COLUMNS, Dataset, FromLog, InMemory, build
 from training.dataset.landmarks import AFTER_MISS
 

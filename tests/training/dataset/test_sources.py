@@ -14,11 +14,11 @@ import zstandard
 from distributed import Client, LocalCluster
 from joblib import parallel_config
 
-from keepwell.events import AnyEvent, ClientErased, EpisodeOpened, Erased, decode_accepted, encode
-from keepwell.files import with_ticks
-from keepwell.instruments import Instruments
-from keepwell.made_up import made_up_clinic, to_jsonl
+from keepwell.care.instruments import Instruments
+from keepwell.contract.events import AnyEvent, ClientErased, EpisodeOpened, Erased, decode_accepted, encode
+from keepwell.files.events import with_ticks
 from keepwell.streams.log import Message
+from keepwell.testing.made_up import made_up_clinic, to_jsonl
 from tests.episodes import on, opened, story, ticked, weekly
 from tests.strategies import make, moment
 from tests.training.dataset.test_replay import TOPICS, as_log

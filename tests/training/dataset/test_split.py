@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from keepwell.made_up import made_up_clinic
+from keepwell.testing.made_up import made_up_clinic
 from training.dataset import InMemory, build
 from training.dataset.split import EMBARGO_DAYS, Group, Split, by_time, folds, hold_out
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from keepwell.scorecard import OUTPUTS
+from keepwell.scoring.scorecard import OUTPUTS
 from training.evaluate.burden import at_burden
 from training.evaluate.cells import LEAST_CLIENTS
 from training.evaluate.clinics import LEAST_CLINICS, clinics

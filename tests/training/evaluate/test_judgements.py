@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keepwell.endings import DAY, Spell
-from keepwell.events import AnyEvent, Attended, Ended, Missed, decode_accepted
-from keepwell.instruments import Instruments
+from keepwell.care.endings import DAY, Spell
+from keepwell.care.instruments import Instruments
+from keepwell.contract.events import AnyEvent, Attended, Ended, Missed, decode_accepted
 from keepwell.streams.log import Record
-from keepwell.streams.processor import Step
+from keepwell.streams.worker.step import Step
 from tests.episodes import Happening, booked, measured, on, opened, srs, story, weekly
 from tests.strategies import moment
 from training.dataset import Dataset, InMemory, build

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keepwell.assess import Assessor
+from keepwell.alerting.assess import Assessor
+from keepwell.care.endings import DAY
+from keepwell.care.instruments import Instruments
 from keepwell.cli.score import Pair, scored
-from keepwell.endings import DAY
-from keepwell.events import AnyEvent, Attended, Missed, decode_accepted
-from keepwell.instruments import Instruments
+from keepwell.contract.events import AnyEvent, Attended, Missed, decode_accepted
 from models.release import default
 from tests.episodes import Happening, booked, on, opened, srs, story
 from training.dataset import InMemory, build

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from keepwell.made_up import made_up_clinic
+from keepwell.testing.made_up import made_up_clinic
 from models.release import default
 from training.dataset import Dataset, InMemory, build
 from training.fit.fit import Fitted, Options, fit

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keepwell.features import FEATURES
+from keepwell.scoring.features import FEATURES
 from training.dataset import FEATURE_COLUMNS, Dataset
 from training.fit.bins import GRAIN, LEAST_ROWS, MOST, Bins, bins_of, in_matrix, roundest
 from training.fit.steps import with_gaps

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from keepwell.features import BY_NAME
-from keepwell.scorecard import HEADLINE, OUTPUTS, Scorer
+from keepwell.scoring.features import BY_NAME
+from keepwell.scoring.scorecard import HEADLINE, OUTPUTS, Scorer
 from models.release import default
 from training.dataset import FEATURE_COLUMNS, Dataset
 from training.dataset.split import hold_out

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from keepwell.instruments import Instruments
-from keepwell.made_up import made_up_clinic
-from keepwell.policy import withheld
-from keepwell.scorecard import HEADLINE
-from keepwell.topics import Topics
+from keepwell.alerting.policy import withheld
+from keepwell.care.instruments import Instruments
+from keepwell.scoring.scorecard import HEADLINE
+from keepwell.streams.topics import Topics
+from keepwell.testing.made_up import made_up_clinic
 from models.registry import Releases
 from models.release import Basis, Release, default
 from services.predictor.bootstrap import processor

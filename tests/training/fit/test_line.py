@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from keepwell.endings import DAY
-from keepwell.scorecard import HEADLINE, Scorer
+from keepwell.care.endings import DAY
+from keepwell.scoring.scorecard import HEADLINE, Scorer
 from models.release import default
 from training.dataset import Dataset
 from training.fit.fit import Fitted

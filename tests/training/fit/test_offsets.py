@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from keepwell.episode import Live
-from keepwell.scorecard import OUTPUTS, Offsets, Scorecard, Scorer
+from keepwell.care.episode import Live
+from keepwell.scoring.scorecard import OUTPUTS, Offsets, Scorecard, Scorer
 from tests.episodes import lived, on, opened, story
 from training.dataset import Dataset
 from training.fit.fit import Fitted

@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from keepwell.made_up import made_up_clinic
-from keepwell.scorecard import OUTPUTS, Offsets, Scorer
+from keepwell.scoring.scorecard import OUTPUTS, Offsets, Scorer
+from keepwell.testing.made_up import made_up_clinic
 from training.dataset import Dataset, InMemory, build
 from training.fit.fit import Fitted
 from training.fit.offsets import LEAST_CLIENTS

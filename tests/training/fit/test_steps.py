@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from keepwell.scorecard import OUTPUTS, Scorer
+from keepwell.scoring.scorecard import OUTPUTS, Scorer
 from training.fit.bins import Bins, Codes, in_matrix
 from training.fit.calibrate import SESSION_EDGES, Calibration, session_bins
 from training.fit.compile import compile_card

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from keepwell.events import Actioned, AlertActioned, EventRetracted, Retracted, encode, micros
-from keepwell.instruments import Instruments
+from keepwell.care.instruments import Instruments
+from keepwell.contract.events import Actioned, AlertActioned, EventRetracted, Retracted, encode, micros
 from training.dataset.replay import Told
 from training.monitor.acceptance import ALL, Given, Shown, acceptance, answers, decoded
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from keepwell.scorecard import HEADLINE, OUTPUTS
+from keepwell.scoring.scorecard import HEADLINE, OUTPUTS
 from models.release import Release
 from training.dataset import Dataset
 from training.evaluate.metrics import Estimate

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from keepwell.episode import Episode, Live
-from keepwell.events import MeasureCompleted, MeasureSkipped, micros
-from keepwell.features import GAP_KINDS, GapKind, named_gaps
-from keepwell.files import read_lines, take_in
-from keepwell.instruments import Instruments
+from keepwell.care.episode import Episode, Live
+from keepwell.care.instruments import Instruments
+from keepwell.contract.events import MeasureCompleted, MeasureSkipped, micros
+from keepwell.files.events import read_lines, take_in
+from keepwell.scoring.features import GAP_KINDS, GapKind, named_gaps
 from training.dataset import Dataset, InMemory, build
 from training.monitor.gaps import Cell, Mask, gaps
 

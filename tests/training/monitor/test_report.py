@@ -11,8 +11,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from keepwell import metrics
-from keepwell.instruments import Instruments
-from keepwell.scorecard import Offsets, Scorer
+from keepwell.care.instruments import Instruments
+from keepwell.scoring.scorecard import Offsets, Scorer
 from models.registry import Releases
 from models.release import Release, read_in, verified
 from tests.models.releases import released

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from keepwell.scorecard import OUTPUTS
+from keepwell.scoring.scorecard import OUTPUTS
 from training.evaluate.metrics import Estimate
 from training.monitor.calibration import Calibrated
 from training.monitor.drift import Compared, Drift

@@ -7,7 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from keepwell.events import (
+from keepwell.care.instruments import KNOWN
+from keepwell.contract.events import (
     AppointmentCancelled,
     AppointmentMissed,
     EpisodeEnded,
@@ -17,7 +18,6 @@ from keepwell.events import (
     RuptureWasNoted,
     SessionAttended,
 )
-from keepwell.instruments import KNOWN
 from tests.training.simulate.worlds import Log, Told
 from training.simulate import PRESETS, rates
 from training.simulate.course import spread

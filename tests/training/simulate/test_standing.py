@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from keepwell.events import (
+from keepwell.contract.events import (
     AppointmentBooked,
     AppointmentCancelled,
     AppointmentMissed,

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from keepwell.care.instruments import Instruments
 from keepwell.cli.main import app
-from keepwell.events import EVENT_TYPES, Accepted, decode, decode_accepted
-from keepwell.instruments import Instruments
+from keepwell.contract.decode import Accepted, decode
+from keepwell.contract.events import EVENT_TYPES, decode_accepted
 from training.simulate import PRESETS, simulate
 from training.simulate.intake import FAIRNESS, arrive, roster
 from training.simulate.people import DAY

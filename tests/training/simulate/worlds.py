@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from keepwell.endings import Spell, next_visit_missed, target
-from keepwell.episode import Episode, Live
-from keepwell.events import AnyEvent, SessionAttended, decode_accepted, micros
-from keepwell.history import effective
-from keepwell.instruments import Instruments
-from keepwell.scorecard import HORIZONS
+from keepwell.care.endings import Spell, next_visit_missed, target
+from keepwell.care.episode import Episode, Live
+from keepwell.care.history import effective
+from keepwell.care.instruments import Instruments
+from keepwell.contract.events import AnyEvent, SessionAttended, decode_accepted, micros
+from keepwell.scoring.scorecard import HORIZONS
 from training.simulate.people import Floats
 
 

@@ -1,0 +1,398 @@
+"""The course of an episode: running sums over its effective entries in time order, from which every feature is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from keepwell.care.alliance import Alliance
+from keepwell.care.endings import DAY, LATE_NOTICE, Standing
+from keepwell.care.history import (
+    Answer,
+    AnyEntry,
+    Assignment,
+    Attendance,
+    Booking,
+    Cancellation,
+    Handover,
+    Measure,
+    Miss,
+    Move,
+    Noted,
+    Opening,
+    Opinion,
+    Repair,
+    Review,
+    Skip,
+    Touch,
+)
+from keepwell.care.instruments import Instrument
+
+Interpret = Callable[[str], Instrument | None]
+"""Finds the instrument that the episode's clinic means by a name."""
+
+Ref = tuple[int, str]
+"""An event of the episode: source index and id."""
+
+HOUR: Final = 3_600_000_000
+"""Microseconds an hour."""
+SAME_VISIT: Final = 12 * HOUR
+"""A measure at most so long before the end of a session belongs to that session; ours."""
+RHYTHM_PRIOR: Final = 9.0
+"""Days between sessions assumed before any interval is known: between weekly and fortnightly; ours."""
+RHYTHM_WEIGHT: Final = 0.3
+"""Weight of the newest interval in the rhythm's EWMA; ours."""
+LONGEST_INTERVAL: Final = 42.0
+"""Days; a longer pause teaches the rhythm no more than this; ours."""
+EARLY_SESSIONS: Final = 3
+"""Up to this session a gain is early (Lambert 2005, J Clin Psychol 61:855: most early responders by session 3)."""
+
+
+@dataclass(slots=True)
+class Mean:
+    """A running mean, the newest value, and what was usual before it."""
+
+    count: int = 0
+    mean: float = 0.0
+    last: float = 0.0
+    usual: float = 0.0
+
+    def add(self, value: float) -> None:
+        self.count += 1
+        self.usual = self.mean
+        self.mean += (value - self.mean) / self.count
+        self.last = value
+
+
+@dataclass(slots=True)
+class Progress:
+    """The course of one outcome instrument, in points, positive change meaning better."""
+
+    instrument: Instrument
+    first: float
+    last: float
+    previous: float | None = None
+    early: float | None = None
+    """Gain at the last measure up to session `EARLY_SESSIONS`, in points."""
+    best: float = 0.0
+    count: int = 1
+
+
+@dataclass(slots=True)
+class Course:
+    """What the effective entries of an episode amount to, up to the newest of them. Times are µs, None: never."""
+
+    interpret: Interpret
+    standing: Standing = field(default_factory=Standing)
+    alliance: Alliance = field(default_factory=Alliance)
+    refs: dict[str, Ref] = field(default_factory=dict)
+    """By topic (`missed`, `alliance`, …), the newest event that bears on it: the evidence of an alert."""
+
+    first_at: int | None = None
+    opening: Opening | None = None
+    clinician: str | None = None
+    modality: str | None = None
+
+    sessions: int = 0
+    visits: int = 0
+    missed: int = 0
+    excused: int = 0
+    late_cancelled: int = 0
+    client_cancelled: int = 0
+    clinic_cancelled: int = 0
+    client_moves: int = 0
+    lost_in_a_row: int = 0
+    """Visits missed or cancelled by the client since one was last attended."""
+    last_lost: str | None = None
+    """What became of the visit decided last, if it was lost: `missed`, `late_cancelled` or `cancelled`."""
+    last_notice: float | None = None
+    last_push: float | None = None
+    lost_at: int | None = None
+    """When a visit was lost with nothing booked since."""
+    kept_at: int | None = None
+    """When a visit was lost with the next one booked before; None once one was booked, moved by the client or attended."""
+    rebooking: float | None = None
+    booked_ahead: Mean = field(default_factory=Mean)
+    """Over sessions, whether a later one was booked already when they were recorded (1 or 0)."""
+    last_session: int | None = None
+    rhythm: float = RHYTHM_PRIOR
+    last_interval: float | None = None
+    stretch: float | None = None
+    """The last interval in terms of what was usual before it."""
+    first_booking: int | None = None
+    lateness: Mean = field(default_factory=Mean)
+    duration: Mean = field(default_factory=Mean)
+
+    progress: dict[str, Progress] = field(default_factory=dict)
+    outcome: Progress | None = None
+    """The outcome instrument measured last."""
+    uninterpreted: set[str] = field(default_factory=set)
+    since_outcome: int = 0
+    since_alliance: int = 0
+    outcome_at: int | None = None
+    alliance_at: int | None = None
+    safety_at: int | None = None
+
+    assigned: int = 0
+    homework: Mean = field(default_factory=Mean)
+
+    opinions: dict[str, tuple[int, str]] = field(default_factory=dict)
+    negative_at: int | None = None
+    wish: str | None = None
+    wish_at: int | None = None
+
+    skips_in_a_row: int = 0
+    declined: int = 0
+    completed: int = 0
+    heard_at: int | None = None
+    unanswered: int = 0
+    complaint_at: int | None = None
+
+    handovers: int = 0
+    handover_at: int | None = None
+    handover_reason: str | None = None
+    stand_ins: int = 0
+
+    snoozed_until: dict[str, int] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
+    """By alert id, the newest answer a clinician gave."""
+
+    def take(self, entry: AnyEntry) -> None:
+        """Takes the next effective entry in time order."""
+        instrument = self.interpret(entry.instrument) if type(entry) is Measure else None
+        self.standing.take(entry, instrument)
+        if self.first_at is None:
+            self.first_at = entry.at
+        if type(entry) is Measure:
+            self._measure(entry, instrument)
+            return
+        take = _TAKES.get(type(entry))
+        if take is not None:
+            take(self, entry)
+
+    def next_visit(self, now: int) -> int | None:
+        """Start of the next session that is booked; None where nothing is."""
+        found: int | None = None
+        for starts in self.standing.pending.values():
+            if starts > now and (found is None or starts < found):
+                found = starts
+        return found
+
+    def _hear(self, entry: AnyEntry) -> None:
+        """The client was heard from: silence and unanswered outreach end."""
+        self.heard_at = entry.at
+        self.unanswered = 0
+        self.refs["heard"] = (entry.source, entry.id)
+
+    def _open(self, entry: Opening) -> None:
+        if self.opening is None:
+            self.opening = entry
+        self.clinician = entry.clinician
+        self.modality = entry.modality or self.modality
+
+    def _assign(self, entry: Assignment) -> None:
+        self.assigned += 1
+
+    def _review(self, entry: Review) -> None:
+        self.homework.add(entry.completion)
+        self.assigned = max(0, self.assigned - 1)
+        self._hear(entry)
+        self.refs["homework"] = (entry.source, entry.id)
+
+    def _note(self, entry: Noted) -> None:
+        self.alliance.take_note(entry)
+        self.refs["rupture"] = (entry.source, entry.id)
+
+    def _repair(self, entry: Repair) -> None:
+        self.alliance.take_repair(entry)
+        self.refs["rupture"] = (entry.source, entry.id)
+
+    def _book(self, entry: Booking) -> None:
+        if self.first_booking is None:
+            self.first_booking = entry.at
+        self.modality = entry.modality or self.modality
+        if self.lost_at is not None:
+            self.rebooking = (entry.at - self.lost_at) / DAY
+        self.lost_at = self.kept_at = None
+
+    def _attend(self, entry: Attendance) -> None:
+        self._hear(entry)
+        self.visits += 1
+        self.lost_in_a_row = 0
+        self.last_lost = None
+        self.lost_at = self.kept_at = None
+        self.modality = entry.modality or self.modality
+        if entry.late is not None:
+            self.lateness.add(entry.late)
+        if entry.duration is not None:
+            self.duration.add(entry.duration)
+        if entry.clinician is not None and self.clinician is not None and entry.clinician != self.clinician:
+            self.stand_ins += 1
+        self.refs["attended"] = (entry.source, entry.id)
+        if not self.standing.is_session(entry):
+            return
+        self.sessions += 1
+        self.booked_ahead.add(float(self.next_visit(entry.at) is not None))
+        # What was filled in just before or in a session belongs to it.
+        self.since_outcome += self.outcome_at is None or entry.at - self.outcome_at > SAME_VISIT
+        self.since_alliance += self.alliance_at is None or entry.at - self.alliance_at > SAME_VISIT
+        if self.last_session is not None:
+            self.last_interval = (entry.at - self.last_session) / DAY
+            self.stretch = self.last_interval / max(self.rhythm, 1.0)
+            self.rhythm += RHYTHM_WEIGHT * (min(self.last_interval, LONGEST_INTERVAL) - self.rhythm)
+        self.last_session = entry.at
+        self.alliance.take_session(entry.at)
+
+    def _measure(self, entry: Measure, instrument: Instrument | None) -> None:
+        if entry.safety is not None and entry.safety > 0:
+            self.safety_at = entry.at
+            self.refs["safety"] = (entry.source, entry.id)
+        if entry.rater != "client":
+            return
+        self._hear(entry)
+        self.skips_in_a_row = 0
+        self.completed += 1
+        if instrument is None:
+            self.uninterpreted.add(entry.instrument)
+        elif instrument.kind == "alliance":
+            self.since_alliance = 0
+            self.alliance_at = entry.at
+            self.refs["alliance"] = (entry.source, entry.id)
+            self.alliance.take_measure(entry, instrument)
+            opened = self.alliance.open
+            if opened and opened.opened_at == entry.at:
+                self.refs["rupture"] = (entry.source, entry.id)
+        else:
+            self._progress(entry, instrument)
+
+    def _progress(self, entry: Measure, instrument: Instrument) -> None:
+        total = entry.scores.get("total")
+        if total is None:
+            return
+        self.since_outcome = 0
+        self.outcome_at = entry.at
+        self.refs["outcome"] = (entry.source, entry.id)
+        course = self.progress.get(instrument.name)
+        if course is None:
+            course = self.progress[instrument.name] = Progress(instrument, total, total)
+        else:
+            course.previous = course.last
+            course.last = total
+            course.count += 1
+        gain = instrument.gain(course.first, total)
+        course.best = max(course.best, gain)
+        if self.sessions <= EARLY_SESSIONS and course.count > 1:
+            course.early = gain
+        self.outcome = course
+
+    def _skip(self, entry: Skip) -> None:
+        if entry.rater not in (None, "client") or entry.reason in ("not_offered", "technical"):
+            return
+        self.skips_in_a_row += 1
+        self.declined += entry.reason == "declined"
+        self.refs["skipped"] = (entry.source, entry.id)
+
+    def _move(self, entry: Move) -> None:
+        if entry.initiator == "client":
+            self.client_moves += 1
+            self._hear(entry)
+            self.kept_at = None
+            self.refs["moved"] = (entry.source, entry.id)
+        self.last_push = (entry.starts - entry.at) / DAY
+        self.lost_at = None
+
+    def _cancel(self, entry: Cancellation) -> None:
+        if entry.initiator != "client":
+            self.clinic_cancelled += 1
+            self.refs["continuity"] = (entry.source, entry.id)
+            return
+        self._hear(entry)
+        starts = self.standing.visits[entry.appointment].starts
+        late = starts is not None and starts - entry.at < LATE_NOTICE
+        self.client_cancelled += 1
+        self.late_cancelled += late
+        self.last_notice = None if starts is None else max(starts - entry.at, 0) / HOUR
+        self._lose(entry, "late_cancelled" if late else "cancelled")
+
+    def _miss(self, entry: Miss) -> None:
+        self.missed += 1
+        self.excused += entry.reason not in ("no_show", "unknown", "other")
+        self._lose(entry, "missed")
+
+    def _lose(self, entry: Cancellation | Miss, how: str) -> None:
+        self.lost_in_a_row += 1
+        self.last_lost = how
+        self.refs["missed"] = (entry.source, entry.id)
+        if self.next_visit(entry.at) is None:
+            self.lost_at, self.kept_at = entry.at, None
+        else:
+            self.kept_at = entry.at
+
+    def _opine(self, entry: Opinion) -> None:
+        self._hear(entry)
+        self.opinions[entry.pillar] = (entry.at, entry.sentiment)
+        self.refs["feedback"] = (entry.source, entry.id)
+        if entry.sentiment == "negative":
+            self.negative_at = entry.at
+        if entry.wants != "none":
+            self.wish, self.wish_at = entry.wants, entry.at
+        elif entry.sentiment == "positive":
+            self.wish = self.wish_at = None
+        self.alliance.take_opinion(entry)
+
+    def _touch(self, entry: Touch) -> None:
+        if entry.direction == "inbound" or entry.reached:
+            self._hear(entry)
+        elif entry.purpose == "outreach":
+            self.unanswered += 1
+            self.refs["outreach"] = (entry.source, entry.id)
+        if entry.purpose == "complaint":
+            self.complaint_at = entry.at
+            self.refs["feedback"] = (entry.source, entry.id)
+        self.alliance.take_contact(entry)
+
+    def _hand_over(self, entry: Handover) -> None:
+        self.handovers += 1
+        self.handover_at = entry.at
+        self.handover_reason = entry.reason
+        self.clinician = entry.clinician
+        if self.wish == "clinician":
+            self.wish = self.wish_at = None
+        self.refs["continuity"] = (entry.source, entry.id)
+
+    def _answer(self, entry: Answer) -> None:
+        self.answers[entry.alert] = entry.action
+        self.snoozed_until.pop(entry.alert, None)
+        if entry.action == "snoozed" and entry.until is not None:
+            self.snoozed_until[entry.alert] = entry.until
+        if entry.action == "approach_changed" and self.wish == "approach":
+            self.wish = self.wish_at = None
+
+
+_TAKES: Final[dict[type, Callable[[Course, Any], None]]] = {
+    Opening: Course._open,
+    Booking: Course._book,
+    Move: Course._move,
+    Cancellation: Course._cancel,
+    Miss: Course._miss,
+    Attendance: Course._attend,
+    Skip: Course._skip,
+    Assignment: Course._assign,
+    Review: Course._review,
+    Opinion: Course._opine,
+    Noted: Course._note,
+    Repair: Course._repair,
+    Touch: Course._touch,
+    Handover: Course._hand_over,
+    Answer: Course._answer,
+}
+"""What each kind of entry adds to a course, measures apart; the others add nothing."""
+
+
+def course_of(entries: Iterable[AnyEntry], interpret: Interpret) -> Course:
+    """The course that effective entries in time order amount to."""
+    course = Course(interpret)
+    for entry in entries:
+        course.take(entry)
+    return course

@@ -1,0 +1,1 @@
+"""A clinic's own tables to events."""

@@ -1,0 +1,1 @@
+"""From the course of an episode to a score: features, scorecard, reasons. Knows care."""

@@ -1,0 +1,192 @@
+"""The model at run time: an additive scorecard of step functions, so that every risk is a sum that can be read out.
+
+For each output (14, 30, 60 days, next visit) the log-odds are a base value plus the points of each feature, then an affine
+calibration. Points depend on one feature alone: the bin its value falls in, or the bin of a missing value.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from math import exp
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from keepwell.care.course import Course
+from keepwell.scoring.features import BY_NAME, Feature, Read, Value
+
+Output = Literal["14d", "30d", "60d", "next"]
+OUTPUTS: Final[tuple[Output, ...]] = ("14d", "30d", "60d", "next")
+HORIZONS: Final[Mapping[str, int]] = {"14d": 14, "30d": 30, "60d": 60}
+"""Days of each horizon of `unilateral-stop@1`; `next` is `next-visit-missed@1`."""
+HEADLINE: Final = OUTPUTS.index("30d")
+"""The output that reasons and alerts speak of."""
+
+Points = tuple[float, float, float, float]
+"""Added log-odds, one for each of `OUTPUTS`."""
+ZERO: Final[Points] = (0.0, 0.0, 0.0, 0.0)
+
+BLOCK: Final = 2048
+"""Rows of a table that are scored at a time: few enough to stay in a processor's cache."""
+
+_Cell = tuple[Points, float]
+"""The points of a bin, and those for the headline after calibration."""
+
+
+class Term(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The step function of one feature: `points[i]` for a value from `edges[i-1]` (inclusive) to `edges[i]` (exclusive)."""
+
+    feature: str
+    edges: tuple[float, ...]
+    points: tuple[Points, ...]
+    missing: Points = (0.0, 0.0, 0.0, 0.0)
+
+
+class Scorecard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole model as data. `calibration` holds intercept and slope of each output, applied to the summed log-odds."""
+
+    base: Points
+    terms: tuple[Term, ...]
+    calibration: tuple[tuple[float, float], ...] = ((0.0, 1.0),) * len(OUTPUTS)
+
+
+class Offsets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Added log-odds of clinics and of their clinicians (`<clinic>/<pseudonym>`), by partial pooling: context for
+    calibration, never a ranking of people. Used only where `active`; an unknown name adds nothing."""
+
+    active: bool
+    clinics: Mapping[str, Points]
+    clinicians: Mapping[str, Points]
+
+    def of(self, clinic: str | None, clinician: str | None) -> Points:
+        """What is added for a clinic and one of its clinicians by pseudonym."""
+        here = self.clinics.get(clinic or "", ZERO)
+        there = self.clinicians.get(f"{clinic}/{clinician}", ZERO)
+        return (here[0] + there[0], here[1] + there[1], here[2] + there[2], here[3] + there[3])
+
+
+class Part(NamedTuple):
+    """One feature's part in a score: its value, and its points for the headline output."""
+
+    feature: Feature
+    value: Value
+    points: float
+
+
+class Scored(NamedTuple):
+    """Risks in the order of `OUTPUTS`; and of each term of the card its feature, value and points for the headline."""
+
+    risks: tuple[float, ...]
+    features: Sequence[Feature]
+    values: Sequence[Value]
+    points: Sequence[float]
+
+    def strongest(self, least: float) -> Iterator[Part]:
+        """The parts of at least so many points either way, strongest first; equals in the order of the card."""
+        noted = [(-abs(value), index) for index, value in enumerate(self.points) if value >= least or value <= -least]
+        noted.sort()
+        return (Part(self.features[index], self.values[index], self.points[index]) for _, index in noted)
+
+
+class Scorer:
+    """A scorecard bound to the declared features. Raises `ValueError` where the two do not fit.
+
+    The risk at 30 days is the sum of its parts and never moved; that at 14 days is held not above it, that at 60 not below.
+    """
+
+    def __init__(self, card: Scorecard, offsets: Offsets | None = None) -> None:
+        check(card)
+        self.card = card
+        self.offsets = offsets if offsets is not None and offsets.active else None
+        self.features = [BY_NAME[term.feature] for term in card.terms]
+        # The missing value's row comes last, so that one index serves both. So does NaN as the last edge of a table's column:
+        # a search for NaN ends after it, any other before.
+        rows = [(term.edges, (*term.points, term.missing)) for term in card.terms]
+        self._tables = [(np.array([*edges, np.nan]), np.array(points, dtype=np.float64)) for edges, points in rows]
+        slope = card.calibration[HEADLINE][1]
+        self._cells: list[tuple[Read, Sequence[float], Sequence[_Cell | None]]] = [
+            (feature.read, edges, [(row, row[HEADLINE] * slope) if any(row) else None for row in rows])
+            for feature, (edges, rows) in zip(self.features, rows, strict=True)
+        ]
+
+    def score(self, course: Course, now: int, clinic: str | None = None) -> Scored:
+        """Scores an episode at a moment (µs) that must not lie before the newest entry of the course."""
+        a, b, c, d = self.card.base
+        values: list[Value] = []
+        points: list[float] = []
+        # One pass, added term by term: `sum` adds floats otherwise from Python 3.12 on, and bytes must not depend on that.
+        for read, edges, cells in self._cells:
+            value = read(course, now)
+            values.append(value)
+            cell = cells[-1 if value is None else bisect_right(edges, value)]
+            if cell is None:
+                points.append(0.0)
+                continue
+            (p, q, r, s), headline = cell
+            a += p
+            b += q
+            c += r
+            d += s
+            points.append(headline)
+        if self.offsets is not None:
+            p, q, r, s = self.offsets.of(clinic, course.clinician)
+            a, b, c, d = a + p, b + q, c + r, d + s
+        return Scored(self._risks((a, b, c, d)), self.features, values, points)
+
+    def risks(self, table: NDArray[np.float64], offsets: NDArray[np.float64] | float = 0.0) -> NDArray[np.float64]:
+        """Scores a table: rows by features in the order of the card's terms, NaN for missing; gives rows by `OUTPUTS`, each
+        to the last bit what `score` gives of the same values. `offsets` are added log-odds of the rows (`Offsets.of`)."""
+        calibration = np.asarray(self.card.calibration, dtype=np.float64)
+        return coherent(_sigmoids(calibration[:, 0] + calibration[:, 1] * (self.logits(table) + offsets)))
+
+    def logits(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The summed log-odds of a table before calibration, rows by `OUTPUTS`. Added term by term, as in `score`."""
+        logits = np.tile(np.asarray(self.card.base, dtype=np.float64), (len(table), 1))
+        for start in range(0, len(table), BLOCK):
+            sums = logits[start : start + BLOCK]
+            for column, (edges, points) in zip(table[start : start + BLOCK].T, self._tables, strict=True):
+                sums += points.take(edges.searchsorted(column, side="right"), axis=0)
+        return logits
+
+    def _risks(self, logits: Sequence[float]) -> tuple[float, ...]:
+        risks = [_sigmoid(a + b * x) for (a, b), x in zip(self.card.calibration, logits, strict=True)]
+        return (min(risks[0], risks[1]), risks[1], max(risks[1], risks[2]), risks[3])
+
+
+def coherent(risks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Risks by `OUTPUTS` that do not fall with the horizon; the headline stays what its parts say."""
+    d14, d30, d60, following = risks.T
+    return np.column_stack([np.minimum(d14, d30), d30, np.maximum(d60, d30), following])
+
+
+def check(card: Scorecard) -> None:
+    """Raises `ValueError` with the name of the term that does not fit the declared features or contradicts itself."""
+    names = [term.feature for term in card.terms]
+    if len(set(names)) != len(names):
+        raise ValueError("a feature has more than one term")
+    for term in card.terms:
+        if term.feature not in BY_NAME:
+            raise ValueError(f"{term.feature}: no such feature in this version of Keepwell")
+        if len(term.points) != len(term.edges) + 1:
+            raise ValueError(f"{term.feature}: {len(term.edges)} edges need {len(term.edges) + 1} rows of points")
+        if list(term.edges) != sorted(set(term.edges)):
+            raise ValueError(f"{term.feature}: edges must increase")
+    if len(card.calibration) != len(OUTPUTS) or any(slope <= 0 for _, slope in card.calibration):
+        raise ValueError("calibration needs an intercept and a positive slope for each output")
+
+
+def _sigmoid(x: float) -> float:
+    """The logistic function, without overflow at either end."""
+    if x >= 0:
+        return 1 / (1 + exp(-x))
+    e = exp(x)
+    return e / (1 + e)
+
+
+def _sigmoids(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same of a table, to the last bit. So it calls the same `exp`: numpy's differs from it in the last digit."""
+    e = np.fromiter(map(exp, (-np.abs(x)).ravel().tolist()), np.float64, x.size).reshape(x.shape)
+    return np.where(x >= 0, 1.0, e) / (1 + e)

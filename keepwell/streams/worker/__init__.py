@@ -1,0 +1,1 @@
+"""The one loop that every service runs over a log, and what it needs around it."""

@@ -1,0 +1,1 @@
+"""The port's contract as tests that every log must pass."""

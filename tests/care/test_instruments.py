@@ -1,0 +1,123 @@
+"""The instruments table: the published facts, the sense of each direction, and a clinic's own instruments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from keepwell.care.instruments import KNOWN, Instrument, Instruments, load_instruments
+
+PUBLISHED = {
+    # name: low, high, cut-off, reliable change, higher is better (CONTRACT section 1; WAI-SR: ranges only)
+    "ORS": (0, 40, 25, 5, True),
+    "SRS": (0, 40, 36, 5, True),
+    "PHQ-9": (0, 27, 10, 6, False),
+    "GAD-7": (0, 21, 8, 4, False),
+    "OQ-45": (0, 180, 63, 14, False),
+    "CORE-10": (0, 40, 11, 6, False),
+}
+
+OWN = """
+[north.MY-SCALE]
+low = 0
+high = 50
+higher_is_better = false
+cutoff = 20
+reliable_change = 7
+source = "our own validation, 2024"
+"""
+
+
+def test_the_table_holds_the_instruments_of_the_contract() -> None:
+    assert set(KNOWN) == {*PUBLISHED, "WAI-SR"}
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_an_instrument_has_its_published_facts(name: str) -> None:
+    known = KNOWN[name]
+    facts = (known.low, known.high, known.cutoff, known.reliable_change, known.higher_is_better)
+    assert facts == PUBLISHED[name]
+
+
+def test_the_srs_warns_by_item_at_nine_and_wai_subscales_run_from_4_to_20() -> None:
+    assert KNOWN["SRS"].item_cutoff == 9
+    assert {KNOWN["WAI-SR"].limits(scale) for scale in ("goals", "tasks", "bond")} == {(4, 20)}
+
+
+@pytest.mark.parametrize("instrument", KNOWN.values(), ids=lambda i: i.name)
+def test_every_instrument_names_its_source_and_its_subscales_add_up_to_its_range(instrument: Instrument) -> None:
+    assert instrument.source
+    assert instrument.low <= instrument.cutoff <= instrument.high
+    if instrument.scales:
+        assert sum(low for low, _ in instrument.scales.values()) == instrument.low
+        assert sum(high for _, high in instrument.scales.values()) == instrument.high
+    assert set(instrument.aliases.values()) <= set(instrument.scales)
+
+
+@pytest.mark.parametrize("instrument", KNOWN.values(), ids=lambda i: i.name)
+def test_a_change_towards_the_better_end_is_a_gain(instrument: Instrument) -> None:
+    worst, best = (
+        (instrument.low, instrument.high) if instrument.higher_is_better else (instrument.high, instrument.low)
+    )
+    assert instrument.gain(worst, best) == instrument.high - instrument.low
+    assert instrument.past_cutoff(best) and not instrument.past_cutoff(worst)
+
+
+@pytest.mark.parametrize("instrument", KNOWN.values(), ids=lambda i: i.name)
+def test_change_is_reliable_from_the_reliable_change_index_on(instrument: Instrument) -> None:
+    step = instrument.reliable_change if instrument.higher_is_better else -instrument.reliable_change
+    middle = (instrument.low + instrument.high) / 2
+    assert instrument.reliably_improved(middle, middle + step)
+    assert not instrument.reliably_improved(middle, middle + step * 0.99)
+    assert not instrument.reliably_improved(middle, middle - step)
+
+
+def test_the_cutoff_itself_is_clinical_where_low_is_good_and_not_where_high_is_good() -> None:
+    assert not KNOWN["PHQ-9"].past_cutoff(10)
+    assert KNOWN["ORS"].past_cutoff(25)
+
+
+def test_a_subscale_is_known_by_the_instruments_own_word_too() -> None:
+    srs = KNOWN["SRS"]
+    assert srs.limits("approach") == srs.limits("tasks") == (0, 10)
+    assert srs.limits("relationship") == srs.limits("bond")
+    assert srs.limits("something") is None
+
+
+def test_an_own_instrument_holds_for_its_clinic_only(tmp_path: Path) -> None:
+    file = tmp_path / "instruments.toml"
+    file.write_text(OWN, "utf-8")
+    instruments = load_instruments(file)
+    own = instruments.get("north", "MY-SCALE")
+    assert own is not None and own.limits("total") == (0, 50)
+    assert instruments.get("south", "MY-SCALE") is None
+    assert instruments.get("north", "PHQ-9") is KNOWN["PHQ-9"]
+
+
+def test_without_registration_only_the_known_are_known() -> None:
+    assert Instruments().get("north", "PHQ-9") is KNOWN["PHQ-9"]
+    assert Instruments().get("north", "MY-SCALE") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (("MY-SCALE", "PHQ-9"), "known already"),
+        (("high = 50", 'high = "many"'), "high"),
+        (("high = 50\n", ""), "high"),
+        (("high = 50", "high = -1"), "low < high"),
+        (("cutoff = 20", "cutoff = 70"), "cutoff"),
+        (("reliable_change = 7", "reliable_change = 0"), "reliable_change"),
+        (("reliable_change = 7", "reliable_change = nan"), "reliable_change"),
+        (("reliable_change = 7", "reliable_change = 51"), "reliable_change"),
+        (("reliable_change = 7", "reliable_change = 7\nscales = { mood = [3, 3] }"), "each scale"),
+        (('source = "our own validation, 2024"', ""), "source"),
+    ],
+)
+def test_a_wrong_table_is_named_with_what_is_wrong(tmp_path: Path, change: tuple[str, str], word: str) -> None:
+    file = tmp_path / "instruments.toml"
+    file.write_text(OWN.replace(*change), "utf-8")
+    with pytest.raises(ValueError, match=r"\[north\.") as caught:
+        load_instruments(file)
+    assert word in str(caught.value)

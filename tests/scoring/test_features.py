@@ -1,0 +1,483 @@
+"""The declared features: their values told by stories, and words that fit every value a feature can take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from math import cos, pi, sin
+from typing import Any, Final, get_args
+
+import pytest
+from hypothesis import given, settings
+
+from keepwell.care.course import Course
+from keepwell.care.endings import DAY
+from keepwell.care.history import Opening
+from keepwell.care.instruments import KNOWN
+from keepwell.contract.events import (
+    AnyEvent,
+    Attended,
+    Cancelled,
+    ClinicianChange,
+    Contact,
+    Feedback,
+    HomeworkAssigned,
+    HomeworkReviewed,
+    Measured,
+    Missed,
+    Pillar,
+    RepairAttempted,
+    Rescheduled,
+    RuptureNoted,
+    Skipped,
+)
+from keepwell.scoring.features import BY_NAME, FEATURES, Feature, gaps
+from tests.episodes import Happening, booked, lived, measured, on, opened, srs, story, value, weekly
+from tests.strategies import episode_logs, moment
+
+PILLARS: Final = {
+    "attendance", "alliance", "progress", "homework", "feedback", "silence", "context", *get_args(Pillar),
+}  # fmt: skip
+UNITS: Final = {
+    "visits", "share", "0/1", "-1/0/1", "-1 to 1", "hours", "days", "weeks", "minutes", "times the usual interval",
+    "points of 10", "standard errors", "ruptures", "ratings", "sessions", "reliable changes", "tasks", "measures",
+    "contacts", "changes", "episodes", "returns",
+}  # fmt: skip
+
+# ── values ──────────────────────────────────────────────────────────────────────────────────────────────
+
+Told = Sequence[Happening]
+OPEN: Final[Happening] = (0, opened())
+
+
+def missed(visit: str, day: float, reason: str = "no_show") -> Told:
+    """A visit booked a week ahead and missed."""
+    return [(day - 7, booked(visit, day)), (day, Missed(appointment_id=visit, reason=reason))]  # type: ignore[arg-type]  # a word of the contract
+
+
+def called_off(visit: str, day: float, hours: float, initiator: str = "client") -> Told:
+    """A visit booked a week ahead and cancelled some hours before its start."""
+    gone = Cancelled(appointment_id=visit, initiator=initiator)  # type: ignore[arg-type]  # a word of the contract
+    return [(day - 7, booked(visit, day)), (day - hours / 24, gone)]
+
+
+def moved(visit: str, day: float, to: float, initiator: str = "client") -> Happening:
+    new = moment(round(to * DAY))
+    return day, Rescheduled(appointment_id=visit, starts_at=new, initiator=initiator)  # type: ignore[arg-type]  # a word of the contract
+
+
+def rate(day: float, rating: tuple[float, ...] = (9, 9, 9, 9)) -> Happening:
+    return day, srs(*rating)
+
+
+def feedback(day: float, pillar: str, sentiment: str, wants: str = "none") -> Happening:
+    return day, Feedback(pillar=pillar, sentiment=sentiment, wants_change=wants)  # type: ignore[arg-type]  # a word of the contract
+
+
+def outreach(
+    day: float, reached: bool | None = None, direction: str = "outbound", purpose: str = "outreach"
+) -> Happening:
+    return day, Contact(direction=direction, purpose=purpose, reached=reached)  # type: ignore[arg-type]  # a word of the contract
+
+
+def phq(day: float, total: float) -> Happening:
+    return day, measured("PHQ-9", total)
+
+
+def skipped(day: float, reason: str = "unknown", rater: str | None = None) -> Happening:
+    return day, Skipped(instrument="PHQ-9", reason=reason, rater=rater)  # type: ignore[arg-type]  # a word of the contract
+
+
+RUPTURE: Final = [OPEN, *[rate(7.0 * n) for n in range(1, 5)], rate(35, (9, 9, 4, 9))]
+"""Four even ratings and a fall of the bond on day 35."""
+REPORTED: Final = [OPEN, (7, RuptureNoted(kind="confrontation", pillar="goals"))]
+
+TABLE: Final[list[tuple[str, Told, float, float | None]]] = [
+    # attendance
+    ("missed", [OPEN], 1, 0),
+    ("missed", [*missed("a", 8), *missed("b", 15)], 16, 2),
+    ("missed_share", [OPEN], 1, None),
+    ("missed_share", [*weekly(3), *missed("a", 29)], 30, 0.25),
+    ("lost_in_a_row", [*missed("a", 8), *called_off("b", 15, 50)], 16, 2),
+    ("lost_in_a_row", [*missed("a", 8), (9, Attended())], 16, 0),
+    ("lost_in_a_row", [*called_off("b", 15, 50, "clinic")], 16, 0),
+    ("last_visit_missed", [*weekly(1), *missed("a", 15)], 16, 1),
+    ("last_visit_missed", [*missed("a", 8), *called_off("b", 15, 50)], 16, 0),
+    ("last_visit_missed", [*missed("a", 8), (9, Attended())], 16, 0),
+    ("last_visit_cancelled_late", called_off("a", 8, 23.9), 8, 1),
+    ("last_visit_cancelled_late", called_off("a", 8, 24), 8, 0),
+    ("late_cancelled", [*called_off("a", 8, 2), *called_off("b", 15, 48)], 16, 1),
+    ("late_cancelled", called_off("a", 8, 2, "clinician"), 8, 0),
+    ("client_cancelled", [*called_off("a", 8, 2), *called_off("b", 15, 48), *called_off("c", 22, 1, "clinic")], 23, 2),
+    ("cancel_notice", [OPEN], 1, None),
+    ("cancel_notice", called_off("a", 8, 36), 8, 36),
+    ("cancel_notice", called_off("a", 8, -2), 9, 0),
+    ("cancel_notice", [(1, Cancelled(appointment_id="x", initiator="client"))], 2, None),
+    ("excused_share", [OPEN], 1, None),
+    ("excused_share", [*missed("a", 8, "illness"), *missed("b", 15)], 16, 0.5),
+    ("client_moves", [(1, booked("a", 8)), moved("a", 2, 9), moved("a", 3, 10)], 4, 2),
+    ("client_moves", [(1, booked("a", 8)), moved("a", 2, 9, "clinic")], 4, 0),
+    ("last_push", [OPEN], 1, None),
+    ("last_push", [(1, booked("a", 8)), moved("a", 2, 9)], 4, 7),
+    ("awaiting_rebooking", [OPEN], 1, None),
+    ("awaiting_rebooking", missed("a", 8), 12, 4),
+    ("awaiting_rebooking", [*missed("a", 8), (9, booked("b", 15))], 12, None),
+    ("awaiting_rebooking", [(0, booked("b", 15)), *missed("a", 8)], 12, None),
+    ("awaiting_rebooking", [*missed("a", 8), moved("a", 10, 15)], 12, None),
+    ("awaiting_kept_visit", missed("a", 8), 12, None),
+    ("awaiting_kept_visit", [(0, booked("b", 15)), *missed("a", 8)], 12, 4),
+    ("awaiting_kept_visit", [(0, booked("b", 15)), *missed("a", 8)], 16, None),
+    ("awaiting_kept_visit", [(0, booked("b", 15)), *missed("a", 8), (9, booked("c", 22))], 12, None),
+    ("awaiting_kept_visit", [(0, booked("b", 15)), *missed("a", 8), moved("b", 9, 16)], 12, None),
+    ("awaiting_kept_visit", [(0, booked("b", 15)), *missed("a", 8), moved("b", 9, 16, "clinic")], 12, 4),
+    ("awaiting_kept_visit", [(0, booked("b", 15)), *missed("a", 8), (15, Attended(appointment_id="b"))], 16, None),
+    ("awaiting_kept_visit", [(0, booked("b", 15)), (0, booked("c", 22)), *missed("a", 8), (15, Attended())], 16, None),
+    ("rebooking_delay", missed("a", 8), 12, None),
+    ("rebooking_delay", [*missed("a", 8), (10.5, booked("b", 15))], 12, 2.5),
+    ("days_since_session", [OPEN], 1, None),
+    ("days_since_session", weekly(2), 16, 2),
+    ("days_since_session", [*weekly(2), (15, Attended(purpose="administrative"))], 16, 2),
+    ("rhythm", weekly(1), 8, None),
+    ("rhythm", weekly(2), 15, 9 + 0.3 * (7 - 9)),
+    ("rhythm", [(7, Attended()), (107, Attended())], 108, 9 + 0.3 * (42 - 9)),
+    ("gap_in_rhythm", [OPEN], 1, None),
+    ("gap_in_rhythm", weekly(1), 16, 1),
+    ("interval_stretch", weekly(1), 8, None),
+    ("interval_stretch", weekly(2), 15, 7 / 9),
+    ("minutes_late", [(7, Attended())], 8, None),
+    ("minutes_late", [(7, Attended(minutes_late=3)), (14, Attended(minutes_late=12)), (21, Attended())], 22, 12),
+    ("later_than_usual", [(7, Attended(minutes_late=3))], 8, None),
+    ("later_than_usual", [(7, Attended(minutes_late=0)), (14, Attended(minutes_late=10))], 15, 10),
+    ("shorter_than_usual", [(7, Attended(duration_minutes=50)), (14, Attended(duration_minutes=30))], 15, 20),
+    ("shorter_than_usual", [(7, Attended(duration_minutes=50))], 8, None),
+    ("nothing_booked", [OPEN], 1, 1),
+    ("nothing_booked", [(0, booked("a", 8))], 1, 0),
+    ("nothing_booked", [(0, booked("a", 8))], 9, 1),
+    ("nothing_booked", [(0, booked("a", 8, purpose="administrative"))], 1, 1),
+    ("awaiting_booking", [OPEN], 1, None),
+    ("awaiting_booking", weekly(2), 16, 2),
+    ("awaiting_booking", [*weekly(2), (15, booked("b", 21))], 16, None),
+    ("awaiting_booking", [*weekly(1), *missed("a", 8)], 12, None),
+    ("usually_booked", weekly(1), 8, None),
+    ("usually_booked", weekly(3), 22, 0),
+    ("usually_booked", [(0, booked("a", 14)), *weekly(3)], 22, 0.5),
+    ("usually_booked", [*weekly(3), (22, booked("a", 28))], 23, None),
+    ("days_to_next_visit", [(0, booked("a", 8)), (0, booked("b", 4))], 1, 3),
+    ("days_to_next_visit", [(0, booked("a", 8)), (2, Cancelled(appointment_id="a", initiator="clinic"))], 3, None),
+    ("days_to_first_visit", [(0, booked("a", 8))], 2, 6),
+    ("days_to_first_visit", [OPEN], 1, None),
+    ("days_to_first_visit", [*weekly(1), (8, booked("b", 14))], 9, None),
+    ("unrecorded", [(0, booked("a", 8))], 11, 0),
+    ("unrecorded", [(0, booked("a", 8)), (0, booked("b", 7))], 11.5, 2),
+    ("waiting", [OPEN, (3, booked("a", 8))], 5, 5),
+    ("waiting", weekly(1), 8, None),
+    # alliance
+    ("alliance_level", [OPEN], 1, None),
+    ("alliance_level", [rate(7, (10, 9, 8, 9))], 8, 9),
+    ("alliance_level", [(7, measured("WAI-SR", goals=12, tasks=12, bond=12))], 8, 5),
+    ("goals_level", [rate(7, (10, 9, 8, 9))], 8, 10),
+    ("tasks_level", [rate(7, (10, 9, 8, 9))], 8, 9),
+    ("bond_level", [rate(7, (10, 9, 8, 9))], 8, 8),
+    ("bond_level", [(7, measured("WAI-SR", goals=12, tasks=12, bond=16))], 8, 7.5),
+    ("alliance_drop", [rate(7, (8, 8, 8, 8))], 8, 0.7),
+    ("goals_drop", [rate(7, (8, 9, 9, 9))], 8, 0.7),
+    ("tasks_drop", [rate(7, (9, 8, 9, 9))], 8, 0.7),
+    ("bond_drop", [rate(7, (9, 9, 8, 9))], 8, 0.7),
+    ("bond_drop", [OPEN], 1, None),
+    ("alliance_change", [rate(7)], 8, None),
+    ("alliance_change", [rate(7), rate(14, (8, 8, 8, 8))], 15, -1),
+    ("bond_change", [rate(7), rate(14, (9, 9, 10, 9))], 15, 1),
+    ("steepest_fall", [OPEN], 1, None),
+    ("steepest_fall", [rate(7, (8.7, 8.7, 6.0, 8.7))], 8, 2.7 / (1.2**2 + 0.7**2) ** 0.5),
+    ("lowest_pillar_level", [rate(7, (10, 9, 8, 5))], 8, 8),
+    ("lowest_pillar_level", [(7, measured("SRS", 36))], 8, None),
+    ("below_cutoff", [OPEN], 1, None),
+    ("below_cutoff", [rate(7)], 8, 0),
+    ("below_cutoff", [rate(7, (9, 9, 8.9, 9.5))], 8, 1),
+    ("rupture_open", [OPEN], 1, 0),
+    ("rupture_open", RUPTURE, 36, 1),
+    ("rupture_open", [*RUPTURE, rate(42)], 43, 0),
+    ("rupture_withdrawal", RUPTURE, 36, 1),
+    ("rupture_withdrawal", REPORTED, 36, 0),
+    ("rupture_confrontation", REPORTED, 8, 1),
+    ("rupture_reported", REPORTED, 8, 1),
+    ("rupture_reported", RUPTURE, 36, 0),
+    ("rupture_age", [OPEN], 1, None),
+    ("rupture_age", RUPTURE, 38, 3),
+    ("ruptures", RUPTURE, 36, 1),
+    ("ruptures_repaired", RUPTURE, 36, None),
+    ("ruptures_repaired", [*RUPTURE, rate(42)], 43, 1),
+    ("ruptures_unrepaired", [*REPORTED, *weekly(6, 8)], 60, 1),
+    ("last_repair", [OPEN], 1, None),
+    ("last_repair", [(7, RepairAttempted())], 8, None),
+    ("last_repair", [(7, RepairAttempted(outcome="worse"))], 8, -1),
+    ("last_repair", [(7, RepairAttempted(outcome="worse")), (8, RepairAttempted(outcome="better"))], 9, 1),
+    ("perfect_run", [rate(7), rate(14, (10, 10, 10, 10)), rate(21, (10, 10, 10, 10))], 22, 2),
+    ("sessions_since_alliance", [rate(5), *weekly(3)], 22, 3),
+    ("sessions_since_alliance", [*weekly(3), rate(21)], 22, 0),
+    # progress
+    ("gain", [phq(0, 20)], 1, None),
+    ("gain", [phq(0, 20), phq(7, 14)], 8, 1),
+    ("gain", [(0, measured("ORS", 20)), (7, measured("ORS", 15))], 8, -1),
+    ("gain", [(0, measured("OQ-45", 80)), (7, measured("OQ-45", 66))], 8, 1),
+    ("gain", [phq(0, 20), (1, measured("GAD-7", 12)), (7, measured("GAD-7", 8)), (8, measured("X", 1))], 8, 1),
+    ("gain", [phq(0, 20), (7, Measured(instrument="PHQ-9", scores={"total": 8}, rater="clinician"))], 8, None),
+    ("reliably_improved", [phq(0, 20)], 1, None),
+    ("reliably_improved", [phq(0, 20), phq(7, 14)], 8, 1),
+    ("reliably_improved", [phq(0, 20), phq(7, 15)], 8, 0),
+    ("deteriorated", [phq(0, 10), phq(7, 16)], 8, 1),
+    ("deteriorated", [phq(0, 10), phq(7, 15)], 8, 0),
+    ("early_gain", [phq(0, 20), *weekly(4), phq(29, 8)], 30, None),
+    ("early_gain", [phq(0, 20), *weekly(3), phq(21, 17), (28, Attended()), phq(28, 8)], 30, 0.5),
+    ("last_gain", [phq(0, 20)], 1, None),
+    ("last_gain", [phq(0, 20), phq(7, 12), phq(14, 15)], 15, -0.5),
+    ("lost_gain", [phq(0, 20)], 1, None),
+    ("lost_gain", [phq(0, 20), phq(7, 8), phq(14, 14)], 15, 1),
+    ("distance_to_cutoff", [OPEN], 1, None),
+    ("distance_to_cutoff", [phq(0, 16)], 1, 1),
+    ("distance_to_cutoff", [(0, measured("ORS", 30))], 1, -1),
+    ("severity", [phq(0, 22), phq(7, 4)], 8, 2),
+    ("severity", [OPEN], 1, None),
+    ("sessions_since_outcome", [phq(0, 20), *weekly(2)], 15, 2),
+    # homework
+    ("homework_last", [OPEN], 1, None),
+    ("homework_last", [(7, HomeworkReviewed(completion=1)), (14, HomeworkReviewed(completion=0.5))], 15, 0.5),
+    ("homework_mean", [(7, HomeworkReviewed(completion=1)), (14, HomeworkReviewed(completion=0.5))], 15, 0.75),
+    ("homework_mean", [OPEN], 1, None),
+    ("homework_fall", [(7, HomeworkReviewed(completion=1))], 8, None),
+    ("homework_fall", [(7, HomeworkReviewed(completion=1)), (14, HomeworkReviewed(completion=0.5))], 15, 0.5),
+    ("homework_unreviewed", [(1, HomeworkAssigned()), (2, HomeworkAssigned()), (7, HomeworkReviewed(completion=1))], 8, 1),
+    # feedback and wishes
+    *[
+        (f"feedback_{pillar}", [feedback(7, pillar, "positive"), feedback(8, pillar, sentiment)], 9, expected)
+        for pillar, sentiment, expected in (
+            ("goals", "negative", -1.0), ("tasks", "neutral", 0.0), ("bond", "positive", 1.0), ("trust", "negative", -1.0),
+            ("empathy", "neutral", 0.0), ("consistency", "positive", 1.0), ("culture", "negative", -1.0),
+            ("pace", "neutral", 0.0), ("logistics", "positive", 1.0),
+        )
+    ],
+    ("feedback_culture", [feedback(7, "trust", "negative")], 8, None),
+    ("negative_feedback_recent", [feedback(7, "trust", "negative")], 67, 1),
+    ("negative_feedback_recent", [feedback(7, "trust", "negative")], 67.1, 0),
+    ("wants_approach", [feedback(7, "tasks", "neutral", "approach")], 8, 1),
+    ("wants_approach", [feedback(7, "tasks", "neutral", "approach"), feedback(8, "tasks", "positive")], 9, 0),
+    ("wants_approach", [feedback(7, "tasks", "neutral", "approach")], 68, 0),
+    ("wants_clinician", [feedback(7, "bond", "negative", "clinician")], 8, 1),
+    ("wants_clinician", [feedback(7, "bond", "negative", "clinician"), (8, ClinicianChange(clinician_id="c-2"))], 9, 0),
+    ("wants_format", [feedback(7, "logistics", "negative", "format")], 8, 1),
+    ("complaint_recent", [outreach(7, direction="inbound", purpose="complaint")], 8, 1),
+    ("complaint_recent", [outreach(7, direction="inbound", purpose="other")], 8, 0),
+    # silence
+    ("days_since_heard", [OPEN], 5, 5),
+    ("days_since_heard", [OPEN, outreach(3, direction="inbound", purpose="other")], 5, 2),
+    ("days_since_heard", [*weekly(1), *missed("a", 14), outreach(15)], 17, 10),
+    ("silence_in_rhythm", [OPEN], 18, 2),
+    ("skips_in_a_row", [skipped(1), skipped(2), skipped(3, "not_offered"), skipped(4, rater="clinician")], 5, 2),
+    ("skips_in_a_row", [skipped(1), skipped(2), phq(3, 10)], 5, 0),
+    ("declined_share", [OPEN], 1, None),
+    ("declined_share", [phq(1, 10), skipped(2, "declined"), skipped(3)], 5, 0.5),
+    ("outreach_unanswered", [outreach(1), outreach(2, reached=False)], 3, 2),
+    ("outreach_unanswered", [outreach(1), outreach(2, reached=True)], 3, 0),
+    ("outreach_unanswered", [outreach(1, purpose="reminder")], 3, 0),
+    # continuity
+    ("clinician_changes", [OPEN, (7, ClinicianChange(clinician_id="c-2"))], 8, 1),
+    ("clinician_change_recent", [OPEN, (7, ClinicianChange(clinician_id="c-2"))], 67, 1),
+    ("clinician_change_recent", [OPEN, (7, ClinicianChange(clinician_id="c-2"))], 68, 0),
+    ("clinician_change_wanted", [OPEN], 8, None),
+    ("clinician_change_wanted", [OPEN, (7, ClinicianChange(clinician_id="c-2", reason="client_request"))], 8, 1),
+    ("clinician_change_wanted", [OPEN, (7, ClinicianChange(clinician_id="c-2", reason="absence"))], 8, 0),
+    ("stand_ins", [OPEN, (7, Attended(clinician_id="c-1")), (14, Attended(clinician_id="c-2"))], 15, 1),
+    ("clinic_cancelled", [*called_off("a", 8, 9, "clinic"), *called_off("b", 8, 9, "clinician")], 9, 2),
+    # context
+    ("sessions", [OPEN, *weekly(3), (22, Attended(purpose="assessment"))], 23, 3),
+    ("weeks", [OPEN], 14, 2),
+    ("plan_done", [OPEN, *weekly(3)], 22, None),
+    ("plan_done", [(0, opened(planned_sessions=12)), *weekly(3)], 22, 0.25),
+    ("plan_left", [OPEN, *weekly(3)], 22, None),
+    ("plan_left", [(0, opened(planned_sessions=12)), *weekly(3)], 22, 9),
+    ("plan_left", [(0, opened(planned_sessions=2)), *weekly(3)], 22, -1),
+    ("previous_episodes", [OPEN], 1, None),
+    ("previous_episodes", [(0, opened(previous_episodes=2))], 1, 2),
+    ("previous_episodes", weekly(1), 8, None),
+    ("preference_met", [OPEN], 1, None),
+    ("preference_met", [(0, opened(preference_met=False))], 1, 0),
+    ("mandated", [OPEN], 1, None),
+    ("mandated", [(0, opened(referral="court"))], 1, 1),
+    ("mandated", [(0, opened(referral="self"))], 1, 0),
+    ("remote", [OPEN], 1, None),
+    ("remote", [(0, opened(modality="in_person")), (7, Attended(modality="video"))], 8, 1),
+    ("remote", [(0, opened(modality="phone")), (1, booked("a", 8, modality="in_person"))], 2, 0),
+    ("group", [(0, opened(modality="group"))], 1, 1),
+    ("group", [OPEN], 1, None),
+    ("returns", weekly(3), 80, 0),
+    ("returns", [*weekly(3), (80, Attended())], 81, 1),
+    ("season_sin", [OPEN], 0, sin(2 * pi * (on(0) / DAY % 365.2425) / 365.2425)),
+    ("season_cos", [OPEN], 91, cos(2 * pi * (on(91) / DAY % 365.2425) / 365.2425)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "day", "expected"), TABLE, ids=[f"{name}-{n}" for n, (name, *_) in enumerate(TABLE)]
+)
+def test_a_story_gives_the_value(name: str, told: Told, day: float, expected: float | None) -> None:
+    assert value(name, told, day) == (None if expected is None else pytest.approx(expected))
+
+
+def test_every_feature_has_a_story_with_a_value_and_those_that_can_be_missing_one_without() -> None:
+    with_value = {name for name, _, _, expected in TABLE if expected is not None}
+    assert set(BY_NAME) - with_value == set()
+    without = {name for name, _, _, expected in TABLE if expected is None}
+    assert without - {feature.name for feature in FEATURES if feature.missing} == set()
+
+
+# ── declarations ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_there_are_at_least_fifty_features_each_with_a_name_of_its_own() -> None:
+    assert len(FEATURES) >= 50
+    assert len(BY_NAME) == len(FEATURES)
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
+def test_every_feature_says_its_pillar_unit_and_topic(feature: Feature) -> None:
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", feature.name)
+    assert feature.pillar in PILLARS
+    assert feature.unit in UNITS
+    assert feature.topic is None or feature.topic in TOPICS
+
+
+TOPICS: Final = {
+    "missed", "moved", "attended", "alliance", "rupture", "outcome", "homework", "feedback", "heard", "skipped",
+    "outreach", "continuity",
+}  # fmt: skip
+EVERYTHING: Final[Told] = [
+    OPEN, *weekly(1), *missed("a", 8), (8, booked("b", 15)), moved("b", 9, 16), *[rate(10.0 + n) for n in range(3)],
+    (20, RuptureNoted(kind="withdrawal")), phq(21, 10), (22, HomeworkReviewed(completion=1)),
+    feedback(23, "bond", "neutral"), skipped(24), outreach(25), (26, ClinicianChange(clinician_id="c-2")),
+]  # fmt: skip
+
+
+def test_every_topic_finds_the_newest_event_that_bears_on_it() -> None:
+    assert set(lived(story(*EVERYTHING)).course.refs) == TOPICS
+
+
+# ── words ───────────────────────────────────────────────────────────────────────────────────────────────
+
+SAMPLES: Final = {
+    "share": (0.0, 0.01, 0.5, 1.0),
+    "0/1": (0.0, 1.0),
+    "-1/0/1": (-1.0, 0.0, 1.0),
+    "-1 to 1": (-1.0, 0.3),
+    "points of 10": (-9.9, -1.0, 0.0, 0.04, 1.0, 2.5, 10.0),
+    "standard errors": (-3.0, 0.0, 1.0, 2.6),
+    "reliable changes": (-2.0, -1.0, 0.0, 1.0, 1.3),
+    "minutes": (-20.0, -1.0, 0.0, 1.0, 1.4, 12.0),
+    "days": (0.0, 0.4, 0.6, 1.0, 1.4, 7.0, 100.0),
+    "hours": (0.0, 0.6, 1.0, 1.4, 2.0, 40.0),
+    "times the usual interval": (0.0, 0.5, 1.0, 3.2),
+}
+COUNTS: Final = (0.0, 1.0, 2.0, 21.0)
+
+ONE_OF_MANY: Final = re.compile(
+    r"(?<![\d.])1 (visits|hours|days|weeks|minutes|sessions|ruptures|contacts|questionnaires|changes|pieces|returns|"
+    r"perfect alliance ratings|earlier episodes|visits have)\b"
+)
+MANY_OF_ONE: Final = re.compile(
+    r"(?<![\d.])(0|[2-9]|\d{2,}) (visit|hour|day|week|minute|session|rupture|contact|questionnaire|change|homework|"
+    r"return|perfect alliance rating|earlier episode|visit has)\b"
+)
+DIRECTIVE: Final = re.compile(
+    r"\b(must|should|need(s|ed)? to|have to|has to|ought|please|call|contact the|make sure|ensure|consider|try|do not|"
+    r"don't|urgent|immediately)\b",
+    re.IGNORECASE,
+)
+BLAMING: Final = re.compile(
+    r"\b(fail(ed|ure|s|ing)?|refus\w+|non-?complian\w+|non-?adheren\w+|resist\w+|unmotivated|difficult|poor|bad|lazy|"
+    r"guilty|fault|neglect\w*|ignor\w+|no-show|dropped out|drop-?out|uncooperative|unreliable|excuse\w*|manipulat\w+|"
+    r"hostile|patient)\b",
+    re.IGNORECASE,
+)
+
+
+def texts(feature: Feature) -> list[str]:
+    """What a feature says of its values."""
+    samples = SAMPLES.get(feature.unit, COUNTS)
+    return [feature.words(sample) for sample in samples if sample >= 0 or not feature.name.endswith("_level")]
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
+def test_words_fit_every_value(feature: Feature) -> None:
+    for text in texts(feature):
+        assert re.match(r"[A-Z0-9]", text), text
+        assert not ONE_OF_MANY.search(text), text
+        assert not MANY_OF_ONE.search(text), text
+        assert not re.search(r"(?<!\w)-\d|\bnan\b|None|\{|\}|  |\.$", text), text
+        assert len(text) < 120
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
+def test_no_words_direct_the_clinician_or_blame_the_client(feature: Feature) -> None:
+    for text in [*texts(feature), feature.missing]:
+        assert not DIRECTIVE.search(text), text
+        assert not BLAMING.search(text), text
+
+
+def test_opposite_values_read_as_opposites() -> None:
+    for name in ("bond_drop", "bond_change", "steepest_fall", "gain", "last_gain", "early_gain", "distance_to_cutoff",
+                 "severity", "later_than_usual", "shorter_than_usual", "homework_fall"):  # fmt: skip
+        words = BY_NAME[name].words
+        assert words(0.5) != words(-0.5)
+    assert BY_NAME["bond_drop"].words(3.1) == "Bond rating is 3.1 of 10 points below what was usual for this person"
+    assert BY_NAME["bond_change"].words(-3.1).startswith("Bond rating fell 3.1 of 10 points since")
+    assert BY_NAME["distance_to_cutoff"].words(-1) == "1.0 times the reliable change past the cut-off"
+
+
+@settings(deadline=None, max_examples=100)
+@given(episode_logs())
+def test_what_can_be_missing_has_words_for_it_and_what_is_there_is_a_number(events: list[AnyEvent]) -> None:
+    live = lived(events)
+    for feature in FEATURES:
+        found = feature.read(live.course, live.episode.latest)
+        if found is None:
+            assert feature.missing, feature.name
+        else:
+            assert isinstance(found, float)
+            assert feature.words(found)
+
+
+def test_a_feature_of_an_episode_of_which_nothing_holds_is_missing_with_words_or_a_number() -> None:
+    course = Course(KNOWN.get)
+    for feature in FEATURES:
+        assert feature.read(course, on(0)) is not None or feature.missing, feature.name
+
+
+def test_features_cannot_see_fairness_attributes() -> None:
+    assert not {"fairness", "service"} & set(Opening.__struct_fields__)
+    told: list[dict[str, Any]] = [{}, {"fairness": {"gender": "x", "age_band": "y", "ethnicity": "z"}}]
+    one, other = (lived(story((0, opened(**facts)), *weekly(2))).course for facts in told)
+    assert [f.read(one, on(30)) for f in FEATURES] == [f.read(other, on(30)) for f in FEATURES]
+
+
+# ── gaps ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_gaps_say_what_a_score_could_not_know() -> None:
+    def told(happenings: Told, day: float) -> list[str]:
+        return gaps(lived(story(*happenings)).course, on(day))
+
+    assert told([OPEN], 1) == ["no alliance rating yet", "no outcome measure yet"]
+    assert told([OPEN, rate(1), phq(1, 10)], 2) == []
+    assert told([rate(1), phq(1, 10)], 2) == ["the opening of the episode was not received"]
+    assert told([OPEN, rate(1), phq(1, 10), (0, booked("a", 3))], 6.5) == [
+        "1 visit is recorded neither as attended nor as missed"
+    ]
+    assert told([OPEN, rate(1), phq(1, 10), (0, booked("a", 3)), (0, booked("b", 3))], 6.5) == [
+        "2 visits are recorded neither as attended nor as missed"
+    ]
+    assert told([OPEN, rate(1), phq(1, 10), *weekly(3)], 22) == [
+        "no alliance rating for 3 sessions", "no outcome measure for 3 sessions"
+    ]  # fmt: skip
+    assert told([OPEN, rate(1), phq(1, 10), (2, measured("MYOP-2", 7)), (3, measured("A-1", 7))], 4) == [
+        "scores of A-1 are not interpreted: nobody registered it",
+        "scores of MYOP-2 are not interpreted: nobody registered it",
+    ]
