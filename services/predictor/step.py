@@ -12,7 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from keepwell.alerting.assess import Assessor, Trigger
-from keepwell.alerting.policy import Memory, timers, timing
+from keepwell.alerting.decide import timers, timing
+from keepwell.alerting.policy import Memory
 from keepwell.care.episode import Episode, Live
 from keepwell.care.history import Opening
 from keepwell.care.instruments import Instruments

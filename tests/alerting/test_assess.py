@@ -10,15 +10,8 @@ import pytest
 from hypothesis import given, settings
 from msgspec import UNSET
 
-from keepwell.alerting.assess import (
-    ALERT_REASONS,
-    LEAST_POINTS,
-    MOST_REASONS,
-    POINT_DIGITS,
-    RISK_DIGITS,
-    Assessor,
-    Trigger,
-)
+from keepwell.alerting.assess import MOST_REASONS, RISK_DIGITS, Assessor, Trigger
+from keepwell.alerting.kinds.kind import MOST_GROUNDS
 from keepwell.alerting.policy import Memory
 from keepwell.care.endings import DEFINITION
 from keepwell.contract.events import (
@@ -35,6 +28,7 @@ from keepwell.contract.events import (
 )
 from keepwell.contract.outputs import Alert
 from keepwell.scoring.features import FEATURES
+from keepwell.scoring.reasons import LEAST_POINTS, POINT_DIGITS
 from keepwell.scoring.scorecard import Scorecard, Scorer, Term
 from models.hand_set import POLICY
 from models.release import default
@@ -196,7 +190,7 @@ def test_a_risk_alert_names_at_most_three_reasons_that_raise_the_risk() -> None:
     card = simple(*HIGH, term("sessions", -0.9))
     alert = alerts(told, 14, card)["risk"]
     assert alert.reasons == ("1 visit missed so far", "No further session is booked", "Bond rated 9.0 of 10")
-    assert len(alert.reasons) <= ALERT_REASONS
+    assert len(alert.reasons) <= MOST_GROUNDS
     score, _ = card.score(lived(story(*told)), on(14), TRIGGER)
     assert score.risk is not None
     assert (alert.risk, alert.horizon, alert.pillar) == (score.risk.d30, "30d", "bond")
@@ -317,7 +311,7 @@ def test_an_alert_has_words_and_at_most_three_reasons_whatever_happened(events: 
     score, raised, _ = SHIPPED.assess(live, Memory(), live.episode.latest, TRIGGER)
     for alert in raised:
         assert alert.status == "raised"
-        assert 1 <= len(alert.reasons) <= ALERT_REASONS
+        assert 1 <= len(alert.reasons) <= MOST_GROUNDS
         assert all(alert.reasons)
         assert alert.suggestions
         assert alert.risk == (score.risk.d30 if score.risk else None)

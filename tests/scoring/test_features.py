@@ -31,7 +31,8 @@ from keepwell.contract.events import (
     RuptureNoted,
     Skipped,
 )
-from keepwell.scoring.features import BY_NAME, FEATURES, Feature, gaps
+from keepwell.scoring.features import BY_NAME, FEATURES, Feature
+from keepwell.scoring.gaps import gaps
 from tests.episodes import Happening, booked, lived, measured, on, opened, srs, story, value, weekly
 from tests.strategies import episode_logs, moment
 

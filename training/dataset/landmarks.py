@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from keepwell.alerting.policy import Memory, Policy, timers
+from keepwell.alerting.decide import timers
+from keepwell.alerting.policy import Memory, Policy
 from keepwell.care.endings import DAY
 from keepwell.care.episode import Live
 from keepwell.care.history import Miss, effective

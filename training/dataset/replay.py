@@ -30,7 +30,8 @@ from keepwell.contract.events import (
     RepairWasAttempted,
     decode_accepted,
 )
-from keepwell.scoring.features import FEATURES, GAP_KINDS, named_gaps
+from keepwell.scoring.features import FEATURES
+from keepwell.scoring.gaps import GAP_KINDS, named_gaps
 from keepwell.scoring.scorecard import HORIZONS, OUTPUTS
 from training.dataset.landmarks import EVENT_KINDS, RANK, silences
 

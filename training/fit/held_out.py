@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from keepwell.alerting.policy import Policy, withheld
+from keepwell.alerting.decide import withheld
+from keepwell.alerting.policy import Policy
 from keepwell.contract.events import micros
 from keepwell.scoring.scorecard import HEADLINE
 from models.release import Release

@@ -10,7 +10,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from keepwell.alerting.policy import Memory, Policy, Situation, decide
+from keepwell.alerting.decide import decide
+from keepwell.alerting.policy import Memory, Policy, Situation
 from keepwell.care.course import Course
 from keepwell.care.endings import DAY
 from training.fit.sample import Ints, Sample, codes_of

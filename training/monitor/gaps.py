@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm  # type: ignore[import-untyped]  # scipy has no types
 
-from keepwell.scoring.features import GAP_KINDS, GapKind
+from keepwell.scoring.gaps import GAP_KINDS, GapKind
 from training.evaluate.cells import LEAST_CLIENTS
 from training.evaluate.metrics import Ints, Vector
 from training.evaluate.moments import SESSION_BANDS

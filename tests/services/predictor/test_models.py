@@ -15,7 +15,8 @@ import pytest
 import structlog.testing
 
 from keepwell import metrics
-from keepwell.alerting.policy import Memory, Policy, timers, timing, withheld
+from keepwell.alerting.decide import timers, timing, withheld
+from keepwell.alerting.policy import Memory, Policy
 from keepwell.care.course import Course
 from keepwell.care.instruments import Instruments
 from keepwell.cli.replay import replay_log

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from keepwell.alerting.policy import withheld
+from keepwell.alerting.decide import withheld
 from keepwell.care.instruments import Instruments
 from keepwell.scoring.scorecard import HEADLINE
 from keepwell.streams.topics import Topics

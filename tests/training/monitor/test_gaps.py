@@ -14,7 +14,7 @@ from keepwell.care.episode import Episode, Live
 from keepwell.care.instruments import Instruments
 from keepwell.contract.events import MeasureCompleted, MeasureSkipped, micros
 from keepwell.files.events import read_lines, take_in
-from keepwell.scoring.features import GAP_KINDS, GapKind, named_gaps
+from keepwell.scoring.gaps import GAP_KINDS, GapKind, named_gaps
 from training.dataset import Dataset, InMemory, build
 from training.monitor.gaps import Cell, Mask, gaps
 

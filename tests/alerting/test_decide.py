@@ -8,20 +8,10 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from keepwell.alerting.policy import (
-    Decision,
-    Memory,
-    OpenAlert,
-    Policy,
-    Situation,
-    alert_id,
-    decide,
-    ending,
-    silence,
-    snoozes,
-    timers,
-    withheld,
-)
+from keepwell.alerting.decide import Decision, alert_id, decide, snoozes, timers, withheld
+from keepwell.alerting.kinds.ending import ending_because
+from keepwell.alerting.kinds.silence import silent_because
+from keepwell.alerting.policy import Memory, OpenAlert, Policy, Situation
 from keepwell.care.course import Course
 from keepwell.care.endings import State
 from keepwell.care.instruments import KNOWN
@@ -252,9 +242,9 @@ SILENT: Final[dict[str, tuple[Sequence[Happening], float]]] = {
 def test_silence_is_told_from_its_moment_on_and_not_before(why: str) -> None:
     happenings, day = SILENT[why]
     course = course_of(*happenings)
-    assert silence(POLICY, course, on(day))
+    assert silent_because(POLICY, course, on(day))
     earlier = [happening for happening in happenings if happening[0] < day]
-    assert silence(POLICY, course_of(*earlier), on(day) - 1) == []
+    assert silent_because(POLICY, course_of(*earlier), on(day) - 1) == []
 
 
 @pytest.mark.parametrize(
@@ -274,14 +264,14 @@ def test_silence_is_told_from_its_moment_on_and_not_before(why: str) -> None:
     ],
 )
 def test_what_is_answered_is_not_silent(happenings: Sequence[Happening]) -> None:
-    assert silence(POLICY, course_of(*happenings), on(12)) == []
+    assert silent_because(POLICY, course_of(*happenings), on(12)) == []
 
 
 @pytest.mark.parametrize("days_after_its_start", [0, 0.02, 1, 3])
 def test_a_session_under_way_or_not_yet_recorded_is_not_silent(days_after_its_start: float) -> None:
     course = course_of((0, opened()), (0, Attended()), (0, booked("a", 14)))
-    assert silence(POLICY, course, on(14 + days_after_its_start)) == []
-    assert silence(POLICY, course, on(17) + 1) == ["No session is booked, and the last sign lies 17 days back"]
+    assert silent_because(POLICY, course, on(14 + days_after_its_start)) == []
+    assert silent_because(POLICY, course, on(17) + 1) == ["No session is booked, and the last sign lies 17 days back"]
 
 
 def test_silence_is_resolved_when_the_client_is_back() -> None:
@@ -309,12 +299,12 @@ def test_doing_well_or_a_stalled_course_is_worth_a_talk_about_endings(
     sessions: int, first: float, last: float, worth: bool
 ) -> None:
     course = course_of(*treated(sessions, first, last))
-    assert bool(ending(POLICY, course)) is worth
+    assert bool(ending_because(POLICY, course)) is worth
     assert Told().when(0.1, 90, *treated(sessions, first, last)) == ([("ending", "raised", None)] if worth else [])
 
 
 def test_without_two_measures_no_course_is_stalled() -> None:
-    assert ending(POLICY, course_of((0, opened()), (0, measured("PHQ-9", 18)), *weekly(30))) == []
+    assert ending_because(POLICY, course_of((0, opened()), (0, measured("PHQ-9", 18)), *weekly(30))) == []
 
 
 def test_a_talk_about_endings_is_told_once_and_not_taken_back() -> None:

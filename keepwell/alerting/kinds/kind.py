@@ -1,0 +1,71 @@
+"""What a kind of alert decides and says: one subclass a kind, one file each; what most kinds leave as it is stands here."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Final, Literal, NamedTuple
+
+from keepwell.alerting.policy import OpenAlert, Policy, Situation
+from keepwell.care.course import Course
+from keepwell.contract.outputs import AlertKind, ResolvedBecause
+from keepwell.scoring.scorecard import Part
+
+MOST_GROUNDS: Final = 3
+"""Reasons that an alert names at most (CONTRACT section 3)."""
+
+Holding = Literal["holds", "over", "between"]
+
+
+class Grounds(NamedTuple):
+    """Why an alert is told: plain words, and the topics (`Course.refs`) of the events behind them."""
+
+    words: tuple[str, ...]
+    topics: tuple[str, ...]
+
+
+class Kind(ABC):
+    """A kind of alert: what it says."""
+
+    name: ClassVar[AlertKind]
+    shows_risk: ClassVar[bool] = True
+
+    @abstractmethod
+    def grounds(self, policy: Policy, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
+        """What an alert says of its reasons; `raising` are the parts of the score that raise the risk, strongest first."""
+
+    def pillar(self, course: Course, raising: Sequence[Part]) -> str | None:
+        """The pillar most in question; None where none stands out."""
+        return None
+
+    def rupture(self, course: Course) -> str | None:
+        """The kind of the rupture that suggestions are to fit; None where there is none."""
+        rupture = course.alliance.open
+        return rupture.kind if rupture is not None else None
+
+
+class LastingKind(Kind):
+    """A kind whose alert stays open from the moment its condition holds until that is over."""
+
+    withheld: ClassVar[bool] = False
+    """Whether a policy's hold-out leaves it unsaid for a share of episodes."""
+
+    @abstractmethod
+    def holds(self, policy: Policy, now: Situation) -> Holding:
+        """Whether the condition holds, is over, or lies between; asked only where the episode is open."""
+
+    @abstractmethod
+    def over_because(self, now: Situation) -> ResolvedBecause | None:
+        """Why an alert is resolved whose condition is over; None where it stays open all the same."""
+
+    def escalates(self, policy: Policy, now: Situation) -> bool:
+        """Whether an open alert is to be told once more, more urgently."""
+        return False
+
+    def covers(self, alert: OpenAlert, now: Situation) -> bool:
+        """Whether an open alert of this kind tells of the present condition already."""
+        return True
+
+    def timers(self, policy: Policy, course: Course) -> Iterable[tuple[int, str]]:
+        """The moments (µs) at which the condition can begin to hold without any event, each with its name."""
+        return ()

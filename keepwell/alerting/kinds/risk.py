@@ -1,0 +1,60 @@
+"""`risk`: the chance of a stop within 30 days crossed the line of the release's policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, get_args
+
+from keepwell.alerting.kinds.kind import MOST_GROUNDS, Grounds, Holding, LastingKind
+from keepwell.alerting.policy import Policy, Situation
+from keepwell.care.course import Course
+from keepwell.contract.events import Pillar
+from keepwell.contract.outputs import ResolvedBecause
+from keepwell.scoring.reasons import words_of
+from keepwell.scoring.scorecard import Part
+
+_PILLARS: Final = frozenset(get_args(Pillar))
+
+
+class Risk(LastingKind):
+    """Raised at or above the line and resolved below the release, so that a risk at the line does not flicker."""
+
+    name = "risk"
+    withheld = True
+
+    def holds(self, policy: Policy, now: Situation) -> Holding:
+        if now.risk is None:
+            return "over"
+        return "holds" if now.risk >= policy.line else "over" if now.risk < policy.release else "between"
+
+    def over_because(self, now: Situation) -> ResolvedBecause | None:
+        return "risk_fell"
+
+    def escalates(self, policy: Policy, now: Situation) -> bool:
+        return now.risk is not None and now.risk >= policy.escalate
+
+    def grounds(self, policy: Policy, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
+        return strongest_grounds(raising)
+
+    def pillar(self, course: Course, raising: Sequence[Part]) -> str | None:
+        return strongest_pillar(course, raising)
+
+
+def strongest_grounds(raising: Sequence[Part]) -> Grounds:
+    """The reasons that raise the risk most, and the topics behind them."""
+    told = raising[:MOST_GROUNDS]
+    topics = tuple(part.feature.topic for part in told if part.feature.topic)
+    return Grounds(tuple(words_of(part) for part in told), topics)
+
+
+def strongest_pillar(course: Course, raising: Sequence[Part]) -> str | None:
+    """The pillar that these reasons speak of most; of the alliance as a whole, the one in rupture or rated lowest."""
+    latest = course.alliance.ruptures[-1] if course.alliance.ruptures else None
+    weights: dict[str, float] = {}
+    for part in raising[:MOST_GROUNDS]:
+        pillar = part.feature.pillar
+        if pillar == "alliance":
+            pillar = latest.pillar if latest and latest.closed_at is None else course.alliance.lowest or pillar
+        if pillar in _PILLARS:
+            weights[pillar] = weights.get(pillar, 0.0) + part.points
+    return max(weights, key=lambda name: (weights[name], name)) if weights else None

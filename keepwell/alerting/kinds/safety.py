@@ -1,0 +1,23 @@
+"""`safety`: a safety item was endorsed. Never throttled; says only to follow the clinic's own protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keepwell.alerting.kinds.kind import Grounds, Kind
+from keepwell.alerting.policy import Policy
+from keepwell.care.course import Course
+from keepwell.scoring.scorecard import Part
+
+
+class Safety(Kind):
+    """Told of each endorsement, and resolved by nothing.
+
+    The chance of stopping beside it could be read as how great the danger is, so it is left out.
+    """
+
+    name = "safety"
+    shows_risk = False
+
+    def grounds(self, policy: Policy, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
+        return Grounds(("A safety item was endorsed",), ("safety",))

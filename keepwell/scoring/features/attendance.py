@@ -1,0 +1,147 @@
+"""Features of attendance: visits missed, cancelled, moved and booked, and the rhythm of sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from keepwell.care.course import Course
+from keepwell.care.endings import DAY, RECORDING_TIME
+from keepwell.scoring.features.feature import (
+    Feature,
+    Read,
+    Value,
+    counted,
+    says,
+    share,
+    since,
+)
+
+
+def _gap_in_rhythm(c: Course, now: int) -> Value:
+    return None if c.last_session is None else (now - c.last_session) / DAY / max(c.rhythm, 1.0)
+
+
+def _stretch(c: Course, now: int) -> Value:
+    return c.stretch
+
+
+def _until_next(c: Course, now: int) -> Value:
+    starts = c.next_visit(now)
+    return None if starts is None else (starts - now) / DAY
+
+
+def _since_kept(c: Course, now: int) -> Value:
+    return None if c.kept_at is None or c.next_visit(now) is None else since(c.kept_at, now)
+
+
+def _since_unbooked(c: Course, now: int) -> Value:
+    return None if c.lost_at is not None or c.next_visit(now) is not None else since(c.last_session, now)
+
+
+def _usually_booked(c: Course, now: int) -> Value:
+    if c.booked_ahead.count < 2 or c.lost_at is not None or c.next_visit(now) is not None:
+        return None
+    return c.booked_ahead.usual
+
+
+def unrecorded(c: Course, now: int) -> Value:
+    return float(sum(starts + RECORDING_TIME < now for starts in c.standing.pending.values()))
+
+
+def _last_late(c: Course, now: int) -> Value:
+    return c.lateness.last if c.lateness.count else None
+
+
+def _later_than_usual(c: Course, now: int) -> Value:
+    return None if c.lateness.count < 2 else c.lateness.last - c.lateness.usual
+
+
+def _shorter_than_usual(c: Course, now: int) -> Value:
+    return None if c.duration.count < 2 else c.duration.usual - c.duration.last
+
+
+def _until_first(c: Course, now: int) -> Value:
+    return None if c.sessions else _until_next(c, now)
+
+
+def _waited(c: Course, now: int) -> Value:
+    if c.sessions or c.first_at is None:
+        return None
+    return (now - c.first_at) / DAY
+
+
+def _flag(test: Callable[[Course], bool]) -> Read:
+    return lambda c, now: float(test(c))
+
+
+ATTENDANCE: Final[Sequence[Feature]] = (
+    Feature("missed", "attendance", "visits", lambda c, now: float(c.missed),
+            lambda v: f"{counted(v, 'visit', 'visits')} missed so far", "", "missed"),
+    Feature("missed_share", "attendance", "share", lambda c, now: share(c.missed, c.missed + c.visits),
+            lambda v: f"{v:.0%} of the visits so far were missed", "No visit has come due yet", "missed"),
+    Feature("lost_in_a_row", "attendance", "visits", lambda c, now: float(c.lost_in_a_row),
+            lambda v: f"{counted(v, 'visit', 'visits')} missed or cancelled by the client since the last one attended",
+            "", "missed"),
+    Feature("last_visit_missed", "attendance", "0/1", _flag(lambda c: c.last_lost == "missed"),
+            says("The last visit was missed", "The last visit was not missed"), "", "missed"),
+    Feature("last_visit_cancelled_late", "attendance", "0/1", _flag(lambda c: c.last_lost == "late_cancelled"),
+            says("The last visit was cancelled within a day of its start", "The last visit was not cancelled late"),
+            "", "missed"),
+    Feature("late_cancelled", "attendance", "visits", lambda c, now: float(c.late_cancelled),
+            lambda v: f"{counted(v, 'visit', 'visits')} cancelled within a day of the start", "", "missed"),
+    Feature("client_cancelled", "attendance", "visits", lambda c, now: float(c.client_cancelled),
+            lambda v: f"{counted(v, 'visit', 'visits')} cancelled by the client", "", "missed"),
+    Feature("cancel_notice", "attendance", "hours", lambda c, now: c.last_notice,
+            lambda v: f"The last cancellation came {counted(v, 'hour', 'hours')} before the visit",
+            "The client has cancelled nothing", "missed"),
+    Feature("excused_share", "attendance", "share", lambda c, now: share(c.excused, c.missed),
+            lambda v: f"A reason was given for {v:.0%} of the missed visits", "No visit was missed", "missed"),
+    Feature("client_moves", "attendance", "visits", lambda c, now: float(c.client_moves),
+            lambda v: f"{counted(v, 'visit', 'visits')} moved by the client", "", "moved"),
+    Feature("last_push", "attendance", "days", lambda c, now: c.last_push,
+            lambda v: f"The visit moved last was set for {counted(abs(v), 'day', 'days')} "
+            f"{'after' if v >= 0 else 'before'} the move", "No visit was moved", "moved"),
+    Feature("awaiting_rebooking", "attendance", "days", lambda c, now: since(c.lost_at, now),
+            lambda v: f"A visit was lost {counted(v, 'day', 'days')} ago and nothing has been booked since",
+            "No lost visit waits to be rebooked", "missed"),
+    Feature("awaiting_kept_visit", "attendance", "days", _since_kept,
+            lambda v: f"A visit was lost {counted(v, 'day', 'days')} ago; the next one had been booked before",
+            "No lost visit is followed by one that was booked before", "missed"),
+    Feature("rebooking_delay", "attendance", "days", lambda c, now: c.rebooking,
+            lambda v: f"Rebooking took {counted(v, 'day', 'days')} the last time", "No lost visit was rebooked", "missed"),
+    Feature("days_since_session", "attendance", "days", lambda c, now: since(c.last_session, now),
+            lambda v: f"Last session {counted(v, 'day', 'days')} ago", "No session yet", "attended"),
+    Feature("rhythm", "attendance", "days", lambda c, now: c.rhythm if c.sessions > 1 else None,
+            lambda v: f"About {counted(v, 'day', 'days')} between sessions", "Fewer than two sessions", "attended"),
+    Feature("gap_in_rhythm", "attendance", "times the usual interval", _gap_in_rhythm,
+            lambda v: f"The last session lies {v:.1f} times this person's usual interval back", "No session yet",
+            "attended"),
+    Feature("interval_stretch", "attendance", "times the usual interval", _stretch,
+            lambda v: f"The last interval was {v:.1f} times the usual one", "Fewer than two sessions", "attended"),
+    Feature("minutes_late", "attendance", "minutes", _last_late,
+            lambda v: f"Came {counted(max(v, 0), 'minute', 'minutes')} after the start", "No arrival time recorded",
+            "attended"),
+    Feature("later_than_usual", "attendance", "minutes", _later_than_usual,
+            lambda v: f"Came {counted(abs(v), 'minute', 'minutes')} {'later' if v > 0 else 'earlier'} than usual",
+            "Fewer than two arrival times", "attended"),
+    Feature("shorter_than_usual", "attendance", "minutes", _shorter_than_usual,
+            lambda v: f"The last session was {counted(abs(v), 'minute', 'minutes')} {'shorter' if v > 0 else 'longer'} than "
+            "usual", "Fewer than two durations", "attended"),
+    Feature("nothing_booked", "attendance", "0/1", lambda c, now: float(c.next_visit(now) is None),
+            says("No further session is booked", "A further session is booked"), ""),
+    Feature("awaiting_booking", "attendance", "days", _since_unbooked,
+            lambda v: f"The last session was {counted(v, 'day', 'days')} ago and nothing has been booked since",
+            "A further session is booked, or a lost one waits to be rebooked", "attended"),
+    Feature("usually_booked", "attendance", "share", _usually_booked,
+            lambda v: f"Nothing is booked yet; after {v:.0%} of the earlier sessions the next one was booked at once",
+            "A further session is booked, a lost one waits to be rebooked, or there was one session only", "attended"),
+    Feature("days_to_next_visit", "attendance", "days", _until_next,
+            lambda v: f"The next session is {counted(v, 'day', 'days')} away", "No further session is booked"),
+    Feature("days_to_first_visit", "attendance", "days", _until_first,
+            lambda v: f"The first session is {counted(v, 'day', 'days')} away", "No first session lies ahead"),
+    Feature("unrecorded", "attendance", "visits", unrecorded,
+            lambda v: f"{counted(v, 'visit has', 'visits have')} no record of having taken place", ""),
+    Feature("waiting", "attendance", "days", _waited,
+            lambda v: f"{counted(v, 'day', 'days')} without a first session", "The first session has taken place"),
+)  # fmt: skip

@@ -1,0 +1,55 @@
+"""Features of what the client said about the work, and of wishes for a change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from keepwell.care.course import Course
+from keepwell.scoring.features.feature import (
+    Feature,
+    Read,
+    Value,
+    Words,
+    recent,
+    says,
+)
+
+
+def _opinion(pillar: str) -> Read:
+    def read(c: Course, now: int) -> Value:
+        found = c.opinions.get(pillar)
+        if found is None:
+            return None
+        return {"negative": -1.0, "neutral": 0.0, "positive": 1.0}[found[1]]
+
+    return read
+
+
+def _wish(what: str) -> Read:
+    def read(c: Course, now: int) -> Value:
+        return float(c.wish == what and recent(c.wish_at, now))
+
+    return read
+
+
+def _opinion_words(pillar: str) -> Words:
+    return lambda v: f"Feedback on {pillar} was {('negative', 'neutral', 'positive')[round(v) + 1]}"
+
+
+FEEDBACK: Final[Sequence[Feature]] = (
+    *(Feature(f"feedback_{pillar}", pillar, "-1/0/1", _opinion(pillar), _opinion_words(pillar),
+              f"No feedback on {pillar}", "feedback")
+      for pillar in ("goals", "tasks", "bond", "trust", "empathy", "consistency", "culture", "pace", "logistics")),
+    Feature("negative_feedback_recent", "feedback", "0/1", lambda c, now: float(recent(c.negative_at, now)),
+            says("Negative feedback in the last two months", "No negative feedback in the last two months"), "",
+            "feedback"),
+    Feature("wants_approach", "tasks", "0/1", _wish("approach"),
+            says("Wishes for another approach", "No open wish for another approach"), "", "feedback"),
+    Feature("wants_clinician", "bond", "0/1", _wish("clinician"),
+            says("Wishes for another clinician", "No open wish for another clinician"), "", "feedback"),
+    Feature("wants_format", "logistics", "0/1", _wish("format"),
+            says("Wishes for another format", "No open wish for another format"), "", "feedback"),
+    Feature("complaint_recent", "feedback", "0/1", lambda c, now: float(recent(c.complaint_at, now)),
+            says("A complaint in the last two months", "No complaint in the last two months"), "", "feedback"),
+)  # fmt: skip

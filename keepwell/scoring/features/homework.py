@@ -1,0 +1,30 @@
+"""Features of work between sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from keepwell.care.course import Course
+from keepwell.scoring.features.feature import (
+    Feature,
+    Value,
+    counted,
+)
+
+
+def _homework_fall(c: Course, now: int) -> Value:
+    return None if c.homework.count < 2 else c.homework.usual - c.homework.last
+
+
+HOMEWORK: Final[Sequence[Feature]] = (
+    Feature("homework_last", "homework", "share", lambda c, now: c.homework.last if c.homework.count else None,
+            lambda v: f"{v:.0%} of the last homework was done", "No homework reviewed yet", "homework"),
+    Feature("homework_mean", "homework", "share", lambda c, now: c.homework.mean if c.homework.count else None,
+            lambda v: f"{v:.0%} of homework was done on average", "No homework reviewed yet", "homework"),
+    Feature("homework_fall", "homework", "share", _homework_fall,
+            lambda v: f"The last homework was done {abs(v):.0%} {'less' if v > 0 else 'more'} than usual",
+            "Homework reviewed fewer than two times", "homework"),
+    Feature("homework_unreviewed", "homework", "tasks", lambda c, now: float(c.assigned),
+            lambda v: f"{counted(v, 'homework', 'pieces of homework')} not looked at together yet", "", "homework"),
+)  # fmt: skip
