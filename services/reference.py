@@ -96,7 +96,7 @@ def _members(schema: dict[str, Any], definitions: dict[str, Any] | None = None, 
         default = member.get("default")
         shown = f"`{json.dumps(default)}`" if default is not None and default != {} else ""
         note = " ".join(part for part in (required, plain.get("description", "")) if part)
-        rows.append(f"| `{name}` | {_value(plain)} | {shown} | {note} |")
+        rows.append(f"| `{name}` | {_value(plain, definitions or {})} | {shown} | {note} |")
     return rows
 
 
@@ -109,7 +109,7 @@ def _resolve(member: dict[str, Any], definitions: dict[str, Any]) -> dict[str, A
     return {**member, **_resolve(parts[0], definitions)} if parts else member
 
 
-def _value(schema: dict[str, Any]) -> str:
+def _value(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
     """The values of a member in words."""
     if "const" in schema:
         return f"`{schema['const']}`"
@@ -120,7 +120,11 @@ def _value(schema: dict[str, Any]) -> str:
     if low is not None and high is not None:
         return f"{kind}, {low:,} to {high:,}"
     if kind == "object":
-        return f"object of {schema['additionalProperties']['type']}s"
+        each = _resolve(schema["additionalProperties"], definitions)
+        if "properties" in each:
+            inner = (f"`{name}` ({_value(member, definitions)})" for name, member in each["properties"].items())
+            return f"object of objects with {', '.join(inner)}"
+        return f"object of {each['type']}s"
     if kind == "string" and "maxLength" in schema:
         return f"string, {schema.get('minLength', 0)} to {schema['maxLength']:,} characters"
     if "pattern" in schema:

@@ -15,11 +15,10 @@ from keepwell.contract.events import (
     FUTURE_TOLERANCE,
     LATEST,
     AnyEvent,
-    ClockTicked,
+    ControlEvent,
     Data,
     Event,
     MeasureCompleted,
-    ModelPromoted,
 )
 
 
@@ -158,7 +157,7 @@ def _check_times(event: Event, now: datetime) -> Refusal | None:
 
 
 def _check_origin(event: Event, clinic: str | None) -> Refusal | None:
-    if type(event) is ClockTicked or type(event) is ModelPromoted:
+    if isinstance(event, ControlEvent):
         return Refusal("control_type", "$.type", "This type is written by Keepwell only; do not send it.")
     if clinic is not None and event.clinic != clinic:
         return Refusal("foreign_source", "$.source", "`source` must begin with the clinic that the key belongs to.")

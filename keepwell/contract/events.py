@@ -50,6 +50,7 @@ MissReason = Literal[
     "other", "unknown",
 ]  # fmt: skip
 EndReason = Literal["planned", "improved", "client_stopped", "transferred", "administrative", "deceased", "other"]
+InstrumentKind = Literal["outcome", "alliance"]
 Action = Literal[
     "acknowledged", "snoozed", "dismissed", "repair_planned", "outreach_planned", "approach_changed",
     "transfer_offered", "ending_planned",
@@ -237,6 +238,24 @@ class Promoted(Data, frozen=True):
     role: Literal["champion", "shadow", "none"]
 
 
+class Range(msgspec.Struct, frozen=True, kw_only=True):
+    """Lowest and highest possible score of a scale."""
+
+    lowest: float
+    highest: float
+
+
+class Registered(Data, frozen=True):
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    kind: InstrumentKind
+    lowest: float
+    highest: float
+    higher_is_better: bool
+    cutoff: float
+    reliable_change: float
+    subscales: Annotated[dict[str, Range], Meta(max_length=64, description="By name of a score, its range.")] = {}
+
+
 # ── the events ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -392,15 +411,23 @@ class ModelPromoted(Event, frozen=True, tag="keepwell.model.promoted.v1"):
     data: Promoted
 
 
+class InstrumentRegistered(Event, frozen=True, tag="keepwell.instrument.registered.v1"):
+    """Control: from here on the clinic means this instrument by the name. Written by Keepwell to every partition."""
+
+    data: Registered
+
+
 AnyEvent = (
     EpisodeOpened | AppointmentBooked | AppointmentRescheduled | AppointmentCancelled | AppointmentMissed
     | SessionAttended | MeasureCompleted | MeasureSkipped | HomeworkWasAssigned | HomeworkWasReviewed | FeedbackGiven
     | RuptureWasNoted | RepairWasAttempted | ContactMade | ClinicianChanged | EpisodeEnded | AlertActioned
-    | EventRetracted | ClientErased | ClockTicked | ModelPromoted
+    | EventRetracted | ClientErased | ClockTicked | ModelPromoted | InstrumentRegistered
 )  # fmt: skip
 
+ControlEvent = ClockTicked | ModelPromoted | InstrumentRegistered
+
 EVENT_TYPES: Final[Mapping[str, type[Event]]] = {str(cls.__struct_config__.tag): cls for cls in get_args(AnyEvent)}
-CONTROL_TYPES: Final = frozenset(str(cls.__struct_config__.tag) for cls in (ClockTicked, ModelPromoted))
+CONTROL_TYPES: Final = frozenset(str(cls.__struct_config__.tag) for cls in get_args(ControlEvent))
 """Types that only Keepwell itself writes; from outside they are refused."""
 
 _accepted = msgspec.json.Decoder(AnyEvent)

@@ -21,6 +21,7 @@ from keepwell.contract.events import (
     AnyEvent,
     ClientErased,
     ClockTicked,
+    InstrumentRegistered,
     MeasureCompleted,
     ModelPromoted,
     decode_accepted,
@@ -266,6 +267,8 @@ class PredictorProcessor:
                 self._tick(shelf, partition, micros(event.time), out)
             case ModelPromoted():
                 self._change_model(shelf, record.offset, event)
+            case InstrumentRegistered():
+                pass  # the instruments in use are still those of the file that the service was given
             case ClientErased():
                 for key in shelf.erase(event.clinic, event.data.client_id):
                     out.append(Message(self._topics.scores, key, None, partition=partition))

@@ -20,11 +20,11 @@ import numpy as np
 from keepwell.care.endings import DAY
 from keepwell.care.instruments import Instruments
 from keepwell.contract.events import (
+    CONTROL_TYPES,
     ClientErased,
     ClockTicked,
     EpisodeOpened,
     Event,
-    ModelPromoted,
     decode_accepted,
     encode,
     micros,
@@ -53,7 +53,6 @@ Source = FromLog | InMemory | Sequence[str | Path]
 """A log, events in memory, or files: JSON lines (`-`, `.jsonl`, `.gz`, `.zst`) and archives (`.parquet`)."""
 
 _TICK: Final = str(ClockTicked.__struct_config__.tag)
-_PROMOTED: Final = str(ModelPromoted.__struct_config__.tag)
 _ERASED: Final = str(ClientErased.__struct_config__.tag)
 _OPENED: Final = str(EpisodeOpened.__struct_config__.tag)
 
@@ -154,7 +153,7 @@ class _Gatherer:
                 self._places.append(item.place)
                 self._moments.append(item.at)
             return
-        if item.type == _PROMOTED:
+        if item.type in CONTROL_TYPES:
             return
         if self._first is None:
             self._first = item.at

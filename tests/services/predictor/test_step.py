@@ -12,6 +12,7 @@ import pytest
 
 from keepwell.care.episode import MAX_ENTRIES
 from keepwell.care.instruments import Instruments
+from keepwell.contract.control import registration
 from keepwell.contract.events import (
     Actioned,
     AnyEvent,
@@ -22,6 +23,7 @@ from keepwell.contract.events import (
     Measured,
     ModelPromoted,
     Promoted,
+    Registered,
     Retracted,
     RuptureNoted,
     encode,
@@ -93,6 +95,16 @@ def test_ids_are_unique_by_source_only() -> None:
     run = Run()
     run.take(make(opened(), 0, "1"), make(Attended(), DAY, "1", source="/north/ehr"), make(Attended(), DAY, "1"))
     assert [score["trigger_source"] for score in run.scores] == ["/north/booking", "/north/ehr"]
+
+
+def test_a_registration_of_an_instrument_is_accepted_and_scores_nothing() -> None:
+    facts = Registered(
+        name="MOOD-5", kind="outcome", lowest=0, highest=25, higher_is_better=True, cutoff=13, reliable_change=4
+    )
+    run = Run()
+    step = run.take(*story((0, opened())), registration("north", facts, moment(DAY)))
+    assert (step.received, step.accepted, step.refused) == (2, 2, 0)
+    assert len(run.scores) == 1
 
 
 # ── timers ──────────────────────────────────────────────────────────────────────────────────────────────
