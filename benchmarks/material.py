@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import cycle, islice
 
-from keepwell.care.instruments import Instruments
 from keepwell.contract.events import Event, encode
 from keepwell.streams.log import Log, Message, Partition, Record, partition_for
 from keepwell.streams.topics import PARTITIONS, Topics
@@ -59,7 +58,7 @@ def append(log: Log, messages: Sequence[Message]) -> None:
 
 def predictor(topics: Topics) -> PredictorProcessor:
     """The predictor without memory, with the shipped release."""
-    return processor(topics, Instruments())
+    return processor(topics)
 
 
 def open_episodes(count: int) -> Iterator[tuple[bytes, bytes]]:

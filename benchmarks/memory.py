@@ -7,7 +7,6 @@ import tracemalloc
 
 from benchmarks.figures import Figure, Plan, at_most
 from benchmarks.material import open_episodes
-from keepwell.care.instruments import Instruments
 from keepwell.streams.worker.state import StateRecord, encode
 from services.predictor.step import KEPT_LIVE, Shelf
 
@@ -21,7 +20,7 @@ def measure(plan: Plan) -> list[Figure]:
     tracemalloc.start()
     try:
         empty = _held()
-        shelf = Shelf(Instruments())
+        shelf = Shelf()
         for key, payload in episodes:
             shelf.restore(bytes(bytearray(key)), bytes(bytearray(payload)))
         stored = _held()

@@ -6,7 +6,6 @@ import time
 
 from benchmarks.figures import Figure, Plan, at_least, tuned_gc
 from benchmarks.material import events, predictor
-from keepwell.care.instruments import Instruments
 from keepwell.cli.replay import replay_files
 from keepwell.streams.topics import Topics
 from keepwell.testing.made_up import to_jsonl
@@ -25,5 +24,5 @@ def measure(plan: Plan) -> list[Figure]:
 def _rate(plan: Plan, file: str, number: int) -> float:
     topics = Topics()
     began = time.perf_counter()
-    replay_files([file], None, predictor(topics), topics, Instruments(), plan.folder / f"replayed-{number}")
+    replay_files([file], None, predictor(topics), topics, [], plan.folder / f"replayed-{number}")
     return plan.events / (time.perf_counter() - began)

@@ -42,7 +42,6 @@ class Settings(BaseSettings):
     )
     kafka_mechanism: str | None = Field(None, description="SASL mechanism, such as SCRAM-SHA-512.")
     kafka_cafile: Path | None = Field(None, description="Certificates (PEM) that the brokers' are checked with.")
-    instruments: Path | None = Field(None, description="TOML file with the clinics' own instruments.")
 
     def __init__(self, **flags: Any) -> None:
         super().__init__(**{name: value for name, value in flags.items() if value is not None})

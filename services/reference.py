@@ -139,13 +139,13 @@ def _instruments_page() -> str:
             "# Instruments",
             "",
             "The measures that Keepwell can interpret. A score out of range is refused. Another instrument is accepted "
-            "and counts as heard from; to have it interpreted, register it with the same facts in the file that "
-            "`KEEPWELL_INSTRUMENTS` names:",
+            "and counts as heard from; to have it interpreted, [register it](../how-to/register-an-instrument.md) "
+            "with the same facts, in a file such as:",
             "",
             "```toml",
             "[north.MY-SCALE]",
-            "low = 0",
-            "high = 50",
+            "lowest = 0",
+            "highest = 50",
             "higher_is_better = false",
             "cutoff = 20",
             "reliable_change = 7",

@@ -9,7 +9,7 @@ import msgspec
 
 from keepwell.alerting.assess import Assessor
 from keepwell.care.episode import Episode, Live
-from keepwell.care.instruments import KNOWN, Instruments
+from keepwell.care.instruments import KNOWN
 from keepwell.contract.control import tick
 from keepwell.contract.events import AnyEvent, Attended, Booked, Data, Measured, Opened, micros
 from keepwell.files.events import records
@@ -102,7 +102,7 @@ def assessor_of_all() -> Assessor:
 
 def predictor() -> PredictorProcessor:
     """A processor without memory, with the shipped release."""
-    return processor(TOPICS, Instruments())
+    return processor(TOPICS)
 
 
 def recorded(events: Iterable[AnyEvent], first: int = 0) -> list[Record]:

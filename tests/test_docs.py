@@ -14,13 +14,17 @@ from typing import Any
 
 import pytest
 
-from keepwell.care.instruments import Instruments, load_instruments
+from keepwell.care.instruments import Instruments
 from keepwell.contract.decode import Refusal, decode
+from keepwell.files.instruments import read_registrations
 from tests.command_lines import FENCE, Line, complaint, in_markdown
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
+DESIGN = DOCS / "design"
+"""For those who build Keepwell: they show the grammar of commands, and figures of machines, as the specification has them."""
+WRITTEN = [page for page in DOCS.rglob("*.md") if DESIGN not in page.parents]
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *WRITTEN, *(ROOT / "examples").rglob("*.md")])
 LINES = [line for page in PAGES for line in in_markdown(page) if page.name != "commands.md"]
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -114,7 +118,7 @@ def test_the_example_of_an_instrument_can_be_loaded(tmp_path: Path) -> None:
     text = (DOCS / "how-to" / "register-an-instrument.md").read_text(encoding="utf-8")
     (block,) = [block for kind, block in FENCE.findall(text) if kind == "toml"]
     (tmp_path / "instruments.toml").write_text(block, encoding="utf-8")
-    load_instruments(tmp_path / "instruments.toml")
+    read_registrations(tmp_path / "instruments.toml")
 
 
 @every_page

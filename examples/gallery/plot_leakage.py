@@ -23,7 +23,7 @@ with TemporaryDirectory() as folder:
     simulate("community", episodes=80, seed=3, out=Path(folder), rollouts=0)
     files = [Path(folder) / "events.jsonl"]
     table = build(files)
-    gathered = gather(files, Instruments(), None, {})
+    gathered = gather(files, (), None, {})
 print(f"{len(table.frame)} rows of {table.about.counts.clients} simulated people")
 
 # %%

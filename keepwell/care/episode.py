@@ -77,6 +77,10 @@ class Live:
         self.course = course_of(effective(history), self._interpret)
         return "taken"
 
+    def read_again(self) -> None:
+        """Reads the history anew, after the clinic came to mean something else by the name of an instrument."""
+        self.course = course_of(effective(self.episode.history), self._interpret)
+
     def holds(self, source: str, name: str) -> bool:
         """Whether an event of the history is in force: neither retracted nor replaced."""
         sources = self.episode.sources

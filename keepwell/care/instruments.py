@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Final, Literal
+from collections.abc import Iterable, Mapping
+from math import isfinite
+from typing import Final
 
 import msgspec
 
-Kind = Literal["outcome", "alliance"]
+from keepwell.contract.events import InstrumentKind, InstrumentRegistered, Registered
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +22,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     cutoff: float
     reliable_change: float
     source: str
-    kind: Kind = "outcome"
+    kind: InstrumentKind = "outcome"
     scales: Mapping[str, tuple[float, float]] = {}
     """Ranges of the subscales, by the name the contract gives them."""
     aliases: Mapping[str, str] = {}
@@ -103,26 +102,44 @@ class Instruments(msgspec.Struct, frozen=True):
         own = self.registered.get(clinic)
         return (own.get(name) if own else None) or KNOWN.get(name)
 
+    @classmethod
+    def of(cls, events: Iterable[InstrumentRegistered]) -> Instruments:
+        """What registrations come to, in whatever order they are given: of two of one name the later holds.
 
-def load_instruments(path: Path) -> Instruments:
-    """Reads a clinic's own instruments from TOML: `[clinic.NAME]` tables with the facts of `Instrument`.
+        Raises `ValueError` where the facts of one cannot be.
+        """
+        registered: dict[str, dict[str, Instrument]] = {}
+        for event in sorted(events, key=lambda event: (event.time, event.id)):
+            registered.setdefault(event.clinic, {})[event.data.name] = instrument_of(event.data)
+        return cls(registered)
 
-    Raises `ValueError` naming the table and what is wrong; a known name cannot be given other facts.
+
+def instrument_of(facts: Registered) -> Instrument:
+    """The instrument that a clinic registers. Raises `ValueError`, which says what to change, for facts that cannot be.
+
+    >>> facts = Registered(
+    ...     name="MOOD-5", kind="outcome", lowest=0, highest=25, higher_is_better=True, cutoff=30, reliable_change=4
+    ... )
+    >>> instrument_of(facts)
+    Traceback (most recent call last):
+    ValueError: `cutoff` must lie from `lowest` to `highest`, 0 to 25
     """
-    registered: dict[str, dict[str, Instrument]] = {}
-    for clinic, tables in tomllib.loads(path.read_text("utf-8")).items():
-        for name, facts in tables.items() if isinstance(tables, dict) else ():
-            if name in KNOWN:
-                raise ValueError(f"[{clinic}.{name}]: {name} is known already; give your own instrument another name")
-            try:
-                instrument = msgspec.convert({"name": name} | facts, Instrument)
-            except (msgspec.ValidationError, TypeError) as error:
-                raise ValueError(f"[{clinic}.{name}]: {error}") from error
-            if not instrument.low < instrument.high or not instrument.low <= instrument.cutoff <= instrument.high:
-                raise ValueError(f"[{clinic}.{name}]: low < high and low <= cutoff <= high must hold")
-            if not 0 < instrument.reliable_change <= instrument.high - instrument.low:
-                raise ValueError(f"[{clinic}.{name}]: reliable_change must be above 0 and within the range")
-            if not all(low < high for low, high in instrument.scales.values()):
-                raise ValueError(f"[{clinic}.{name}]: low < high must hold for each scale")
-            registered.setdefault(clinic, {})[name] = instrument
-    return Instruments(registered)
+    low, high = facts.lowest, facts.highest
+    if facts.name in KNOWN:
+        raise ValueError(f"{facts.name} is known already; give your own instrument another `name`")
+    if not all(map(isfinite, (low, high, facts.cutoff, facts.reliable_change))):
+        raise ValueError("give finite numbers")
+    if not low < high:
+        raise ValueError("`lowest` must lie below `highest`")
+    if not low <= facts.cutoff <= high:
+        raise ValueError(f"`cutoff` must lie from `lowest` to `highest`, {low:g} to {high:g}")
+    if not 0 < facts.reliable_change <= high - low:
+        raise ValueError(f"`reliable_change` must be above 0 and not above the width of the range, {high - low:g}")
+    for name, scale in facts.subscales.items():
+        if not (isfinite(scale.lowest) and isfinite(scale.highest) and scale.lowest < scale.highest):
+            raise ValueError(f"subscale `{name}`: `lowest` must lie below `highest`")
+    scales = {name: (scale.lowest, scale.highest) for name, scale in facts.subscales.items()}
+    return Instrument(
+        name=facts.name, kind=facts.kind, low=low, high=high, higher_is_better=facts.higher_is_better,
+        cutoff=facts.cutoff, reliable_change=facts.reliable_change, scales=scales, source="registered by the clinic",
+    )  # fmt: skip

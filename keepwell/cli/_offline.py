@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from keepwell.contract.events import InstrumentRegistered
 from keepwell.files import events as files
 from keepwell.files.events import Line
+from keepwell.files.instruments import read_registrations
 
 
 def read_lines(names: Sequence[str]) -> Iterator[Line]:
@@ -18,6 +21,22 @@ def read_lines(names: Sequence[str]) -> Iterator[Line]:
         if name != "-" and not Path(name).is_file():
             raise typer.BadParameter(f"{name}: no such file")
     return files.read_lines(names)
+
+
+Instruments = Annotated[
+    Path | None,
+    typer.Option("--instruments", help="TOML file of the clinics' own instruments, as instruments register reads it."),
+]
+
+
+def registrations(file: Path | None) -> list[InstrumentRegistered]:
+    """The registrations that a file of instruments asks for, made before all events. Raises `typer.BadParameter`."""
+    if file is None:
+        return []
+    try:
+        return read_registrations(file)
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(str(error), param_hint="--instruments") from error
 
 
 def moment(text: str | None) -> datetime | None:

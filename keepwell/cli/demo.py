@@ -19,7 +19,6 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
-from keepwell.care.instruments import Instruments
 from keepwell.cli._common import failed, progress
 from keepwell.cli._together import Together
 from keepwell.cli.replay import replay_log
@@ -212,7 +211,7 @@ def _show(alert: Alert, last: dict[str, Score]) -> None:
 
 
 def _check(log: Log) -> None:
-    _, verdict = replay_log(log, processor(Topics(), Instruments()), Topics(), None, verify=True)
+    _, verdict = replay_log(log, processor(Topics()), Topics(), None, verify=True)
     if verdict is None or verdict.difference is not None:
         failed(f"the replay differs from what was live: {verdict.difference if verdict else 'nothing compared'}")
     print(f"\nReplayed from the log: {verdict.compared} scores and alerts compared, byte for byte; no difference.")

@@ -12,7 +12,6 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 import typer
 
-from keepwell.care.instruments import load_instruments
 from keepwell.cli._common import failed
 from keepwell.contract.events import ClockTicked, decode_accepted
 from keepwell.settings import Settings
@@ -63,9 +62,6 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Everything that can be looked at, in the order in which it would have to be mended."""
     yield Finding("client", True, f"kafka-python {version('kafka-python')}, msgspec {version('msgspec')}")
     yield _tried("release", _release, "install Keepwell anew: the shipped release is damaged")
-    if settings.instruments is not None:
-        file = settings.instruments
-        yield _tried("instruments", lambda: f"{len(load_instruments(file).registered)} clinics", f"mend {file}")
     try:
         opened = settings.open_log(must_exist=True)
     except LogError as error:

@@ -8,15 +8,14 @@ from typing import Annotated
 import typer
 
 from keepwell.alerting.policy import Policy
-from keepwell.care.instruments import Instruments
 from keepwell.cli._common import progress, say
-from keepwell.cli._offline import moment
+from keepwell.cli._offline import Instruments, moment, registrations
 from keepwell.cli._options import AsJson, Prefix, ReleasesAt
 from keepwell.cli._source import check_source, opened
 from keepwell.contract.events import decode_accepted
 from keepwell.streams.topics import Topics
 from models.registry import Releases
-from services.predictor.bootstrap import PredictorSettings, instruments_of, processor
+from services.predictor.bootstrap import PredictorSettings, processor
 from training.dataset.builder import table
 from training.dataset.sources import Gathered, gather, shown_in_files
 from training.evaluate import Evidence, Log, Report, encode, evaluate, moments, outcomes, page, read_truths, replayed
@@ -46,15 +45,13 @@ def command(
     log: Annotated[str | None, typer.Option(help="Judge by the accepted events of this log instead of files.")] = None,
     topic_prefix: Prefix = None,
     releases: ReleasesAt = None,
-    instruments: Annotated[Path | None, typer.Option(help="TOML file with the clinics' own instruments.")] = None,
+    instruments: Instruments = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge RELEASE on events it was not fitted to: discrimination, calibration, alerts, rules to beat, fairness."""
     check_source(files, log, [*(compare or ()), *(alerts or ())])
-    settings = PredictorSettings(
-        log=log, topic_prefix=topic_prefix, instruments=instruments, model=release, releases=releases
-    )
-    known, topics = instruments_of(settings), Topics(settings.topic_prefix)
+    settings = PredictorSettings(log=log, topic_prefix=topic_prefix, model=release, releases=releases)
+    topics, own = Topics(settings.topic_prefix), registrations(instruments)
     found = Releases.of(settings).open(release)
     truths = None
     if truth is not None:
@@ -64,21 +61,21 @@ def command(
             raise typer.BadParameter(str(error), param_hint="--truth") from error
     with progress() as bar, opened(files, settings) as source:
         task = bar.add_task("reading", total=None)
-        gathered = gather(source, known, moment(as_of), shown_in_files(alerts or ()))
+        gathered = gather(source, own, moment(as_of), shown_in_files(alerts or ()))
         bar.update(task, description="building the landmark table")
-        evidence = Evidence(_log(gathered, known, found.policy), outcomes(gathered, known), [], gathered.now)
+        evidence = Evidence(_log(gathered, found.policy), outcomes(gathered), [], gathered.now)
         if not evidence.outcomes:
             raise ValueError("no event of an episode was accepted: there is nothing to judge by")
         bar.update(task, description="replaying alerts")
-        worker = processor(topics, known, release, Releases.of(settings))
+        worker = processor(topics, release, Releases.of(settings))
         evidence = evidence._replace(alerts=replayed(worker, gathered, topics.alerts))
         if truths is not None:
             bar.update(task, description="scoring the moments of the truth")
-            evidence = evidence._replace(truth=moments(truths, gathered, found.scorer, known))
+            evidence = evidence._replace(truth=moments(truths, gathered, found.scorer))
         elsewhere = None
         if compare:
             bar.update(task, description="reading what to compare with")
-            elsewhere = _log(gather(compare, known, None, {}), known, found.policy)
+            elsewhere = _log(gather(compare, own, None, {}), found.policy)
         bar.update(task, description="judging")
         report = evaluate(found, evidence, elsewhere, learning_curve, challengers)
     out.mkdir(parents=True, exist_ok=True)
@@ -105,7 +102,7 @@ def summary(report: Report) -> dict[str, object]:
     }
 
 
-def _log(gathered: Gathered, instruments: Instruments, policy: Policy) -> Log:
+def _log(gathered: Gathered, policy: Policy) -> Log:
     """The landmark table of what was gathered, with its events."""
     told = (one for stream in gathered.streams for one in stream.told)
-    return Log(table(gathered, instruments, policy), [decode_accepted(value) for one in told for value in one.events])
+    return Log(table(gathered, policy), [decode_accepted(value) for one in told for value in one.events])

@@ -9,12 +9,12 @@ from typing import IO, Annotated, Final
 import msgspec
 import typer
 
-from keepwell.care.instruments import Instruments, load_instruments
+from keepwell.care.instruments import Instruments as KnownInstruments
 from keepwell.cli._common import failed, progress
+from keepwell.cli._offline import Instruments, registrations
 from keepwell.files.csv.importer import Problem, Summary, import_csv
 from keepwell.files.csv.mapping import load_mapping
 from keepwell.files.csv.values import MappingError
-from keepwell.settings import Settings
 
 _SHOWN: Final = 20
 """Problems told one by one; the rest are counted."""
@@ -25,7 +25,7 @@ def command(
     files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="The tables, .csv or .csv.gz.")],
     out: Annotated[Path, typer.Option(help="Where the events go, as JSON lines.")],
     strict: Annotated[bool, typer.Option(help="Write nothing and exit 1 when a row cannot be mapped.")] = False,
-    instruments: Annotated[Path | None, typer.Option(help="TOML file with the clinic's own instruments.")] = None,
+    instruments: Instruments = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Turn a clinic's own tables into events of the contract, sorted by time."""
@@ -38,7 +38,7 @@ def command(
             print(problem, file=sys.stderr)
 
     try:
-        registered = Settings(instruments=instruments).instruments
+        known = KnownInstruments.of(registrations(instruments))
         with progress() as bar:
 
             def open_file(path: Path) -> IO[bytes]:
@@ -48,7 +48,7 @@ def command(
                 load_mapping(mapping),
                 files,
                 out,
-                instruments=load_instruments(registered) if registered else Instruments(),
+                instruments=known,
                 on_problem=tell,
                 strict=strict,
                 open_file=open_file,

@@ -25,7 +25,7 @@ COMMANDS: Final[tuple[str, ...]] = (
 )  # fmt: skip
 """Modules of this package that hold one command each, as the function `command`; in the order of `--help`."""
 
-GROUPS: Final[tuple[str, ...]] = ("release", "keys", "dead_letters")
+GROUPS: Final[tuple[str, ...]] = ("release", "instruments", "keys", "dead_letters")
 """Modules that hold several commands under one name, as the typer app `app`."""
 
 for name in COMMANDS:

@@ -10,18 +10,18 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 import typer
 
-from keepwell.care.instruments import Instruments
 from keepwell.cli import _promotion as promotion
 from keepwell.cli._common import progress
-from keepwell.cli._offline import moment
+from keepwell.cli._offline import Instruments, moment, registrations
 from keepwell.cli._options import AsJson, Prefix, ReleaseKeys, ReleasesAt
 from keepwell.cli._source import check_source, opened
+from keepwell.contract.events import InstrumentRegistered
 from keepwell.files.events import read_lines
 from keepwell.streams.log import Log
 from keepwell.streams.topics import Topics
 from models.registry import Releases
 from models.release import Release
-from services.predictor.bootstrap import PredictorSettings, instruments_of
+from services.predictor.bootstrap import PredictorSettings
 from training.dataset import FromLog
 from training.dataset.builder import table
 from training.dataset.sources import Source, alerts_in_log, gather, shown_in_files
@@ -57,7 +57,7 @@ def command(
     alerts: Annotated[
         list[Path] | None, typer.Option(help="JSON lines of alerts that were really shown; a log has its own.")
     ] = None,
-    instruments: Annotated[Path | None, typer.Option(help="TOML file with the clinics' own instruments.")] = None,
+    instruments: Instruments = None,
     out: Annotated[Path | None, typer.Option(help="Folder for monitor.json and monitor.html; made if need be.")] = None,
     metrics: Annotated[
         Path | None, typer.Option(help="File (.prom) for the textfile collector of Prometheus' node exporter.")
@@ -76,9 +76,8 @@ def command(
         model=model,
         releases=releases,
         release_keys=release_keys,
-        instruments=instruments,
     )
-    run = _Run(instruments_of(settings), window, moment(as_of), [str(path) for path in alerts or ()], jobs)
+    run = _Run(registrations(instruments), window, moment(as_of), [str(path) for path in alerts or ()], jobs)
     with progress() as bar, opened(files, settings) as source:
         bar.add_task("looking", total=None)
         report = _of_log(source, settings, run) if isinstance(source, FromLog) else _of_files(source, settings, run)
@@ -92,7 +91,7 @@ def command(
 
 
 class _Run(NamedTuple):
-    instruments: Instruments
+    registrations: Sequence[InstrumentRegistered]
     window: Window
     as_of: datetime | None
     alerts: Sequence[str]
@@ -112,10 +111,10 @@ def _of_log(source: FromLog, settings: PredictorSettings, run: _Run) -> Report:
 
 
 def _looked(source: Source, subject: Subject, shown: Sequence[Shown] | None, run: _Run) -> Report:
-    gathered = gather(source, run.instruments, run.as_of, shown_in_files(run.alerts))
-    dataset = table(gathered, run.instruments, subject.release.policy, run.jobs)
+    gathered = gather(source, run.registrations, run.as_of, shown_in_files(run.alerts))
+    dataset = table(gathered, subject.release.policy, run.jobs)
     told = [one for stream in gathered.streams for one in stream.told]
-    return monitor(subject, dataset, told, shown, run.instruments, run.window, gathered.refused)
+    return monitor(subject, dataset, told, shown, gathered.instruments, run.window, gathered.refused)
 
 
 def _in_use(settings: PredictorSettings, log: Log, topics: Topics) -> Subject:

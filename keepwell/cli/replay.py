@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Annotated, Any, Final, TypeVar
 
@@ -16,17 +16,17 @@ import typer
 from rich.progress import Progress, TaskID
 
 from keepwell.care.endings import spell_of
-from keepwell.care.instruments import Instruments
+from keepwell.care.instruments import Instruments as KnownInstruments
 from keepwell.cli._common import failed, progress, say
-from keepwell.cli._offline import moment, read_lines
+from keepwell.cli._offline import Instruments, moment, read_lines, registrations
 from keepwell.cli._options import Model, ReleasesAt
 from keepwell.cli._verify import Verdict, Verifier
-from keepwell.contract.events import micros, rfc3339
+from keepwell.contract.events import InstrumentRegistered, micros, rfc3339
 from keepwell.files.events import Intake, Refused, records, take_in, with_ticks
 from keepwell.streams.log import Log, Message, Partition, Record
 from keepwell.streams.topics import Topics
 from models.registry import Releases
-from services.predictor.bootstrap import PredictorSettings, instruments_of, processor
+from services.predictor.bootstrap import PredictorSettings, processor
 from services.predictor.step import PredictorProcessor
 from services.predictor.turns import recorded
 
@@ -44,7 +44,7 @@ def command(
     as_of: Annotated[str | None, typer.Option(help="Now, RFC 3339; default: the time of the last event.")] = None,
     model: Model = None,
     releases: ReleasesAt = None,
-    instruments: Annotated[Path | None, typer.Option(help="TOML file with the clinics' own instruments.")] = None,
+    instruments: Instruments = None,
     log: Annotated[str | None, typer.Option(help="Replay the accepted events of this log instead of files.")] = None,
     topic_prefix: Annotated[str | None, typer.Option(help="Prefix of the log's topics.")] = None,
     verify: Annotated[
@@ -53,11 +53,9 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Run the live code over FILES, or over a log, and write scores, alerts, dead letters and a summary."""
-    settings = PredictorSettings(
-        log=log, topic_prefix=topic_prefix, instruments=instruments, model=model, releases=releases
-    )
+    settings = PredictorSettings(log=log, topic_prefix=topic_prefix, model=model, releases=releases)
     topics = Topics(settings.topic_prefix)
-    worker = processor(topics, instruments_of(settings), settings.model, Releases.of(settings))
+    worker = processor(topics, settings.model, Releases.of(settings))
     if log is None:
         if not files:
             raise typer.BadParameter("name at least one FILE, or a log with --log")
@@ -65,11 +63,13 @@ def command(
             raise typer.BadParameter("--verify needs --log: a file holds no scores to compare with")
         if out is None:
             raise typer.BadParameter("name a folder for the results with --out")
-        summary = replay_files(files, moment(as_of), worker, topics, instruments_of(settings), out)
+        summary = replay_files(files, moment(as_of), worker, topics, registrations(instruments), out)
         verdict = None
     else:
         if files:
             raise typer.BadParameter("replay either FILES or --log, not both")
+        if instruments is not None:
+            raise typer.BadParameter("a log tells which instruments were registered: leave out --instruments")
         with closing(settings.open_log(must_exist=True)) as source:
             summary, verdict = replay_log(source, worker, topics, out, verify, as_begun=model is None)
     say(summary, as_json)
@@ -82,19 +82,19 @@ def replay_files(
     until: datetime | None,
     worker: PredictorProcessor,
     topics: Topics,
-    instruments: Instruments,
+    registered: Sequence[InstrumentRegistered],
     out: Path,
 ) -> dict[str, Any]:
     """Replays files into a folder and returns the summary. Without `until`, now is the time of the last event."""
     with progress() as bar:
         task = bar.add_task("reading", total=None)
         lines = _told(read_lines(files), bar, task)
-        intake = take_in(lines, instruments, until or datetime.now(UTC))
+        intake = take_in(lines, KnownInstruments.of(registered), until or datetime.now(UTC))
         now = until or (intake.events[-1].time if intake.events else datetime.now(UTC))
         bar.update(task, description="replaying", total=len(intake.events), completed=0)
         source = Partition(topics.episodes, 0)
         with Results(out, topics) as results:
-            stream = records(with_ticks(intake.events, now), source)
+            stream = records(chain(registered, with_ticks(intake.events, now)), source)
             for batch in _batches(_told(stream, bar, task)):
                 results.add(worker.step(0, batch).messages)
             for refused in intake.refused:

@@ -16,16 +16,16 @@ from keepwell.alerting.assess import Assessor, Trigger
 from keepwell.care.endings import next_visit_missed, spell_of, target
 from keepwell.care.episode import Episode, Live
 from keepwell.care.history import effective
-from keepwell.care.instruments import Instruments
+from keepwell.care.instruments import Instruments as KnownInstruments
 from keepwell.cli._common import progress, say
-from keepwell.cli._offline import moment, read_lines
+from keepwell.cli._offline import Instruments, moment, read_lines, registrations
 from keepwell.cli._options import Model, ReleasesAt
 from keepwell.contract.events import CONTROL_TYPES, AnyEvent, ClientErased, EpisodeOpened, micros
 from keepwell.files.events import take_in
 from keepwell.scoring.scorecard import HORIZONS
 from keepwell.streams.topics import Topics
 from models.registry import Releases
-from services.predictor.bootstrap import PredictorSettings, instruments_of, processor
+from services.predictor.bootstrap import PredictorSettings, processor
 
 COLUMNS: Final = (
     "episode", "as_of", "risk_14d", "risk_30d", "risk_60d", "risk_next", "target_14d", "target_30d", "target_60d",
@@ -50,19 +50,19 @@ def command(
     ] = None,
     model: Model = None,
     releases: ReleasesAt = None,
-    instruments: Annotated[Path | None, typer.Option(help="TOML file with the clinics' own instruments.")] = None,
+    instruments: Instruments = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Score episodes of FILES at chosen moments: each risk from what was known then, each target from the whole file."""
     pairs = read_pairs(at)
-    settings = PredictorSettings(instruments=instruments, model=model, releases=releases)
-    known = instruments_of(settings)
+    settings = PredictorSettings(model=model, releases=releases)
+    known = KnownInstruments.of(registrations(instruments))
     until = moment(as_of)
     with progress() as bar:
         bar.add_task("reading", total=None)
         intake = take_in(read_lines(files), known, until or datetime.now(UTC))
     now = micros(until) if until is not None else micros(intake.events[-1].time) if intake.events else 0
-    assessor = processor(Topics(), known, settings.model, Releases.of(settings)).default
+    assessor = processor(Topics(), settings.model, Releases.of(settings)).default
     rows = scored(intake.events, pairs, assessor, known, now)
     with out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -91,7 +91,7 @@ def read_pairs(path: Path) -> list[Pair]:
 
 
 def scored(
-    events: Sequence[AnyEvent], pairs: Sequence[Pair], assessor: Assessor, instruments: Instruments, now: int
+    events: Sequence[AnyEvent], pairs: Sequence[Pair], assessor: Assessor, instruments: KnownInstruments, now: int
 ) -> Iterator[list[Any]]:
     """One row of `COLUMNS` for each pair, in their order; cells are empty where nothing is known or determined."""
     by_episode = _by_episode(events, {pair.episode for pair in pairs})
@@ -127,7 +127,7 @@ def _by_episode(events: Sequence[AnyEvent], wanted: set[str]) -> dict[str, list[
     return found
 
 
-def _live(key: str, events: Sequence[AnyEvent], instruments: Instruments) -> Live:
+def _live(key: str, events: Sequence[AnyEvent], instruments: KnownInstruments) -> Live:
     live = Live(Episode(key), partial(instruments.get, key.partition("/")[0]))
     for event in events:
         live.fold(event)

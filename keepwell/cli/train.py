@@ -11,14 +11,13 @@ import typer
 
 from keepwell.alerting.policy import MOST_WITHHELD, Policy
 from keepwell.cli._common import progress, say
-from keepwell.cli._offline import moment
+from keepwell.cli._offline import Instruments, moment, registrations
 from keepwell.cli._options import AsJson, Prefix
 from keepwell.cli._source import check_source, opened
 from keepwell.scoring.scorecard import HEADLINE
 from keepwell.settings import Settings
 from models.registry import Releases
 from models.release import Release, default
-from services.predictor.bootstrap import instruments_of
 from training.dataset import Dataset, build
 from training.evaluate.report import risks_of
 from training.fit.fit import Options, fit
@@ -103,7 +102,7 @@ def command(
     as_of: Annotated[
         str | None, typer.Option(help="Until when outcomes are known, RFC 3339; default: the last event.")
     ] = None,
-    instruments: Annotated[Path | None, typer.Option(help="TOML file with the clinics' own instruments.")] = None,
+    instruments: Instruments = None,
     seed: Annotated[int, typer.Option(min=0, help="The same data and seed give the same digest.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Processes; the result does not depend on it.")] = 1,
     as_json: AsJson = False,
@@ -118,14 +117,14 @@ def command(
         )
     until = moment(as_of)
     check_source(files, log, alerts or ())
-    settings = Settings(log=log, topic_prefix=topic_prefix, instruments=instruments)
+    own = registrations(instruments)
+    settings = Settings(log=log, topic_prefix=topic_prefix)
     with progress() as bar, opened(files, settings) as source:
         bar.add_task("reading", total=None)
-        known = instruments_of(settings)
         moved = Releases(registry).open(recalibrated) if recalibrated is not None else None
         before = Releases(registry).open(base) if base is not None else moved or default()
         dataset = build(
-            source, instruments=known, as_of=until, policy=before.policy, alerts=alerts or (), n_jobs=jobs
+            source, registrations=own, as_of=until, policy=before.policy, alerts=alerts or (), n_jobs=jobs
         )  # fmt: skip
     # Only who names a release with --base says that it was in use, and that its hold-out was one.
     shown = None

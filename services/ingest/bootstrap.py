@@ -12,8 +12,8 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from keepwell.care.instruments import Instruments, load_instruments
 from keepwell.streams.log import Log
+from keepwell.streams.registered import FollowedInstruments, RegisteredInstruments
 from keepwell.streams.topics import Topics, ensure_topics
 from keepwell.streams.worker.loop import STALLED_SECONDS, Stop, Worker
 from keepwell.streams.worker.process import Watchdog
@@ -32,14 +32,18 @@ def run_ingest(settings: IngestSettings, log: Log, stop: Stop) -> None:
     """Serves and works until `stop` is set, then ends the requests and the batch in hand.
 
     Raises `LogError` as `Worker.run` does, `OSError` where the address cannot be had, `ValueError` where the file of keys
-    or of instruments is not one.
+    is not one.
     """
-    instruments = _instruments(settings)
+    instruments = registered(settings, log)
     worker = make_worker(settings, log, instruments)
     keyring = Keyring(settings.keys)
     topic = Topics(settings.topic_prefix).sessions
     app = make_app(Intake(log, topic, keyring, instruments, settings, _now, worker.live, worker.ready))
-    with Server(app, settings.ingest_host, settings.ingest_port) as server, Watchdog(worker.silence, STALLED_SECONDS):
+    with (
+        Server(app, settings.ingest_host, settings.ingest_port) as server,
+        Watchdog(worker.silence, STALLED_SECONDS),
+        FollowedInstruments(instruments),
+    ):
         _log.info("intake.open", host=settings.ingest_host, port=server.port)
         worker.run(_Until(stop, server.ended))
     if not stop.is_set():
@@ -48,12 +52,21 @@ def run_ingest(settings: IngestSettings, log: Log, stop: Stop) -> None:
 
 def drain_ingest(settings: IngestSettings, log: Log, stop: Stop) -> None:
     """Works off what `session-events` held at the start, without HTTP, then returns. Raises as `run_ingest`."""
-    worker = make_worker(settings, log, _instruments(settings))
+    worker = make_worker(settings, log, registered(settings, log))
     with Watchdog(worker.silence, STALLED_SECONDS):
         worker.drain(stop)
 
 
-def make_worker(settings: IngestSettings, log: Log, instruments: Instruments) -> Worker:
+def registered(settings: IngestSettings, log: Log) -> RegisteredInstruments:
+    """What clinics registered in a log so far; creates topics that are missing."""
+    topics = Topics(settings.topic_prefix)
+    ensure_topics(log, topics)
+    found = RegisteredInstruments(log, topics)
+    found.refresh()
+    return found
+
+
+def make_worker(settings: IngestSettings, log: Log, instruments: RegisteredInstruments) -> Worker:
     """The worker from `session-events` to `episode-events`; creates topics that are missing."""
     topics = Topics(settings.topic_prefix)
     ensure_topics(log, topics)
@@ -135,10 +148,6 @@ def _listen(host: str, port: int) -> socket.socket:
     # asyncio sets this only on sockets whose protocol is named; without it every small answer waits 40 ms for an ACK.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
-
-
-def _instruments(settings: IngestSettings) -> Instruments:
-    return Instruments() if settings.instruments is None else load_instruments(settings.instruments)
 
 
 def _now() -> datetime:

@@ -16,7 +16,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from keepwell.care.instruments import Instruments
+from keepwell.contract.decode import KnownScales
 from keepwell.metrics import HTTP_EVENTS, HTTP_REQUESTS, HTTP_SECONDS
 from keepwell.streams.log import Doubt, Log, LogError
 from keepwell.streams.worker.process import Check
@@ -62,7 +62,7 @@ class Intake(NamedTuple):
     log: Log
     topic: str
     keyring: Keyring
-    instruments: Instruments
+    instruments: KnownScales
     settings: IngestSettings
     now: Callable[[], datetime]
     live: Callable[[], Check]

@@ -9,8 +9,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from keepwell.care.instruments import Instruments
-from keepwell.contract.decode import Refusal, decode
+from keepwell.contract.decode import KnownScales, Refusal, decode
 from keepwell.streams.log import Header, Message
 
 ONE: Final = "application/cloudevents+json"
@@ -74,7 +73,7 @@ def split(content_type: str | None, headers: Iterable[tuple[str, str]], body: by
     return items
 
 
-def judge(items: Sequence[Item], topic: str, clinic: str, now: datetime, instruments: Instruments) -> Judged:
+def judge(items: Sequence[Item], topic: str, clinic: str, now: datetime, instruments: KnownScales) -> Judged:
     """Checks each event as the ingest worker will, and that its `source` belongs to `clinic`."""
     results: list[Result] = []
     messages: list[Message] = []

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from keepwell.care.instruments import Instruments
-from keepwell.contract.decode import Refusal, decode
+from keepwell.contract.decode import KnownScales, Refusal, decode
 from keepwell.contract.events import AnyEvent, ClientErased, encode
 from keepwell.metrics import UNKNOWN_MEMBERS
 from keepwell.streams.log import Header, Message, Record
@@ -26,7 +25,7 @@ class IngestProcessor:
     who reads them knows an event by `source` + `id`.
     """
 
-    def __init__(self, topics: Topics, partitions: int, instruments: Instruments, now: Callable[[], datetime]) -> None:
+    def __init__(self, topics: Topics, partitions: int, instruments: KnownScales, now: Callable[[], datetime]) -> None:
         self._topics = topics
         self._partitions = partitions
         self._instruments = instruments

@@ -11,9 +11,8 @@ from pydantic import Field
 
 from keepwell import metrics
 from keepwell.alerting.assess import Assessor
-from keepwell.care.instruments import Instruments, load_instruments
 from keepwell.observe import setup_logging
-from keepwell.settings import Settings, WorkerSettings
+from keepwell.settings import WorkerSettings
 from keepwell.streams.log import Log
 from keepwell.streams.topics import Topics, ensure_topics
 from keepwell.streams.worker.loop import STALLED_SECONDS, Worker
@@ -54,29 +53,21 @@ def promote(releases: Releases, digest: str) -> Assessor:
         raise
 
 
-def processor(
-    topics: Topics, instruments: Instruments, model: str | None = None, releases: Releases | None = None
-) -> PredictorProcessor:
+def processor(topics: Topics, model: str | None = None, releases: Releases | None = None) -> PredictorProcessor:
     """A processor without memory. Raises `InvalidRelease` where the release to begin with cannot be used.
 
     `model` is a digest, a unique prefix or a path; `releases` defaults to the shipped one alone.
     """
     releases = releases or Releases()
     first = releases.open(model) if model is not None else releases.default()
-    return PredictorProcessor(topics, instruments, assessor_of(first), partial(promote, releases))
-
-
-def instruments_of(settings: Settings) -> Instruments:
-    """The instruments known by name, and those of the settings' file."""
-    return load_instruments(settings.instruments) if settings.instruments is not None else Instruments()
+    return PredictorProcessor(topics, assessor_of(first), partial(promote, releases))
 
 
 def worker_of(settings: PredictorSettings, log: Log) -> Worker:
     """The predictor's worker on a log whose topics exist."""
     topics = Topics(settings.topic_prefix)
-    instruments = instruments_of(settings)
     releases = Releases.of(settings)
-    make = partial(processor, topics, instruments, settings.model, releases)
+    make = partial(processor, topics, settings.model, releases)
     make()  # a release that cannot be used is told before anything is joined
     lives = _Lives(topics, make)
     return Worker(

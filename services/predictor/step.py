@@ -16,7 +16,7 @@ from keepwell.alerting.decide import timers, timing
 from keepwell.alerting.policy import Memory
 from keepwell.care.episode import Episode, Live
 from keepwell.care.history import Opening
-from keepwell.care.instruments import Instruments
+from keepwell.care.instruments import Instrument
 from keepwell.contract.events import (
     AnyEvent,
     ClientErased,
@@ -34,6 +34,7 @@ from keepwell.streams.topics import Topics
 from keepwell.streams.worker.dead_letters import letter
 from keepwell.streams.worker.step import Step
 from models.release import InvalidRelease
+from services.predictor.registered import INSTRUMENTS_KEY, Registrations
 from services.predictor.turns import TURNS_KEY, Turn, decode_turns, encode_turns, standing, turn_of
 
 PARTITION_KEY: Final = b"_partition"
@@ -79,14 +80,14 @@ class Held:
 class Shelf:
     """The memory of one partition: every episode as bytes, the lately used ones unfolded, and the moments that are due."""
 
-    def __init__(self, instruments: Instruments) -> None:
+    def __init__(self) -> None:
         self.state = PartitionState()
         self.turns: tuple[Turn, ...] = ()
         self.champion: Assessor | None = None
         self.shadow: Assessor | None = None
         self.begun = False
         self.recalled: dict[tuple[int, str], Turn] = {}
-        self._instruments = instruments
+        self._registrations = Registrations()
         self._stored: dict[bytes, bytes] = {}
         self._held: OrderedDict[bytes, Held] = OrderedDict()
         self._due: dict[bytes, int] = {}
@@ -99,6 +100,8 @@ class Shelf:
             self.state = _partition_state.decode(payload) if payload is not None else PartitionState()
         elif key == TURNS_KEY:
             self.turns = decode_turns(payload)
+        elif key == INSTRUMENTS_KEY:
+            self._registrations = Registrations(payload)
         elif payload is None:
             self._stored.pop(key, None)
             self._due.pop(key, None)
@@ -157,6 +160,8 @@ class Shelf:
                 changed[key] = _encoder.encode(self.state)
             elif key == TURNS_KEY:
                 changed[key] = encode_turns(self.turns)
+            elif key == INSTRUMENTS_KEY:
+                changed[key] = self._registrations.payload()
             elif key in self._held:
                 held = self._held[key]
                 state = EpisodeState(held.live.episode, held.memory)
@@ -167,6 +172,16 @@ class Shelf:
         while len(self._held) > keep:
             self._held.popitem(last=False)
         return changed
+
+    def register(self, event: InstrumentRegistered) -> None:
+        """Takes a clinic's instrument: its measures are read by it from here on. Raises `ValueError` for impossible facts."""
+        if not self._registrations.take(event):
+            return
+        self.dirty.add(INSTRUMENTS_KEY)
+        prefix = f"{event.clinic}/".encode()
+        for key, held in self._held.items():  # those held as bytes are read with it when they are unfolded
+            if key.startswith(prefix):
+                held.live.read_again()
 
     def erase(self, clinic: str, client: str) -> list[bytes]:
         """Forgets the episodes of a client of a clinic, and returns their keys."""
@@ -185,6 +200,8 @@ class Shelf:
         own = {} if self.state == PartitionState() else {PARTITION_KEY: _encoder.encode(self.state)}
         if self.turns:
             own[TURNS_KEY] = encode_turns(self.turns)
+        if (registered := self._registrations.payload()) is not None:
+            own[INSTRUMENTS_KEY] = registered
         return self._stored | own
 
     def keys(self) -> list[bytes]:
@@ -200,15 +217,17 @@ class Shelf:
         return held
 
     def _live(self, episode: Episode) -> Live:
-        return Live(episode, partial(self._instruments.get, episode.key.partition("/")[0]))
+        return Live(episode, partial(self._find, episode.key.partition("/")[0]))
+
+    def _find(self, clinic: str, name: str) -> Instrument | None:
+        return self._registrations.get(clinic, name)
 
 
 class PredictorProcessor:
     """Scores at every accepted event and due timer. Deterministic: the same records give the same bytes."""
 
-    def __init__(self, topics: Topics, instruments: Instruments, default: Assessor, promote: Promote) -> None:
+    def __init__(self, topics: Topics, default: Assessor, promote: Promote) -> None:
         self._topics = topics
-        self._instruments = instruments
         self._default = default
         self._promote = promote
         self.shelves: dict[int, Shelf] = {}
@@ -268,7 +287,10 @@ class PredictorProcessor:
             case ModelPromoted():
                 self._change_model(shelf, record.offset, event)
             case InstrumentRegistered():
-                pass  # the instruments in use are still those of the file that the service was given
+                try:
+                    shelf.register(event)
+                except ValueError as error:
+                    return "invalid", f"$.data: {error}"
             case ClientErased():
                 for key in shelf.erase(event.clinic, event.data.client_id):
                     out.append(Message(self._topics.scores, key, None, partition=partition))
@@ -393,7 +415,7 @@ class PredictorProcessor:
 
     def _shelf(self, partition: int) -> Shelf:
         if partition not in self.shelves:
-            self.shelves[partition] = Shelf(self._instruments)
+            self.shelves[partition] = Shelf()
         return self.shelves[partition]
 
 

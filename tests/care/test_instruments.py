@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from keepwell.care.instruments import KNOWN, Instrument, Instruments, load_instruments
+from keepwell.care.instruments import KNOWN, Instrument, Instruments, instrument_of
+from keepwell.contract.control import registration
+from keepwell.contract.events import Range, Registered
 
 PUBLISHED = {
     # name: low, high, cut-off, reliable change, higher is better (CONTRACT section 1; WAI-SR: ranges only)
@@ -17,16 +20,6 @@ PUBLISHED = {
     "OQ-45": (0, 180, 63, 14, False),
     "CORE-10": (0, 40, 11, 6, False),
 }
-
-OWN = """
-[north.MY-SCALE]
-low = 0
-high = 50
-higher_is_better = false
-cutoff = 20
-reliable_change = 7
-source = "our own validation, 2024"
-"""
 
 
 def test_the_table_holds_the_instruments_of_the_contract() -> None:
@@ -85,10 +78,14 @@ def test_a_subscale_is_known_by_the_instruments_own_word_too() -> None:
     assert srs.limits("something") is None
 
 
-def test_an_own_instrument_holds_for_its_clinic_only(tmp_path: Path) -> None:
-    file = tmp_path / "instruments.toml"
-    file.write_text(OWN, "utf-8")
-    instruments = load_instruments(file)
+FACTS: dict[str, Any] = {
+    "name": "MY-SCALE", "kind": "outcome", "lowest": 0.0, "highest": 50.0, "higher_is_better": False, "cutoff": 20.0,
+    "reliable_change": 7.0,
+}  # fmt: skip
+
+
+def test_an_own_instrument_holds_for_its_clinic_only() -> None:
+    instruments = Instruments.of([registration("north", Registered(**FACTS), datetime(2026, 1, 1, tzinfo=UTC))])
     own = instruments.get("north", "MY-SCALE")
     assert own is not None and own.limits("total") == (0, 50)
     assert instruments.get("south", "MY-SCALE") is None
@@ -103,21 +100,16 @@ def test_without_registration_only_the_known_are_known() -> None:
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        (("MY-SCALE", "PHQ-9"), "known already"),
-        (("high = 50", 'high = "many"'), "high"),
-        (("high = 50\n", ""), "high"),
-        (("high = 50", "high = -1"), "low < high"),
-        (("cutoff = 20", "cutoff = 70"), "cutoff"),
-        (("reliable_change = 7", "reliable_change = 0"), "reliable_change"),
-        (("reliable_change = 7", "reliable_change = nan"), "reliable_change"),
-        (("reliable_change = 7", "reliable_change = 51"), "reliable_change"),
-        (("reliable_change = 7", "reliable_change = 7\nscales = { mood = [3, 3] }"), "each scale"),
-        (('source = "our own validation, 2024"', ""), "source"),
+        ({"name": "PHQ-9"}, "known already"),
+        ({"highest": -1.0}, "`lowest`"),
+        ({"highest": float("inf")}, "finite"),
+        ({"cutoff": 70.0}, "`cutoff`"),
+        ({"cutoff": float("nan")}, "finite"),
+        ({"reliable_change": 0.0}, "`reliable_change`"),
+        ({"reliable_change": 51.0}, "`reliable_change`"),
+        ({"subscales": {"mood": Range(lowest=3, highest=3)}}, "`mood`"),
     ],
 )
-def test_a_wrong_table_is_named_with_what_is_wrong(tmp_path: Path, change: tuple[str, str], word: str) -> None:
-    file = tmp_path / "instruments.toml"
-    file.write_text(OWN.replace(*change), "utf-8")
-    with pytest.raises(ValueError, match=r"\[north\.") as caught:
-        load_instruments(file)
-    assert word in str(caught.value)
+def test_facts_that_cannot_be_are_refused_by_name(change: dict[str, Any], word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        instrument_of(Registered(**(FACTS | change)))

@@ -50,7 +50,7 @@ def of_file(events: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def test_an_archive_gives_the_report_of_its_file(events: Path, of_file: Any, tmp_path: Path) -> None:
-    archive([events], tmp_path / "events.parquet", Instruments())
+    archive([events], tmp_path / "events.parquet")
     assert judged(tmp_path, tmp_path / "events.parquet") == of_file
 
 

@@ -219,7 +219,7 @@ def test_a_log_trains_as_its_archive_does_with_the_alerts_that_the_log_showed(pl
     alerts = shown(place / "events.jsonl", tmp_path / "alerts.jsonl")
     logged(place / "events.jsonl", url, alerts)
     with closing(open_log(url)) as log:
-        archive(FromLog(log, TOPICS), tmp_path / "log.parquet", Instruments())
+        archive(FromLog(log, TOPICS), tmp_path / "log.parquet")
     words = ("--topic-prefix", "north.", "--budget", "0.3", "--json")
     code, of_log = run("--log", url, *words, "--out", tmp_path / "of-log")
     assert code == 0, of_log

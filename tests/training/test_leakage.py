@@ -30,7 +30,7 @@ def source() -> InMemory:
 
 @pytest.fixture(scope="module")
 def gathered(source: InMemory) -> Gathered:
-    return gather(source, Instruments(), None, {})
+    return gather(source, (), None, {})
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_nothing_is_found_in_order_of_arrival_either(source: InMemory) -> None:
     events = list(source.events)
     rng = np.random.default_rng(1)
     late = [events[n] for n in np.argsort(np.arange(len(events)) + rng.exponential(30, len(events)))]
-    gathered = gather(as_log(late), Instruments(), None, {})
+    gathered = gather(as_log(late), (), None, {})
     moved, compared = moved_by_the_future(gathered, replayer(gathered))
     assert moved == {} and compared > 1000
 

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from keepwell.alerting.policy import Policy
 from keepwell.care.endings import DEFINITION
-from keepwell.care.instruments import Instruments
-from keepwell.contract.events import rfc3339
+from keepwell.contract.events import InstrumentRegistered, rfc3339
 from keepwell.scoring.scorecard import OUTPUTS
 from models.release import default
 from training.dataset.landmarks import KINDS
@@ -33,7 +32,7 @@ CHUNK: Final = 20_000
 def build(
     source: Source,
     *,
-    instruments: Instruments | None = None,
+    registrations: Sequence[InstrumentRegistered] = (),
     as_of: datetime | None = None,
     policy: Policy | None = None,
     alerts: Sequence[str | Path] = (),
@@ -41,20 +40,20 @@ def build(
 ) -> Dataset:
     """The landmark table of a source.
 
-    Outcomes are known until `as_of` (default: the time of the last event), and nothing later is looked at. `policy`
-    (default: that of the shipped release) sets the moments of silence. `alerts` are files of alerts that were shown; a log
-    is asked for its own. `n_jobs` is joblib's, and so is the backend (`joblib.parallel_config`): the rows do not depend on
-    either. Raises what `sources.gather` raises.
+    `registrations` are of clinics' own instruments, besides those that a log holds. Outcomes are known until `as_of`
+    (default: the time of the last event), and nothing later is looked at. `policy` (default: that of the shipped release)
+    sets the moments of silence. `alerts` are files of alerts that were shown; a log is asked for its own. `n_jobs` is
+    joblib's, and so is the backend (`joblib.parallel_config`): the rows do not depend on either. Raises what
+    `sources.gather` raises.
     """
-    known = instruments or Instruments()
     with _rare_collections():
-        gathered = gather(source, known, as_of, shown_in_files(alerts))
-    return table(gathered, known, policy or default().policy, n_jobs)
+        gathered = gather(source, registrations, as_of, shown_in_files(alerts))
+    return table(gathered, policy or default().policy, n_jobs)
 
 
-def table(gathered: Gathered, instruments: Instruments, policy: Policy, n_jobs: int = 1) -> Dataset:
+def table(gathered: Gathered, policy: Policy, n_jobs: int = 1) -> Dataset:
     """The landmark table of what was gathered already, for those who need both: a log goes on while it is read."""
-    replayer = Replayer(instruments, policy, gathered.now)
+    replayer = Replayer(gathered.instruments, policy, gathered.now)
     parts: list[Rows] = Parallel(n_jobs=n_jobs)(
         delayed(_replayed)(replayer, chunk, ticks) for chunk, ticks in _chunks(gathered.streams)
     )

@@ -25,6 +25,7 @@ from keepwell.contract.events import (
     ClockTicked,
     EpisodeOpened,
     Event,
+    InstrumentRegistered,
     decode_accepted,
     encode,
     micros,
@@ -54,6 +55,7 @@ Source = FromLog | InMemory | Sequence[str | Path]
 
 _TICK: Final = str(ClockTicked.__struct_config__.tag)
 _ERASED: Final = str(ClientErased.__struct_config__.tag)
+_REGISTERED: Final = str(InstrumentRegistered.__struct_config__.tag)
 _OPENED: Final = str(EpisodeOpened.__struct_config__.tag)
 
 
@@ -65,7 +67,11 @@ class Stream(NamedTuple):
 
 
 class Gathered(NamedTuple):
-    """What sources hold until `now` (µs), and how many events were refused, came after `now`, or were erased."""
+    """What sources hold until `now` (µs), and how many events were refused, came after `now`, or were erased.
+
+    `registrations` are those of the clinics' own instruments, given or found; `instruments` is what they come to: every
+    measure is read by what its clinic meant by the name in the end, those before a registration too.
+    """
 
     order: Order
     streams: Sequence[Stream]
@@ -73,18 +79,25 @@ class Gathered(NamedTuple):
     refused: int
     later: int
     erased: int
+    registrations: Sequence[InstrumentRegistered]
+    instruments: Instruments
 
 
 def gather(
-    source: Source, instruments: Instruments, as_of: datetime | None, shown: Mapping[str, list[int]]
+    source: Source,
+    registrations: Sequence[InstrumentRegistered],
+    as_of: datetime | None,
+    shown: Mapping[str, list[int]],
 ) -> Gathered:
     """Gathers a source. `as_of` cuts it: what happened later is left out, as if it had never been told.
 
+    `registrations` are of clinics' own instruments; those that a log or an archive holds are added.
     `shown` holds the moments (µs) of alerts shown, by episode; a log adds those it still holds.
     Raises `ValueError` where files of different order are mixed, `OSError` and `LogError` where a source cannot be read.
     """
     counts = _Counts()
-    order, items = _items(source, instruments, as_of or datetime.now(UTC), counts)
+    order, items = _items(source, Instruments.of(registrations), as_of or datetime.now(UTC), counts)
+    registered = {(event.source, event.id): event for event in registrations}
     if isinstance(source, FromLog):
         shown = _joined(shown, shown_in_log(source))
     until = micros(as_of) if as_of is not None else None
@@ -94,6 +107,11 @@ def gather(
         if until is not None and item.at > until:
             counts.later += 1
             continue
+        if item.type == _REGISTERED:
+            event = decode_accepted(item.value)
+            assert isinstance(event, InstrumentRegistered)
+            registered[event.source, event.id] = event
+            continue
         latest = max(latest, item.at)
         gatherers[item.partition].take(item)
     now = until if until is not None else latest
@@ -101,12 +119,14 @@ def gather(
         Stream(gatherer.midnights(now) if order == "time" else gatherer.ticks(), gatherer.told(shown))
         for _, gatherer in sorted(gatherers.items())
     ]
-    return Gathered(order, streams, now, counts.refused, counts.later, sum(g.erased for g in gatherers.values()))
+    erased = sum(gatherer.erased for gatherer in gatherers.values())
+    told = tuple(registered.values())
+    return Gathered(order, streams, now, counts.refused, counts.later, erased, told, Instruments.of(told))
 
 
-def archive(source: Source, path: Path, instruments: Instruments, as_of: datetime | None = None) -> int:
+def archive(source: Source, path: Path, as_of: datetime | None = None) -> int:
     """Writes the accepted events of a source as a Parquet archive and returns how many. Raises what `gather` raises."""
-    order, items = _items(source, instruments, as_of or datetime.now(UTC), _Counts())
+    order, items = _items(source, Instruments(), as_of or datetime.now(UTC), _Counts())
     return write_archive(path, items, order)
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from keepwell.care.endings import DAY, spell_of, target
 from keepwell.contract.control import CLOCK_KEY, tick
-from keepwell.contract.events import encode, micros
+from keepwell.contract.events import InstrumentRegistered, encode, micros
 from keepwell.streams.log import Partition, Record
 from keepwell.streams.worker.step import Processor
 from training.dataset.sources import Gathered, Stream
@@ -80,7 +80,7 @@ def replayed(worker: Processor, gathered: Gathered, topic: str) -> list[Raised]:
     """The alerts that a predictor without memory raises to `topic` over what was gathered, in its order, with its ticks."""
     raised = []
     for number, stream in enumerate(gathered.streams):
-        records = _records(stream, Partition("", number))
+        records = _records(gathered.registrations, stream, Partition("", number))
         while batch := list(islice(records, BATCH)):
             for message in worker.step(number, batch).messages:
                 if message.topic == topic and message.value is not None:
@@ -90,8 +90,11 @@ def replayed(worker: Processor, gathered: Gathered, topic: str) -> list[Raised]:
     return raised
 
 
-def _records(stream: Stream, source: Partition) -> Iterator[Record]:
-    """The events and ticks of a stream as they would stand in a partition; what happened at a tick's moment comes first."""
+def _records(registrations: Sequence[InstrumentRegistered], stream: Stream, source: Partition) -> Iterator[Record]:
+    """The events and ticks of a stream as they would stand in a partition; what happened at a tick's moment comes first.
+
+    Instruments are registered before everything, as every measure of the table is read by them too.
+    """
     told = [
         (place, 0, key, value)
         for key, places, values, _ in stream.told
@@ -102,7 +105,8 @@ def _records(stream: Stream, source: Partition) -> Iterator[Record]:
         (place, 1, "", encode(tick(EPOCH + timedelta(microseconds=moment))))
         for place, moment in zip(stream.ticks.places.tolist(), stream.ticks.moments.tolist(), strict=True)
     )
-    for offset, (_, _, key, value) in enumerate(heapq.merge(told, ticks, key=lambda one: one[:2])):
+    registered = ((-1, 0, "", encode(event)) for event in registrations)
+    for offset, (_, _, key, value) in enumerate(heapq.merge(registered, told, ticks, key=lambda one: one[:2])):
         yield Record(source, offset, key.encode() or CLOCK_KEY, value, (), 0)
 
 

@@ -15,7 +15,6 @@ import numpy as np
 from keepwell.care.endings import DAY, Spell, target
 from keepwell.care.episode import Episode, Live
 from keepwell.care.history import AnyEntry, Attendance, End, effective
-from keepwell.care.instruments import Instruments
 from keepwell.contract.events import decode_accepted
 from training.dataset.sources import Gathered
 from training.evaluate.metrics import Vector
@@ -73,12 +72,12 @@ class Outcome(NamedTuple):
         return self.spells[-1].closed_at is not None
 
 
-def outcomes(gathered: Gathered, instruments: Instruments) -> dict[str, Outcome]:
+def outcomes(gathered: Gathered) -> dict[str, Outcome]:
     """What became of each episode until now, by its key, through the live fold."""
     found = {}
     for stream in gathered.streams:
         for told in stream.told:
-            live = Live(Episode(told.key), partial(instruments.get, told.key.partition("/")[0]))
+            live = Live(Episode(told.key), partial(gathered.instruments.get, told.key.partition("/")[0]))
             for payload in told.events:
                 live.fold(decode_accepted(payload))
             if live.episode.history:

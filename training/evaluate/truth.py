@@ -14,7 +14,6 @@ import msgspec
 
 from keepwell.care.endings import target
 from keepwell.care.episode import Episode, Live
-from keepwell.care.instruments import Instruments
 from keepwell.contract.events import decode_accepted, micros
 from keepwell.scoring.scorecard import HORIZONS, Scorer
 from training.dataset.replay import Told
@@ -57,7 +56,7 @@ def read_truths(path: Path) -> list[Truth]:
         raise ValueError(f"{path}: {error}") from error
 
 
-def moments(truths: Sequence[Truth], gathered: Gathered, scorer: Scorer, instruments: Instruments) -> list[Moment]:
+def moments(truths: Sequence[Truth], gathered: Gathered, scorer: Scorer) -> list[Moment]:
     """Every truth of an episode that was gathered, scored by what had happened by then; outcomes are those known until the
     end of what was gathered."""
     of: Mapping[str, list[Truth]] = defaultdict(list)
@@ -68,17 +67,13 @@ def moments(truths: Sequence[Truth], gathered: Gathered, scorer: Scorer, instrum
         for stream in gathered.streams
         for told in stream.told
         if told.key in of
-        for moment in _of_episode(
-            told, sorted(of[told.key], key=attrgetter("as_of")), gathered.now, scorer, instruments
-        )
+        for moment in _of_episode(told, sorted(of[told.key], key=attrgetter("as_of")), gathered, scorer)
     ]
 
 
-def _of_episode(
-    told: Told, truths: Sequence[Truth], now: int, scorer: Scorer, instruments: Instruments
-) -> Iterator[Moment]:
+def _of_episode(told: Told, truths: Sequence[Truth], gathered: Gathered, scorer: Scorer) -> Iterator[Moment]:
     clinic = told.key.partition("/")[0]
-    live = Live(Episode(told.key), partial(instruments.get, clinic))
+    live = Live(Episode(told.key), partial(gathered.instruments.get, clinic))
     events = sorted(map(decode_accepted, told.events), key=attrgetter("time"))
     folded = 0
     scored: list[tuple[Truth, int, ByHorizon | None]] = []
@@ -93,7 +88,7 @@ def _of_episode(
         scored.append((truth, at, risks))
     for event in events[folded:]:
         live.fold(event)
-    spells = live.course.standing.spells_at(now)
+    spells = live.course.standing.spells_at(gathered.now)
     for truth, at, risks in scored:
         yield Moment(
             told.key, at, tuple(target(spells, at, days) for days in HORIZONS.values()), risks,

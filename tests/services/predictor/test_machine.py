@@ -8,7 +8,6 @@ from datetime import timedelta
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from keepwell.care.instruments import Instruments
 from keepwell.contract.control import CLOCK_KEY, tick
 from keepwell.contract.events import ClientErased, Erased, encode
 from keepwell.streams.log import Message
@@ -23,7 +22,7 @@ TOPICS = Topics()
 
 
 def _predictor() -> Processor:
-    return processor(TOPICS, Instruments())
+    return processor(TOPICS)
 
 
 def _memory(of: Processor, partition: int) -> Mapping[bytes, bytes]:

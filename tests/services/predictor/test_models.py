@@ -18,7 +18,6 @@ from keepwell import metrics
 from keepwell.alerting.decide import timers, timing, withheld
 from keepwell.alerting.policy import Memory, Policy
 from keepwell.care.course import Course
-from keepwell.care.instruments import Instruments
 from keepwell.cli.replay import replay_log
 from keepwell.contract.control import CLOCK_KEY, MODEL_KEY, promotion, tick
 from keepwell.contract.events import AnyEvent, Attended, ClientErased, Erased, Event, encode
@@ -78,7 +77,7 @@ class Clinic:
 
     def verify(self, releases: Releases | None = None, model: str | None = None) -> str | None:
         """What a replay finds different, by the settings of the predictor."""
-        worker = processor(TOPICS, Instruments(), model, releases or Releases(self.settings["releases"]))
+        worker = processor(TOPICS, model, releases or Releases(self.settings["releases"]))
         _, verdict = replay_log(self.log, worker, TOPICS, None, verify=True, as_begun=model is None)
         assert verdict is not None
         return verdict.difference
@@ -361,7 +360,7 @@ def test_the_releases_in_use_are_a_metric_by_role(tmp_path: Path) -> None:
 
 
 def run_with(registry: Path) -> Run:
-    return Run(processor(TOPICS, Instruments(), None, Releases(registry)))
+    return Run(processor(TOPICS, None, Releases(registry)))
 
 
 def test_a_shadow_scores_at_every_trigger_of_the_champion_and_raises_no_alert(tmp_path: Path) -> None:

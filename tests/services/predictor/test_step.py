@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 from keepwell.care.episode import MAX_ENTRIES
-from keepwell.care.instruments import Instruments
 from keepwell.contract.control import registration
 from keepwell.contract.events import (
     Actioned,
@@ -270,7 +269,7 @@ def test_safety_is_told_after_the_episode_ended_too() -> None:
 
 
 def run_with(registry: Path) -> Run:
-    return Run(processor(TOPICS, Instruments(), None, Releases(registry)))
+    return Run(processor(TOPICS, None, Releases(registry)))
 
 
 def test_a_release_is_in_use_from_its_promotion_on_and_not_before(tmp_path: Path) -> None:

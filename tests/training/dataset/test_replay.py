@@ -60,7 +60,7 @@ class Watching(Assessor):
 def live_features(log: Sequence[AnyEvent]) -> dict[tuple[str, int], list[float | None]]:
     """What the predictor's step scored with, over the records of one partition."""
     assessor = Watching()
-    PredictorProcessor(TOPICS, Instruments(), assessor, lambda digest: assessor).step(0, recorded(log))
+    PredictorProcessor(TOPICS, assessor, lambda digest: assessor).step(0, recorded(log))
     return assessor.seen
 
 

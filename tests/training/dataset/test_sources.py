@@ -66,7 +66,7 @@ def _zst(events: Sequence[AnyEvent], folder: Path) -> Path:
 
 def _parquet(events: Sequence[AnyEvent], folder: Path) -> Path:
     path = folder / "events.parquet"
-    assert archive([_plain(events, folder)], path, KNOWN) == len(events)
+    assert archive([_plain(events, folder)], path) == len(events)
     return path
 
 
@@ -105,14 +105,14 @@ def test_an_archive_of_a_log_keeps_its_order_and_its_ticks(tmp_path: Path) -> No
         story((0, opened()), *weekly(3), subject="ep-2"),
     )
     path = tmp_path / "log.parquet"
-    assert archive(log, path, KNOWN) == 3 + 1 + 1 + 1 + 4
+    assert archive(log, path) == 3 + 1 + 1 + 1 + 4
     equal(build([path]), build(log))
     equal(build([path, path]), build(log))
 
 
 def test_an_archive_of_a_log_is_not_mixed_with_files_that_have_no_order(told: list[AnyEvent], tmp_path: Path) -> None:
     path = tmp_path / "log.parquet"
-    archive(as_log(told[:5]), path, KNOWN)
+    archive(as_log(told[:5]), path)
     with pytest.raises(ValueError, match="order of arrival"):
         build([path, _plain(told, tmp_path)])
 

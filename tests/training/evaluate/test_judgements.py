@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from keepwell.care.endings import DAY, Spell
-from keepwell.care.instruments import Instruments
 from keepwell.contract.events import AnyEvent, Attended, Ended, Missed, decode_accepted
 from keepwell.streams.log import Record
 from keepwell.streams.worker.step import Step
@@ -25,8 +24,7 @@ NOW = moment(400 * DAY)
 
 def told(*happenings: Happening) -> tuple[Dataset, list[AnyEvent], dict[str, Outcome]]:
     events = story(*happenings)
-    known = Instruments()
-    found = outcomes(gather(InMemory(events), known, NOW, {}), known)
+    found = outcomes(gather(InMemory(events), (), NOW, {}))
     return build(InMemory(events), as_of=NOW), events, found
 
 
@@ -112,7 +110,7 @@ def test_what_happens_at_midnight_is_replayed_before_the_tick_of_midnight() -> N
     midnight = 1 - on(0) % DAY / DAY
     events = story((0, opened()), (midnight, Attended()), (midnight + 0.5, Attended()))
     listener = Listener()
-    replayed(listener, gather(InMemory(events), Instruments(), None, {}), "alerts")
+    replayed(listener, gather(InMemory(events), (), None, {}), "alerts")
     kinds = [decode_accepted(record.value or b"").type.split(".")[1] for record in listener.seen]
     assert kinds == ["clock", "episode", "session", "clock", "session", "clock"]
     assert [record.offset for record in listener.seen] == list(range(6))

@@ -84,12 +84,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def told(world: Path) -> list[Moment]:
-    gathered = gather([world / "events.jsonl"], KNOWN, None, {})
-    return moments(read_truths(world / "truth.jsonl"), gathered, default().scorer, KNOWN)
+    gathered = gather([world / "events.jsonl"], (), None, {})
+    return moments(read_truths(world / "truth.jsonl"), gathered, default().scorer)
 
 
 def test_the_model_is_scored_at_the_moment_as_keepwell_score_does(world: Path, told: list[Moment]) -> None:
-    gathered = gather([world / "events.jsonl"], KNOWN, None, {})
+    gathered = gather([world / "events.jsonl"], (), None, {})
     events = [decode_accepted(one) for each in gathered.streams[0].told for one in each.events]
     some = told[::9]
     release = default()

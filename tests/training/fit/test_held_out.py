@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from keepwell.alerting.decide import withheld
-from keepwell.care.instruments import Instruments
 from keepwell.scoring.scorecard import HEADLINE
 from keepwell.streams.topics import Topics
 from keepwell.testing.made_up import made_up_clinic
@@ -79,16 +78,14 @@ def test_the_arms_are_those_of_a_predictor_at_work(tmp_path: Path) -> None:
     name = str(tmp_path)
     released(tmp_path, base=2.0, withhold=0.2, skips=99, unanswered=99, ending_sessions=99, unbooked_days=3650)
     events = InMemory(list(made_up_clinic(320, 3, START, 500)))
-    worker = processor(Topics(), Instruments(), name)
-    told = [
-        one for one in replayed(worker, gather(events, Instruments(), None, {}), Topics().alerts) if one.kind == "risk"
-    ]
+    worker = processor(Topics(), name)
+    told = [one for one in replayed(worker, gather(events, (), None, {}), Topics().alerts) if one.kind == "risk"]
     shown: dict[str, list[int]] = {}
     for one in told:
         shown.setdefault(one.episode, []).append(one.at)
     assert shown and not any(withheld(0.2, key) for key in shown)
     release = Releases().open(name)
-    dataset = table(gather(events, Instruments(), None, shown), Instruments(), release.policy)
+    dataset = table(gather(events, (), None, shown), release.policy)
     found = held_out(dataset, release, risks_of(release, dataset)[:, HEADLINE])
     assert (found.raised.alerted, found.withheld.alerted) == (1, 0)
 

@@ -29,7 +29,7 @@ SINCE = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 def looked(subject: Subject, dataset: Dataset, world: Path, window: Window | None = None) -> Report:
-    gathered = gather([world / "events.jsonl"], Instruments(), None, {})
+    gathered = gather([world / "events.jsonl"], (), None, {})
     told = [one for stream in gathered.streams for one in stream.told]
     return monitor(subject, dataset, told, None, Instruments(), window or Window())
 
