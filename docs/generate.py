@@ -153,7 +153,10 @@ def topics() -> str:
         names.episodes: ("`<clinic>/<subject>`", "accepted, normalised events; control events on every partition"),
         names.dead_letters: ("the original key", "untouched bytes of what was refused, with the reason in headers"),
         names.scores: ("`<clinic>/<subject>`", "one score for each accepted event or due timer"),
-        names.alerts: ("`<clinic>/<subject>`", "alerts raised, escalated, resolved"),
+        names.alerts: (
+            "`<clinic>/<subject>#<alert_id>.<status>`",
+            "alerts raised, escalated, resolved: every one stays",
+        ),
         names.shadow_scores: ("`<clinic>/<subject>`", "scores of a release on trial, beside those of the one in use"),
         names.state: ("`<clinic>/<subject>`", "the predictor's changelog; private, its form may change"),
         names.releases: ("release digest", "manifests of model releases"),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from keepwell.contract.events import CONTROL_TYPES, EVENT_TYPES, Event
+from keepwell.contract.outputs import Alert
 from keepwell.contract.schema import CONTRACT_VERSION, OUTPUTS, components
 from keepwell.streams.topics import Topics
 from keepwell.streams.worker import dead_letters
@@ -16,6 +17,10 @@ _KAFKA: Final = "0.5.0"
 _TOMBSTONE: Final = "A record without a value deletes those before it: the client was erased."
 
 _EPISODE_KEY: Final = {"type": "string", "description": "`<clinic>/<subject>`, the episode."}
+_ALERT_KEY: Final = {
+    "type": "string",
+    "description": "`<clinic>/<subject>#<alert_id>.<status>`, one for each record; the partition is that of the episode.",
+}
 _SUBJECT_KEY: Final = {"type": "string", "description": "`<subject>`, or any key: the event says which episode it is."}
 _LETTER_KEY: Final = {"type": ["string", "null"], "description": "The key of the refused record, or none."}
 _CONTROL_KEY: Final = {"type": "string", "description": "The `subject`; the record is on every partition."}
@@ -77,7 +82,7 @@ def _channels(topics: Topics) -> dict[str, Any]:
         topics.episodes: "Accepted, normalised events, and control events on every partition.",
         topics.dead_letters: "Refused records, untouched, with the reason in the headers.",
         topics.scores: f"One score for every accepted event or due timer of an episode. {_TOMBSTONE}",
-        topics.alerts: f"Alerts raised, escalated and resolved. {_TOMBSTONE}",
+        topics.alerts: f"Alerts raised, escalated and resolved: every one stays until it is erased. {_TOMBSTONE}",
         topics.shadow_scores: f"Scores of a release on trial, beside those of the one in use. {_TOMBSTONE}",
         topics.state: "The predictor's changelog. Private: its form may change with any version.",
         topics.releases: "Manifests of model releases.",
@@ -129,7 +134,7 @@ def _messages() -> dict[str, Any]:
             headers = {"headers": _headers(_ACCEPTED_HEADERS, required=("keepwell-origin",))}
             found[f"{name}.accepted"] = _event_message(name, cls, _EPISODE_KEY) | headers
     for name, output in OUTPUTS.items():
-        found[name] = _message(name, output.__name__, output.__doc__, _EPISODE_KEY)
+        found[name] = _message(name, output.__name__, output.__doc__, _ALERT_KEY if output is Alert else _EPISODE_KEY)
     found["dead-letter"] = {
         "name": "dead-letter",
         "summary": "A refused record: its bytes and headers as they came, followed by these headers.",

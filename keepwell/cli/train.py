@@ -94,10 +94,7 @@ def command(
     ] = False,
     alerts: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="JSON lines of alerts that were really shown, as `keepwell replay --log` writes them; a log itself keeps "
-            "the newest of each episode alone."
-        ),
+        typer.Option(help="JSON lines of alerts that were really shown; a log has its own."),
     ] = None,
     as_of: Annotated[
         str | None, typer.Option(help="Until when outcomes are known, RFC 3339; default: the last event.")

@@ -17,7 +17,7 @@ Probability = Annotated[float, Meta(ge=0, le=1)]
 Moment = Annotated[str, Meta(description="RFC 3339, UTC.", extra_json_schema={"format": "date-time"})]
 """The text that `keepwell.contract.events.rfc3339` makes: equal moments are equal bytes."""
 
-EpisodeKey = Annotated[str, Meta(description="`<clinic>/<subject>`, the key of the record.")]
+EpisodeKey = Annotated[str, Meta(description="`<clinic>/<subject>`, the key of the episode.")]
 Traceparent = Annotated[
     str, Meta(description="W3C trace context of the event that gave rise to this, where it had one.")
 ]
@@ -85,6 +85,16 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     model: Annotated[str, Meta(description="Digest of the release.")]
     why: Annotated[ResolvedBecause, Meta(description="Of a resolved alert: what resolved it.")] | UnsetType = UNSET
     traceparent: Traceparent | UnsetType = UNSET
+
+    @property
+    def notice(self) -> str:
+        """`<alert_id>.<status>`: an alert takes each status once, so this names one thing told, wherever it is told."""
+        return f"{self.alert_id}.{self.status}"
+
+    @property
+    def key(self) -> bytes:
+        """The key of its record in `risk-alerts`, one of its own, so that compaction removes no alert."""
+        return f"{self.episode}#{self.notice}".encode()
 
 
 _encoder = msgspec.json.Encoder()

@@ -38,7 +38,7 @@ class Topics:
             Topic(self.episodes, partitions),
             Topic(self.dead_letters, partitions),
             Topic(self.scores, partitions, "compact"),
-            Topic(self.alerts, partitions, "compact,delete"),
+            Topic(self.alerts, partitions, "compact"),
             Topic(self.shadow_scores, partitions, "compact"),
             Topic(self.state, partitions, "compact"),
             Topic(self.releases, 1, "compact"),

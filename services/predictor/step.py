@@ -345,7 +345,7 @@ class PredictorProcessor:
         score, alerts, held.memory = self._champion(shelf).assess(held.live, held.memory, now, trigger)
         out.append(Message(self._topics.scores, key, encode_output(score), partition=partition))
         for alert in alerts:
-            out.append(Message(self._topics.alerts, key, encode_output(alert), partition=partition))
+            out.append(Message(self._topics.alerts, alert.key, encode_output(alert), partition=partition))
         if shelf.shadow is not None:
             beside, _ = shelf.shadow.score(held.live, now, trigger)
             out.append(Message(self._topics.shadow_scores, key, encode_output(beside), partition=partition))

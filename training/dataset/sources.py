@@ -136,7 +136,7 @@ def shown_in_log(source: FromLog) -> dict[str, list[int]]:
 
 
 def alerts_in_log(source: FromLog) -> Iterator[bytes]:
-    """The records of alerts that a log still holds: `risk-alerts` is compacted, so of an episode perhaps only the last."""
+    """The records of alerts that a log holds: all of them, but for those of clients who were erased."""
     topic = source.topics.alerts
     for number in range(source.log.partitions(topic)):
         for record in source.log.read(Partition(topic, number)):
