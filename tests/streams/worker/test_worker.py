@@ -13,7 +13,7 @@ from keepwell import metrics
 from keepwell.streams.log import Doubt, LogError, Message, OffsetGone, Partition, Polled, Record, Topic
 from keepwell.streams.memory import MemoryLog, MemoryMember
 from keepwell.streams.worker import dead_letters, state
-from keepwell.streams.worker.life import first_offset
+from keepwell.streams.worker.assignment import first_offset
 from keepwell.streams.worker.loop import MAX_REBUILDS, BrokenFeed, Limits, Pace, Worker
 from keepwell.streams.worker.step import Step
 from tests.streams.worker.toy import CHANGELOG, LETTERS, SCORES, SOURCE, Toy, event
