@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Final, NamedTuple
@@ -14,25 +13,21 @@ import msgspec
 import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keepwell.contract.decode import KnownScales
-from keepwell.metrics import HTTP_EVENTS, HTTP_REQUESTS, HTTP_SECONDS
+from keepwell.metrics import HTTP_EVENTS
 from keepwell.streams.log import Doubt, Log, LogError
 from keepwell.streams.worker.process import Check
-from keepwell.web.health import answer, metrics_page
+from keepwell.web import app as web
 from keepwell.web.keys import Key, Keyring
 from keepwell.web.limits import RateLimit
+from keepwell.web.problems import Problem, problem
 from services.ingest import openapi
 from services.ingest.intake import Item, Judged, Result, Unreadable, Unsupported, judge, split
 from services.ingest.settings import IngestSettings
 from services.ingest.writer import Writer
 
 EVENTS: Final = "/v1/events"
-SERVICE: Final = "ingest"
-BODY_SECONDS: Final = 30.0
-"""A body that takes longer is given up (408): 4 MiB in 30 s is 1.1 Mbit/s, less than any clinic's line."""
-
 RETRY_SECONDS: Final = 5
 """`Retry-After` while the log does not accept: a broker is back in seconds (KAFKA.md F11)."""
 
@@ -40,13 +35,10 @@ _FOREIGN: Final = "foreign_source"
 _log = structlog.get_logger(__name__)
 
 
-class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An error as RFC 9457 has it (`application/problem+json`); `results` where each event was refused for itself."""
+class NothingAccepted(Problem, frozen=True, kw_only=True):
+    """A problem of a request each of whose events was refused for itself."""
 
-    title: str
-    status: int
-    detail: str
-    results: Sequence[Result] | None = None
+    results: Sequence[Result]
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -71,15 +63,9 @@ class Intake(NamedTuple):
 
 def make_app(intake: Intake) -> FastAPI:
     """The ASGI application. Serves from one event loop, which no append to the log ever blocks."""
-    app = FastAPI(title="Keepwell intake", version="1", docs_url=None, redoc_url=None)
+    app = web.make_app("ingest", "Keepwell intake", intake.live, intake.ready, told={EVENTS: "intake.request"})
     app.post(EVENTS, status_code=202, openapi_extra=openapi.EVENTS)(_Door(intake).events)
-    app.get("/livez", openapi_extra=openapi.LIVE)(_health(intake.live))
-    app.get("/readyz", openapi_extra=openapi.READY)(_health(intake.ready))
-    app.get("/metrics", openapi_extra=openapi.METRICS)(_metrics)
-    app.add_exception_handler(HTTPException, _problem)
-    app.add_exception_handler(Exception, _broken)
-    app.add_middleware(_Watched)
-    whole = openapi.document(app, (Answer, Problem))
+    whole = openapi.document(app, (Answer, Problem, NothingAccepted))
     app.openapi = lambda: whole  # type: ignore[method-assign]  # the documented way to replace the generated one
     return app
 
@@ -118,7 +104,7 @@ class _Door:
     async def _items(self, request: Request) -> list[Item]:
         if request.headers.get("content-encoding", "identity") != "identity":
             raise HTTPException(415, "Send the body without a content encoding.")
-        body = await _body(request, self._intake.settings.max_body_bytes)
+        body = await web.body_of(request, self._intake.settings.max_body_bytes)
         try:
             items = split(request.headers.get("content-type"), request.headers.items(), body)
         except Unsupported as error:
@@ -144,82 +130,12 @@ class _Door:
             raise HTTPException(503, detail, {"Retry-After": str(RETRY_SECONDS)}) from error
 
 
-class _Watched:
-    """Counts and times every request, and writes one line for each to `/v1/events`: never its body, nor a pseudonym."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        began, status = time.perf_counter(), 500
-
-        async def watched(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, watched)
-        finally:
-            seconds = time.perf_counter() - began
-            HTTP_REQUESTS.labels(SERVICE, str(status)).inc()
-            HTTP_SECONDS.labels(SERVICE).observe(seconds)
-            if scope["path"] == EVENTS:
-                clinic = scope.get("state", {}).get("clinic")
-                _log.info("intake.request", status=status, clinic=clinic, milliseconds=round(1000 * seconds, 1))
-
-
-async def _body(request: Request, most: int) -> bytes:
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > most:
-                    raise HTTPException(413, f"The body is larger than {most} bytes; send fewer events at a time.")
-    except TimeoutError as error:
-        raise HTTPException(408, f"The body did not arrive within {BODY_SECONDS:g} s.") from error
-    return bytes(body)
-
-
 def _answer(results: Sequence[Result]) -> Response:
     refused = sum(result.status == "refused" for result in results)
     if refused < len(results):
-        return _json(HTTPStatus.MULTI_STATUS if refused else HTTPStatus.ACCEPTED, Answer(results))
+        status = HTTPStatus.MULTI_STATUS if refused else HTTPStatus.ACCEPTED
+        return Response(msgspec.json.encode(Answer(results)), status, media_type="application/json")
     foreign = all(result.code == _FOREIGN for result in results)
     status = HTTPStatus.FORBIDDEN if foreign else HTTPStatus.UNPROCESSABLE_ENTITY
     detail = "No event of this request was accepted; `results` says of each what to change."
-    return _json(status, Problem(status.phrase, status, detail, results))
-
-
-async def _problem(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    problem = Problem(HTTPStatus(error.status_code).phrase, error.status_code, error.detail)
-    return _json(HTTPStatus(error.status_code), problem, error.headers)
-
-
-async def _broken(_request: Request, _error: Exception) -> Response:
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
-    return _json(status, Problem(status.phrase, status, "A fault of the intake: send the request again later."))
-
-
-def _json(status: HTTPStatus, content: Answer | Problem, headers: Mapping[str, str] | None = None) -> Response:
-    media = "application/problem+json" if isinstance(content, Problem) else "application/json"
-    return Response(msgspec.json.encode(content), int(status), headers, media)
-
-
-def _health(check: Callable[[], Check]) -> Callable[[], Awaitable[Response]]:
-    async def page() -> Response:  # it only looks: a thread of its own would outlive the server by a moment
-        status, body = answer(check())
-        return Response(body, status, media_type="application/json")
-
-    return page
-
-
-def _metrics() -> Response:
-    kind, body = metrics_page()
-    return Response(body, media_type=kind)
+    return problem(NothingAccepted(status.phrase, status, detail, results=results))

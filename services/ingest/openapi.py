@@ -46,7 +46,8 @@ _REFUSED: Final = {
 
 def _problem(status: int, title: str, detail: str, headers: Sequence[str] = (), **more: Any) -> dict[str, Any]:
     example = {"title": title, "status": status, "detail": detail, **more}
-    media = {"application/problem+json": {"schema": {"$ref": f"{_SCHEMAS}Problem"}, "example": example}}
+    schema = "NothingAccepted" if "results" in more else "Problem"
+    media = {"application/problem+json": {"schema": {"$ref": f"{_SCHEMAS}{schema}"}, "example": example}}
     return {"description": title, "content": media, "headers": {name: _HEADERS[name] for name in headers}}
 
 
@@ -113,32 +114,12 @@ EVENTS: Final = {
 """The operation `POST /v1/events`."""
 
 
-def _health(operation: str, question: str) -> dict[str, Any]:
-    schema = {
-        "type": "object",
-        "properties": {"ok": {"type": "boolean"}, "why": {"type": "string"}},
-        "required": ["ok", "why"],
-    }
-    content = {"application/json": {"schema": schema, "example": {"ok": True, "why": "12 partitions"}}}
-    said = {"200": {"description": "Yes.", "content": content}, "503": {"description": "No.", "content": content}}
-    return {"operationId": operation, "summary": question, "responses": said}
-
-
-LIVE: Final = _health("live", "Does the process work? If not, start it anew.")
-READY: Final = _health("ready", "Does the service do its share? If not, send no requests here.")
-METRICS: Final = {
-    "operationId": "metrics",
-    "summary": "Metrics in the text format of Prometheus",
-    "responses": {"200": {"content": {"text/plain": {"schema": {"type": "string"}}}}},
-}
-
-
 def document(app: FastAPI, types: Sequence[type[msgspec.Struct]]) -> dict[str, Any]:
     """The whole document: the routes of `app`, the events of the contract, and the answers' `types`."""
     answers = msgspec.json.schema_components(types, ref_template=_SCHEMAS + "{name}")[1]
     names = [cls.__name__ for name, cls in EVENT_TYPES.items() if name not in CONTROL_TYPES]
     event = {"anyOf": [{"$ref": _SCHEMAS + name} for name in names], "description": "One event of the contract."}
-    schemas = _reachable(components(_SCHEMAS) | answers | {"Event": event}, ["Event", "Problem", "Answer"])
+    schemas = _reachable(components(_SCHEMAS) | answers | {"Event": event}, ["Event", *(cls.__name__ for cls in types)])
     key = {"type": "http", "scheme": "bearer", "description": "An API key, made by `keepwell keys issue CLINIC`."}
     whole = app.openapi()
     for item in whole["paths"].values():
