@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from examples.judging import Mask, Risks, held_out
-from keepwell.care.instruments import load_instruments
+from keepwell.files.instruments import read_registrations
 from keepwell.scoring.scorecard import OUTPUTS
 from training.dataset import TARGET_COLUMNS, Dataset, build
 from training.dataset.split import hold_out
@@ -35,9 +35,9 @@ VISITS = ("session", "missed")
 
 def main(therapy: str, visits: str, seeds: Iterable[int] = SEEDS) -> bool:
     """Prints the AUROC of each control and seed, and tells whether every mean lies within the tolerance."""
-    instruments = load_instruments(Path(__file__).with_name("instruments.toml"))
-    weekly = build([therapy], instruments=instruments, as_of=AS_OF)
-    single = only_next(build([visits], instruments=instruments, as_of=AS_OF))
+    own = read_registrations(Path(__file__).with_name("instruments.toml"))
+    weekly = build([therapy], registrations=own, as_of=AS_OF)
+    single = only_next(build([visits], registrations=own, as_of=AS_OF))
     found: dict[str, list[float]] = {}
     for seed in seeds:
         risks, sample, rows = judged(weekly, seed)
