@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import typer
 from pydantic.fields import FieldInfo
@@ -18,8 +18,7 @@ from pydantic_core import PydanticUndefined
 from keepwell import metrics
 from keepwell.alerting.playbook import PLAYBOOK, suggest
 from keepwell.cli.main import app
-from keepwell.contract.events import Pillar
-from keepwell.contract.outputs import AlertKind
+from keepwell.contract.words import ALERT_KINDS, PILLARS
 from keepwell.settings import Settings
 from keepwell.streams.topics import PARTITIONS, Topics
 from services import reference
@@ -218,8 +217,8 @@ def playbook() -> str:
         "| kind | pillar | suggestions, in order |",
         "| --- | --- | --- |",
     ]
-    for kind in get_args(AlertKind):
-        pillars = get_args(Pillar) if kind not in ("ending", "safety") else ()
+    for kind in ALERT_KINDS:
+        pillars = PILLARS if kind not in ("ending", "safety") else ()
         for pillar in (*pillars, None):
             offers = ", ".join(f"`{offer.id}`" for offer in suggest(kind, pillar))
             lines.append(f"| {kind} | {pillar or ('none named' if pillars else 'any')} | {offers} |")

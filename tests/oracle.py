@@ -11,7 +11,6 @@ from typing import Literal, NamedTuple, get_args
 
 from keepwell.care.instruments import KNOWN
 from keepwell.contract.events import (
-    SESSION_PURPOSES,
     AnyEvent,
     AppointmentBooked,
     AppointmentCancelled,
@@ -24,6 +23,7 @@ from keepwell.contract.events import (
     SessionAttended,
     micros,
 )
+from keepwell.contract.words import SESSION_PURPOSES
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR

@@ -20,37 +20,41 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from keepwell.care.instruments import KNOWN
 from keepwell.contract.events import (
     EVENT_TYPES,
-    Action,
     Actioned,
     AnyEvent,
     Attended,
     Booked,
     Cancelled,
-    CancelReason,
     ClinicianChange,
     ClockTicked,
     Contact,
     Data,
     Ended,
-    EndReason,
     Event,
     Feedback,
     HomeworkAssigned,
     HomeworkReviewed,
-    Initiator,
     Measured,
     Missed,
-    MissReason,
-    Modality,
     Opened,
-    Pillar,
-    Purpose,
-    Rater,
     RepairAttempted,
     Rescheduled,
     Retracted,
     RuptureNoted,
     Skipped,
+)
+from keepwell.contract.words import (
+    Action,
+    CancelReason,
+    DismissReason,
+    EndReason,
+    Initiator,
+    MissReason,
+    Modality,
+    Pillar,
+    Purpose,
+    Rater,
+    Via,
 )
 
 BASE: Final = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -130,13 +134,19 @@ def _measured(draw: DrawFn) -> Measured:
     for scale, (least, most) in known.scales.items() if known else ():
         if not scores or draw(st.booleans()):
             scores[scale] = draw(_quarters(least, most))
+    if known and known.scales and scores.keys() >= known.scales.keys() and "total" in scores:
+        scores["total"] = sum(scores[scale] for scale in known.scales)
     return Measured(
-        instrument=name,
-        scores=scores or {"total": low},
+        instrument=draw(st.sampled_from((name, name.lower(), name.replace("-", " ")))),
+        scores=_respelled(draw, scores or {"total": low}),
         rater="clinician" if draw(_one_in(4)) else "client",
         appointment_id=draw(_some(_visit_ids)),
         safety_item=draw(_some(st.sampled_from((0.0, 1.0, 3.0)))),
     )
+
+
+def _respelled(draw: DrawFn, scores: Mapping[str, float]) -> dict[str, float]:
+    return {draw(st.sampled_from((scale, scale, scale.upper()))): score for scale, score in scores.items()}
 
 
 def _one_in(n: int) -> SearchStrategy[bool]:
@@ -187,7 +197,7 @@ _remarks: SearchStrategy[Data] = st.one_of(
     ),
     st.builds(
         RepairAttempted,
-        pillar=_alliance,
+        pillar=_some(_pillars),
         strategy=_some(st.just("bond-invite-feedback")),
         alert_id=_some(st.just("al-1")),
         outcome=st.sampled_from(("unknown", "better", "same", "worse")),
@@ -218,6 +228,14 @@ _remarks: SearchStrategy[Data] = st.one_of(
         by=_clinicians,
         until=_some(st.sampled_from((DAY, 7 * DAY)).map(moment)),
         helpful=_flags,
+        via=_some(_one_of(Via)),
+    ),
+    st.builds(
+        Actioned,
+        alert_id=st.just("al-1"),
+        action=st.just("dismissed"),
+        by=_clinicians,
+        reason=_some(_one_of(DismissReason)),
     ),
 )
 

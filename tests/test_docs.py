@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from keepwell.care.instruments import Instruments
-from keepwell.contract.decode import Refusal, decode
+from keepwell.contract.decode import decode
+from keepwell.contract.refusal import Refusal
 from keepwell.files.instruments import read_registrations
 from tests.command_lines import FENCE, Line, complaint, in_markdown
 

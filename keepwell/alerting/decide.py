@@ -13,7 +13,7 @@ from keepwell.alerting.kinds import LASTING, LastingKind
 from keepwell.alerting.policy import Memory, OpenAlert, Policy, Situation
 from keepwell.care.course import Course
 from keepwell.care.endings import DAY, RECORDING_TIME
-from keepwell.contract.outputs import AlertKind, AlertStatus, ResolvedBecause
+from keepwell.contract.words import AlertKind, AlertStatus, ResolvedBecause
 
 QUIET_ANSWERS: Final = frozenset(("dismissed", "snoozed"))
 """Answers after which an alert is not escalated."""

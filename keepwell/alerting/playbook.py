@@ -14,8 +14,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from keepwell.contract.events import Pillar
-from keepwell.contract.outputs import AlertKind, Suggestion
+from keepwell.contract.outputs import Suggestion
+from keepwell.contract.words import AlertKind, Pillar
 
 Rupture = Literal["withdrawal", "confrontation"]
 

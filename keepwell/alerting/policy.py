@@ -9,7 +9,7 @@ import msgspec
 
 from keepwell.care.course import Course
 from keepwell.care.endings import State
-from keepwell.contract.outputs import AlertKind
+from keepwell.contract.words import AlertKind
 
 MOST_WITHHELD: Final = 0.2
 """No policy withholds `risk` alerts of a greater share of episodes; ours."""

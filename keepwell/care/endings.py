@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from keepwell.care.history import AnyEntry, Attendance, Booking, Cancellation, End, Measure, Miss, Move, Opening
 from keepwell.care.instruments import Instrument
-from keepwell.contract.events import SESSION_PURPOSES
+from keepwell.contract.words import SESSION_PURPOSES
 
 DEFINITION: Final = "unilateral-stop@1"
 DAY: Final = 86_400_000_000

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from math import isfinite
+from math import isclose, isfinite
 from typing import Final
 
 import msgspec
 
-from keepwell.contract.events import InstrumentKind, InstrumentRegistered, Registered
+from keepwell.contract.events import InstrumentRegistered, Registered
+from keepwell.contract.refusal import Refusal
+from keepwell.contract.words import InstrumentKind
+
+SUM_NOISE: Final = 0.25
+"""Points by which a total may differ from the sum of its subscales: four of them and itself, each rounded to tenths."""
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,9 +37,71 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     def limits(self, scale: str) -> tuple[float, float] | None:
         """Lowest and highest possible score of `total` or a subscale; None for a scale that is not interpreted."""
-        if scale == "total":
-            return self.low, self.high
-        return self.scales.get(self.aliases.get(scale, scale))
+        name = self._known_as(scale)
+        return self.range_of(name) if name == "total" or name in self.scales else None
+
+    def range_of(self, name: str) -> tuple[float, float]:
+        """The same of a scale by the name the contract gives it. Raises `KeyError` for any other."""
+        return (self.low, self.high) if name == "total" else self.scales[name]
+
+    def readable(self, scores: Mapping[str, float]) -> dict[str, float]:
+        """The scores of a measure that are interpreted, by the name the contract gives them: the one reading of a measure.
+
+        Names count whatever their case. Where one score is given under two names, the exact one counts. A total that is
+        missing is the sum of all subscales, where the instrument adds up.
+
+        >>> ORS.readable({"Individual": 4, "interpersonal": 5, "social": 4, "overall": 5, "mood": 1})["total"]
+        18
+        """
+        found: dict[str, float] = {}
+        for scale, score in scores.items():
+            name = self._known_as(scale)
+            if (name == "total" or name in self.scales) and (name not in found or scale == name):
+                found[name] = score
+        if "total" not in found and self._adds_up(found):
+            found["total"] = self._sum(found)
+        return found
+
+    def refusal(self, scores: Mapping[str, float]) -> Refusal | None:
+        """What is wrong with the scores of a measure: out of range, contradicting each other, or not adding up."""
+        given: dict[str, float] = {}
+        for scale, score in scores.items():
+            limits, path = self.limits(scale), f"$.data.scores.{scale}"
+            if limits is None:
+                continue
+            if not limits[0] <= score <= limits[1]:
+                return Refusal("score_out_of_range", path, f"The scale runs from {limits[0]:g} to {limits[1]:g}.")
+            if given.setdefault(self._known_as(scale), score) != score:
+                return Refusal(
+                    "score_given_twice", path, "This score is given twice with different values; send it once."
+                )
+        if "total" not in given or not self._adds_up(given):
+            return None
+        total, together = given["total"], self._sum(given)
+        if abs(total - together) <= SUM_NOISE:
+            return None
+        path = next(f"$.data.scores.{scale}" for scale in scores if self._known_as(scale) == "total")
+        detail = (
+            f"The total is {total:g}, but the subscales add up to {together:g}; send the sum, or leave the total out."
+        )
+        return Refusal("total_not_the_sum", path, detail)
+
+    def _known_as(self, scale: str) -> str:
+        if scale == "total" or scale in self.scales:
+            return scale
+        lower = scale.lower()
+        names = {"total": "total", **{name.lower(): name for name in self.scales}, **self.aliases}
+        return names.get(lower, scale)
+
+    def _adds_up(self, scores: Mapping[str, float]) -> bool:
+        """Whether all subscales are there, and the total is their sum: its range is that of theirs together."""
+        if not self.scales or not scores.keys() >= self.scales.keys():
+            return False
+        lows, highs = zip(*self.scales.values(), strict=True)
+        return isclose(sum(lows), self.low, abs_tol=1e-9) and isclose(sum(highs), self.high, abs_tol=1e-9)
+
+    def _sum(self, scores: Mapping[str, float]) -> float:
+        return round(sum(scores[scale] for scale in self.scales), 9)  # 0.1 and 0.2 are 0.3
 
     def past_cutoff(self, score: float) -> bool:
         """Whether `score` lies in the range of people not in treatment.
@@ -92,15 +159,35 @@ CORE10: Final = Instrument(
 KNOWN: Final[Mapping[str, Instrument]] = {i.name: i for i in (ORS, SRS, WAI_SR, PHQ9, GAD7, OQ45, CORE10)}
 
 
+def plain(name: str) -> str:
+    """A name without what spellings differ in: case, blanks, hyphens and underscores.
+
+    >>> plain("PHQ 9") == plain("phq-9") == plain("PHQ9")
+    True
+    """
+    return name.lower().translate(_SPELLING)
+
+
+_SPELLING: Final = str.maketrans("", "", " \t-_\N{NO-BREAK SPACE}\N{HYPHEN}\N{NON-BREAKING HYPHEN}\N{EN DASH}")
+_BY_PLAIN_NAME: Final[Mapping[str, Instrument]] = {plain(name): instrument for name, instrument in KNOWN.items()}
+
+
 class Instruments(msgspec.Struct, frozen=True):
     """The instruments known by name, and those that each clinic registered itself (by clinic, then by name)."""
 
     registered: Mapping[str, Mapping[str, Instrument]] = {}
 
     def get(self, clinic: str, name: str) -> Instrument | None:
-        """The instrument a clinic means by `name`; None for one that nobody registered."""
-        own = self.registered.get(clinic)
-        return (own.get(name) if own else None) or KNOWN.get(name)
+        """The instrument a clinic means by `name`, however it spells it (`plain`); None for one that nobody registered.
+
+        An exact name goes before another spelling, and of two spellings the clinic's own goes before a known one.
+        """
+        own = self.registered.get(clinic, {})
+        found = own.get(name) or KNOWN.get(name)
+        if found is not None:
+            return found
+        spelled = plain(name)
+        return next((own[each] for each in sorted(own) if plain(each) == spelled), _BY_PLAIN_NAME.get(spelled))
 
     @classmethod
     def of(cls, events: Iterable[InstrumentRegistered]) -> Instruments:
@@ -125,8 +212,9 @@ def instrument_of(facts: Registered) -> Instrument:
     ValueError: `cutoff` must lie from `lowest` to `highest`, 0 to 25
     """
     low, high = facts.lowest, facts.highest
-    if facts.name in KNOWN:
-        raise ValueError(f"{facts.name} is known already; give your own instrument another `name`")
+    known = _BY_PLAIN_NAME.get(plain(facts.name))
+    if known is not None:
+        raise ValueError(f"{known.name} is known already; give your own instrument another `name`")
     if not all(map(isfinite, (low, high, facts.cutoff, facts.reliable_change))):
         raise ValueError("give finite numbers")
     if not low < high:

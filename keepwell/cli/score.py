@@ -21,8 +21,8 @@ from keepwell.cli._common import progress, say
 from keepwell.cli._offline import Instruments, moment, read_lines, registrations
 from keepwell.cli._options import Model, ReleasesAt
 from keepwell.contract.events import CONTROL_TYPES, AnyEvent, ClientErased, EpisodeOpened, micros
+from keepwell.contract.words import HORIZONS
 from keepwell.files.events import take_in
-from keepwell.scoring.scorecard import HORIZONS
 from keepwell.streams.topics import Topics
 from models.registry import Releases
 from services.predictor.bootstrap import PredictorSettings, processor

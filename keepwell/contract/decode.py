@@ -5,50 +5,41 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final, Literal, NamedTuple, Protocol, get_type_hints
+from typing import Any, Final, NamedTuple, Protocol, get_type_hints
 
 import msgspec
 
+from keepwell.contract.bindings import unwrap
 from keepwell.contract.events import (
+    CONTROL_TYPES,
     EARLIEST,
     EVENT_TYPES,
     FUTURE_TOLERANCE,
     LATEST,
+    PSEUDONYM_PATTERN,
+    AlertActioned,
     AnyEvent,
     ControlEvent,
-    Data,
     Event,
     MeasureCompleted,
+    Pseudonym,
+    Time,
+    data_of,
+    members_of,
 )
+from keepwell.contract.refusal import Refusal, explain, in_words
 
 
 class Scales(Protocol):
-    """What decoding asks of an instrument: the range of a scale, None for one that is not interpreted."""
+    """What decoding asks of an instrument: what is wrong with the scores of a measure, if anything is."""
 
-    def limits(self, scale: str) -> tuple[float, float] | None: ...
+    def refusal(self, scores: Mapping[str, float]) -> Refusal | None: ...
 
 
 class KnownScales(Protocol):
     """Finds the instrument that a clinic means by a name; None for one that nobody registered."""
 
     def get(self, clinic: str, name: str) -> Scales | None: ...
-
-
-RefusalCode = Literal[
-    "too_large", "not_json", "not_an_object", "missing", "invalid", "unknown_type", "control_type", "future_time",
-    "time_out_of_range", "foreign_source", "score_out_of_range",
-]  # fmt: skip
-
-
-class Refusal(NamedTuple):
-    """Why an event was not accepted: a code, a JSON path, and a sentence that tells the sender what to change.
-
-    Holds no value of the event, so it can be logged, counted and sent back.
-    """
-
-    code: RefusalCode
-    path: str
-    detail: str
 
 
 class Accepted(NamedTuple):
@@ -65,9 +56,6 @@ UPCASTERS: Final[Mapping[str, Upcaster]] = {}
 MAX_BYTES: Final = 256 * 1024
 """Largest event accepted, in bytes; the largest that the contract allows in earnest is below 20 kB."""
 
-_KNOWN = {name: frozenset(get_type_hints(get_type_hints(cls)["data"])) for name, cls in EVENT_TYPES.items()}
-_TIMES = ("starts_at", "started_at", "until")
-
 
 def decode(
     value: bytes | None,
@@ -78,39 +66,37 @@ def decode(
     clinic: str | None = None,
     upcasters: Mapping[str, Upcaster] = UPCASTERS,
 ) -> Accepted | Refusal:
-    """Decodes one CloudEvent, structured or binary (`ce_*` or `ce-*` headers), and checks it against the contract.
+    """Decodes one CloudEvent, structured or binary (`bindings.unwrap`), and checks it against the contract.
 
     `now` is the clock against which the future is judged. `clinic`, where given, is the only tenant that `source` may
     name (HTTP keys). Never raises for input, however broken.
     """
-    if value is None:
-        return Refusal("not_json", "$", "The record has no value; send the event as a JSON object.")
-    if len(value) > MAX_BYTES:
+    if value is not None and len(value) > MAX_BYTES:
         return Refusal("too_large", "$", f"The event is {len(value)} bytes; at most {MAX_BYTES} are accepted.")
-    try:
-        raw = msgspec.json.decode(value) if value else None
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
-        return Refusal("not_json", "$", "The value is not valid JSON in UTF-8; numbers must be finite.")
-    attributes = _binary_attributes(headers)
-    if attributes:
-        raw = attributes | {"data": raw}
-    return _check(raw, now, instruments, clinic, upcasters)
+    raw = unwrap(value, headers)
+    return raw if isinstance(raw, Refusal) else _check(raw, now, instruments, clinic, upcasters)
 
 
-def _binary_attributes(headers: Iterable[tuple[str, bytes]]) -> dict[str, Any]:
-    found = {}
-    for name, content in headers:
-        lower = name.lower()
-        if lower.startswith(("ce_", "ce-")) and content is not None:
-            found[lower[3:]] = content.decode("utf-8", "replace")
-    return found if "type" in found or "id" in found else {}
+class _Form(NamedTuple):
+    """What is checked of the data of a type beside its types, derived from them once."""
+
+    known: frozenset[str]
+    times: tuple[str, ...]
+    pseudonyms: tuple[str, ...]
+
+
+def _form(cls: type[Event]) -> _Form:
+    data = data_of(cls)
+    return _Form(frozenset(get_type_hints(data)), members_of(data, Time), members_of(data, Pseudonym))
+
+
+_FORMS: Final[Mapping[type[Event], _Form]] = {cls: _form(cls) for cls in EVENT_TYPES.values()}
+_SENT: Final = ", ".join(name.removeprefix("keepwell.") for name in EVENT_TYPES if name not in CONTROL_TYPES)
 
 
 def _check(
-    raw: object, now: datetime, instruments: KnownScales, clinic: str | None, upcasters: Mapping[str, Upcaster]
+    raw: dict[str, Any], now: datetime, instruments: KnownScales, clinic: str | None, upcasters: Mapping[str, Upcaster]
 ) -> Accepted | Refusal:
-    if not isinstance(raw, dict):
-        return Refusal("not_an_object", "$", "Send the event as one JSON object.")
     raw = {name: content for name, content in raw.items() if content is not None}
     for _ in range(len(upcasters) + 1):
         name = raw.get("type")
@@ -121,19 +107,27 @@ def _check(
         return Refusal("missing", "$.type", "Add the attribute `type`.")
     cls = EVENT_TYPES.get(name) if isinstance(name, str) else None
     if cls is None:
-        return Refusal("unknown_type", "$.type", "Use one of the types of the contract (`keepwell schema` lists them).")
+        return Refusal("unknown_type", "$.type", f"Send `keepwell.` and one of: {_SENT}.")
     data = raw.get("data", {})
+    if isinstance(data, str):
+        return Refusal(
+            "invalid", "$.data", "`data` is a text; send the JSON object itself, not JSON written as a text."
+        )
     if not isinstance(data, dict):
         return Refusal("invalid", "$.data", "Send `data` as a JSON object.")
     raw["data"] = data = {member: _whole(content) for member, content in data.items() if content is not None}
     try:
         event: Any = msgspec.convert(raw, cls)
     except (msgspec.ValidationError, OverflowError, RecursionError) as error:
-        return _explain(str(error))
-    refusal = _check_times(event, now) or _check_origin(event, clinic) or _check_scores(event, instruments)
-    if refusal:
-        return refusal
-    return Accepted(event, sum(member not in _KNOWN[name] for member in data))
+        return explain(error, cls, raw)
+    refusal = (
+        _check_times(event, now)
+        or _check_origin(event, clinic)
+        or _check_pseudonyms(event)
+        or _check_answer(event)
+        or _check_scores(event, instruments)
+    )
+    return refusal or Accepted(event, sum(member not in _FORMS[cls].known for member in data))
 
 
 def _whole(content: Any) -> Any:
@@ -141,10 +135,18 @@ def _whole(content: Any) -> Any:
     return int(content) if type(content) is float and content.is_integer() and abs(content) < 2**53 else content
 
 
+def _check_origin(event: Event, clinic: str | None) -> Refusal | None:
+    if isinstance(event, ControlEvent):
+        return Refusal("control_type", "$.type", "This type is written by Keepwell only; do not send it.")
+    if clinic is not None and event.clinic != clinic:
+        return Refusal("foreign_source", "$.source", "`source` must begin with the clinic that the key belongs to.")
+    return None
+
+
 def _check_times(event: Event, now: datetime) -> Refusal | None:
-    data: Data = event.data  # type: ignore[attr-defined]  # every event class declares its own data
-    for name in _TIMES:
-        moment = getattr(data, name, None)
+    data = event.data  # type: ignore[attr-defined]  # every event class declares its own data
+    for name in _FORMS[type(event)].times:
+        moment = getattr(data, name)
         if moment is not None and not EARLIEST <= moment < LATEST:
             return Refusal("time_out_of_range", f"$.data.{name}", "Send a moment between 1970 and 2200.")
     if event.time < EARLIEST:
@@ -156,11 +158,21 @@ def _check_times(event: Event, now: datetime) -> Refusal | None:
     return None
 
 
-def _check_origin(event: Event, clinic: str | None) -> Refusal | None:
-    if isinstance(event, ControlEvent):
-        return Refusal("control_type", "$.type", "This type is written by Keepwell only; do not send it.")
-    if clinic is not None and event.clinic != clinic:
-        return Refusal("foreign_source", "$.source", "`source` must begin with the clinic that the key belongs to.")
+_is_pseudonym = re.compile(PSEUDONYM_PATTERN).match
+
+
+def _check_pseudonyms(event: Event) -> Refusal | None:
+    data = event.data  # type: ignore[attr-defined]  # as above
+    for name in _FORMS[type(event)].pseudonyms:
+        text = getattr(data, name)
+        if text is not None and not _is_pseudonym(text):
+            return Refusal("not_a_pseudonym", f"$.data.{name}", f"Send {in_words(Pseudonym)}.")
+    return None
+
+
+def _check_answer(event: Event) -> Refusal | None:
+    if isinstance(event, AlertActioned) and event.data.reason is not None and event.data.action != "dismissed":
+        return Refusal("invalid", "$.data.reason", "Send `reason` only with the action `dismissed`.")
     return None
 
 
@@ -168,32 +180,4 @@ def _check_scores(event: Event, instruments: KnownScales) -> Refusal | None:
     if not isinstance(event, MeasureCompleted):
         return None
     instrument = instruments.get(event.clinic, event.data.instrument)
-    if instrument is None:
-        return None
-    for scale, score in event.data.scores.items():
-        limits = instrument.limits(scale)
-        if limits is not None and not limits[0] <= score <= limits[1]:
-            where = f"$.data.scores.{scale}"
-            return Refusal("score_out_of_range", where, f"The scale runs from {limits[0]:g} to {limits[1]:g}.")
-    return None
-
-
-_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
-_MISSING = re.compile(r"missing required field `(?P<field>\w+)`")
-
-
-def _explain(message: str) -> Refusal:
-    """A refusal from a msgspec message, without the value it may quote (`Invalid enum value 'x'`)."""
-    match = _PLACE.match(message)
-    what, path = (match["what"], match["path"] or "$") if match else (message, "$")
-    missing = _MISSING.search(what)
-    if missing:
-        field = missing["field"]
-        return Refusal("missing", f"{path}.{field}", f"Add the required member `{field}`.")
-    if "RFC3339" in what or "timezone component" in what:
-        return Refusal("invalid", path, "Send a moment as RFC 3339 with offset, such as 2026-03-02T10:00:00Z.")
-    if what.startswith("Expected "):
-        return Refusal("invalid", path, f"{what}.")
-    if what.startswith("Invalid enum value"):
-        return Refusal("invalid", path, "Use one of the values that the contract lists for this member.")
-    return Refusal("invalid", path, "The value does not fit the contract's type for this member.")
+    return None if instrument is None else instrument.refusal(event.data.scores)

@@ -1,8 +1,8 @@
-"""The outside contract as types: what an event is, how it is decoded, and why one is refused.
+"""The events of the contract as types: one class a type, with its data beside it.
 
-JSON Schema, AsyncAPI and the reference pages are generated from this file (`keepwell.contract.schema`). A change to a
-type is a new version with an upcaster, never an edit: the golden files under `tests/contract/golden` hold every version
-still.
+Decoding, JSON Schema, AsyncAPI and the reference pages follow from this file. A change to a type is a new version with an
+upcaster, never an edit: the golden files under `tests/contract/golden` hold every version still. What an episode
+remembers of a type stands in `keepwell.care.history`.
 """
 
 from __future__ import annotations
@@ -10,54 +10,72 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
+
+from keepwell.contract.words import (
+    Action,
+    AlliancePillar,
+    CancelReason,
+    Channel,
+    ContactPurpose,
+    Direction,
+    DismissReason,
+    EndReason,
+    HandoverReason,
+    Initiator,
+    InstrumentKind,
+    MissReason,
+    Modality,
+    Pillar,
+    Purpose,
+    Rater,
+    Referral,
+    RepairOutcome,
+    Role,
+    RuptureKind,
+    Sentiment,
+    SkipReason,
+    Via,
+    WantedChange,
+)
 
 # ── attributes ──────────────────────────────────────────────────────────────────────────────────────────
 
 CLINIC_PATTERN: Final = "[a-z0-9][a-z0-9-]{0,62}"
 _END = r"$(?!\n)"  # `$` alone would let a trailing newline through
 
-Id = Annotated[str, Meta(min_length=1, max_length=1024)]
-Pseudonym = Annotated[str, Meta(min_length=1, max_length=256, description="A pseudonym; never a name or a contact.")]
+Id = Annotated[str, Meta(min_length=1, max_length=1024, description="A text that is not empty.")]
+PSEUDONYM_PATTERN: Final = f"^[!-?A-~]{{1,128}}{_END}"
+"""Visible ASCII without an @. Checked by `decode` only: logs from before the rule hold others, which stay readable."""
+Pseudonym = Annotated[
+    str,
+    Meta(
+        description="A pseudonym: 1 to 128 visible ASCII characters without an @; never a name or a contact.",
+        extra_json_schema={"pattern": PSEUDONYM_PATTERN},
+    ),
+]
 Source = Annotated[
     str,
     Meta(
         pattern=f"^/{CLINIC_PATTERN}(/[A-Za-z0-9._~-]{{1,128}})?{_END}",
-        description="`/<clinic>` or `/<clinic>/<system>`; `<clinic>` is the tenant.",
+        description="`/<clinic>` or `/<clinic>/<system>`. `<clinic>` is the tenant: at most 63 lower-case letters, digits "
+        "and hyphens, no hyphen first. `<system>` is at most 128 letters, digits and any of `.`, `_`, `~`, `-`.",
     ),
 ]
 Subject = Annotated[
-    str, Meta(pattern=f"^[A-Za-z0-9._~-]{{1,128}}{_END}", description="The episode of care, a pseudonym.")
+    str,
+    Meta(
+        pattern=f"^[A-Za-z0-9._~-]{{1,128}}{_END}",
+        description="The episode of care, a pseudonym: 1 to 128 letters, digits and any of `.`, `_`, `~`, `-`.",
+    ),
 ]
-Time = Annotated[datetime, Meta(tz=True, description="RFC 3339 with offset.")]
+Time = Annotated[datetime, Meta(tz=True, description="A moment as RFC 3339 with offset, such as 2026-03-02T10:00:00Z.")]
+InstrumentName = Annotated[str, Meta(min_length=1, max_length=64)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000)]
 Minutes = Annotated[float, Meta(ge=0, le=100_000)]
-
-Modality = Literal["in_person", "video", "phone", "text", "group"]
-Purpose = Literal["intake", "treatment", "review", "assessment", "administrative"]
-Initiator = Literal["client", "clinician", "clinic"]
-Rater = Literal["client", "clinician", "observer"]
-AlliancePillar = Literal["goals", "tasks", "bond"]
-Pillar = Literal["goals", "tasks", "bond", "trust", "empathy", "consistency", "culture", "pace", "logistics"]
-CancelReason = Literal[
-    "illness", "work", "family", "travel", "cost", "weather", "technical", "hospital", "custody", "other", "unknown"
-]
-MissReason = Literal[
-    "no_show", "illness", "work", "family", "travel", "cost", "weather", "technical", "hospital", "custody", "moved",
-    "other", "unknown",
-]  # fmt: skip
-EndReason = Literal["planned", "improved", "client_stopped", "transferred", "administrative", "deceased", "other"]
-InstrumentKind = Literal["outcome", "alliance"]
-Action = Literal[
-    "acknowledged", "snoozed", "dismissed", "repair_planned", "outreach_planned", "approach_changed",
-    "transfer_offered", "ending_planned",
-]  # fmt: skip
-
-SESSION_PURPOSES: Final = frozenset(("intake", "treatment", "review"))
-"""Purposes that make a visit a *session* in the sense of `unilateral-stop@1` (CONTRACT section 3)."""
 
 FUTURE_TOLERANCE: Final = timedelta(hours=24)
 """How far ahead of the clock an event's `time` may lie (CONTRACT section 1)."""
@@ -98,165 +116,11 @@ def _day(days: int) -> str:
     return (_EPOCH + timedelta(days=days)).date().isoformat()
 
 
-# ── the data of each type ───────────────────────────────────────────────────────────────────────────────
+# ── the form of every event ─────────────────────────────────────────────────────────────────────────────
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The `data` member of an event. Optional members are None where they were not sent."""
-
-
-class Opened(Data, frozen=True):
-    client_id: Pseudonym
-    clinician_id: Pseudonym
-    service: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
-    modality: Modality | None = None
-    planned_sessions: Annotated[int, Meta(ge=1, le=10_000)] | None = None
-    referral: Literal["self", "primary_care", "specialist", "court", "employer", "other"] | None = None
-    preference_met: bool | None = None
-    previous_episodes: Count | None = None
-    fairness: dict[str, str] | None = None
-
-
-class Booked(Data, frozen=True):
-    appointment_id: Pseudonym
-    starts_at: Time
-    clinician_id: Pseudonym | None = None
-    modality: Modality | None = None
-    purpose: Purpose = "treatment"
-    duration_minutes: Minutes | None = None
-
-
-class Rescheduled(Data, frozen=True):
-    appointment_id: Pseudonym
-    starts_at: Time
-    initiator: Initiator
-
-
-class Cancelled(Data, frozen=True):
-    appointment_id: Pseudonym
-    initiator: Initiator
-    reason: CancelReason | None = None
-
-
-class Missed(Data, frozen=True):
-    appointment_id: Pseudonym
-    reason: MissReason = "no_show"
-
-
-class Attended(Data, frozen=True):
-    appointment_id: Pseudonym | None = None
-    started_at: Time | None = None
-    minutes_late: Annotated[float, Meta(ge=-1_440, le=1_440)] | None = None
-    duration_minutes: Minutes | None = None
-    clinician_id: Pseudonym | None = None
-    modality: Modality | None = None
-    purpose: Purpose | None = None
-
-
-class Measured(Data, frozen=True):
-    instrument: Annotated[str, Meta(min_length=1, max_length=64)]
-    scores: Annotated[dict[str, float], Meta(min_length=1, max_length=64)]
-    rater: Rater = "client"
-    appointment_id: Pseudonym | None = None
-    safety_item: float | None = None
-
-
-class Skipped(Data, frozen=True):
-    instrument: Annotated[str, Meta(min_length=1, max_length=64)]
-    rater: Rater | None = None
-    appointment_id: Pseudonym | None = None
-    reason: Literal["declined", "not_offered", "technical", "unknown"] = "unknown"
-
-
-class HomeworkAssigned(Data, frozen=True):
-    homework_id: Pseudonym | None = None
-
-
-class HomeworkReviewed(Data, frozen=True):
-    completion: Annotated[float, Meta(ge=0, le=1)]
-    homework_id: Pseudonym | None = None
-
-
-class Feedback(Data, frozen=True):
-    pillar: Pillar
-    sentiment: Literal["negative", "neutral", "positive"]
-    wants_change: Literal["none", "approach", "clinician", "format"] = "none"
-
-
-class RuptureNoted(Data, frozen=True):
-    kind: Literal["withdrawal", "confrontation"]
-    pillar: AlliancePillar | None = None
-    noted_by: Rater = "clinician"
-
-
-class RepairAttempted(Data, frozen=True):
-    pillar: AlliancePillar | None = None
-    strategy: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
-    alert_id: Pseudonym | None = None
-    outcome: Literal["better", "same", "worse", "unknown"] = "unknown"
-
-
-class Contact(Data, frozen=True):
-    direction: Literal["inbound", "outbound"]
-    channel: Literal["phone", "text", "email", "letter", "portal", "in_person"] | None = None
-    purpose: Literal["outreach", "reminder", "reply", "complaint", "other"] = "other"
-    reached: bool | None = None
-
-
-class ClinicianChange(Data, frozen=True):
-    clinician_id: Pseudonym
-    reason: Literal["client_request", "absence", "service", "other"] = "other"
-
-
-class Ended(Data, frozen=True):
-    reason: EndReason
-    mutual: bool | None = None
-
-
-class Actioned(Data, frozen=True):
-    alert_id: Pseudonym
-    action: Action
-    by: Pseudonym
-    until: Time | None = None
-    helpful: bool | None = None
-
-
-class Retracted(Data, frozen=True):
-    event_id: Id
-
-
-class Erased(Data, frozen=True):
-    client_id: Pseudonym
-
-
-class Ticked(Data, frozen=True):
-    pass
-
-
-class Promoted(Data, frozen=True):
-    release: Annotated[str, Meta(min_length=1, max_length=128)]
-    role: Literal["champion", "shadow", "none"]
-
-
-class Range(msgspec.Struct, frozen=True, kw_only=True):
-    """Lowest and highest possible score of a scale."""
-
-    lowest: float
-    highest: float
-
-
-class Registered(Data, frozen=True):
-    name: Annotated[str, Meta(min_length=1, max_length=64)]
-    kind: InstrumentKind
-    lowest: float
-    highest: float
-    higher_is_better: bool
-    cutoff: float
-    reliable_change: float
-    subscales: Annotated[dict[str, Range], Meta(max_length=64, description="By name of a score, its range.")] = {}
-
-
-# ── the events ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
@@ -285,10 +149,34 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_de
         return str(self.__struct_config__.tag)
 
 
+# ── the types, each with its data ───────────────────────────────────────────────────────────────────────
+
+
+class Opened(Data, frozen=True):
+    client_id: Pseudonym
+    clinician_id: Pseudonym
+    service: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    modality: Modality | None = None
+    planned_sessions: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    referral: Referral | None = None
+    preference_met: bool | None = None
+    previous_episodes: Count | None = None
+    fairness: dict[str, str] | None = None
+
+
 class EpisodeOpened(Event, frozen=True, tag="keepwell.episode.opened.v1"):
     """An episode of care begins."""
 
     data: Opened
+
+
+class Booked(Data, frozen=True):
+    appointment_id: Pseudonym
+    starts_at: Time
+    clinician_id: Pseudonym | None = None
+    modality: Modality | None = None
+    purpose: Purpose = "treatment"
+    duration_minutes: Minutes | None = None
 
 
 class AppointmentBooked(Event, frozen=True, tag="keepwell.appointment.booked.v1"):
@@ -297,10 +185,22 @@ class AppointmentBooked(Event, frozen=True, tag="keepwell.appointment.booked.v1"
     data: Booked
 
 
+class Rescheduled(Data, frozen=True):
+    appointment_id: Pseudonym
+    starts_at: Time
+    initiator: Initiator
+
+
 class AppointmentRescheduled(Event, frozen=True, tag="keepwell.appointment.rescheduled.v1"):
     """A booked visit was moved; it stays the same appointment."""
 
     data: Rescheduled
+
+
+class Cancelled(Data, frozen=True):
+    appointment_id: Pseudonym
+    initiator: Initiator
+    reason: CancelReason | None = None
 
 
 class AppointmentCancelled(Event, frozen=True, tag="keepwell.appointment.cancelled.v1"):
@@ -309,10 +209,25 @@ class AppointmentCancelled(Event, frozen=True, tag="keepwell.appointment.cancell
     data: Cancelled
 
 
+class Missed(Data, frozen=True):
+    appointment_id: Pseudonym
+    reason: MissReason = "no_show"
+
+
 class AppointmentMissed(Event, frozen=True, tag="keepwell.appointment.missed.v1"):
     """A booked visit did not take place and nobody had called it off."""
 
     data: Missed
+
+
+class Attended(Data, frozen=True):
+    appointment_id: Pseudonym | None = None
+    started_at: Time | None = None
+    minutes_late: Annotated[float, Meta(ge=-1_440, le=1_440)] | None = None
+    duration_minutes: Minutes | None = None
+    clinician_id: Pseudonym | None = None
+    modality: Modality | None = None
+    purpose: Purpose | None = None
 
 
 class SessionAttended(Event, frozen=True, tag="keepwell.session.attended.v1"):
@@ -321,10 +236,25 @@ class SessionAttended(Event, frozen=True, tag="keepwell.session.attended.v1"):
     data: Attended = Attended()
 
 
+class Measured(Data, frozen=True):
+    instrument: InstrumentName
+    scores: Annotated[dict[str, float], Meta(min_length=1, max_length=64)]
+    rater: Rater = "client"
+    appointment_id: Pseudonym | None = None
+    safety_item: float | None = None
+
+
 class MeasureCompleted(Event, frozen=True, tag="keepwell.measure.completed.v1"):
     """A questionnaire was filled in."""
 
     data: Measured
+
+
+class Skipped(Data, frozen=True):
+    instrument: InstrumentName
+    rater: Rater | None = None
+    appointment_id: Pseudonym | None = None
+    reason: SkipReason = "unknown"
 
 
 class MeasureSkipped(Event, frozen=True, tag="keepwell.measure.skipped.v1"):
@@ -333,10 +263,19 @@ class MeasureSkipped(Event, frozen=True, tag="keepwell.measure.skipped.v1"):
     data: Skipped
 
 
+class HomeworkAssigned(Data, frozen=True):
+    homework_id: Pseudonym | None = None
+
+
 class HomeworkWasAssigned(Event, frozen=True, tag="keepwell.homework.assigned.v1"):
     """Work between sessions was agreed."""
 
     data: HomeworkAssigned = HomeworkAssigned()
+
+
+class HomeworkReviewed(Data, frozen=True):
+    completion: Annotated[float, Meta(ge=0, le=1)]
+    homework_id: Pseudonym | None = None
 
 
 class HomeworkWasReviewed(Event, frozen=True, tag="keepwell.homework.reviewed.v1"):
@@ -345,10 +284,22 @@ class HomeworkWasReviewed(Event, frozen=True, tag="keepwell.homework.reviewed.v1
     data: HomeworkReviewed
 
 
+class Feedback(Data, frozen=True):
+    pillar: Pillar
+    sentiment: Sentiment
+    wants_change: WantedChange = "none"
+
+
 class FeedbackGiven(Event, frozen=True, tag="keepwell.feedback.given.v1"):
     """The client said how one pillar of the work is going."""
 
     data: Feedback
+
+
+class RuptureNoted(Data, frozen=True):
+    kind: RuptureKind
+    pillar: AlliancePillar | None = None
+    noted_by: Rater = "clinician"
 
 
 class RuptureWasNoted(Event, frozen=True, tag="keepwell.rupture.noted.v1"):
@@ -357,10 +308,24 @@ class RuptureWasNoted(Event, frozen=True, tag="keepwell.rupture.noted.v1"):
     data: RuptureNoted
 
 
+class RepairAttempted(Data, frozen=True):
+    pillar: Pillar | None = None
+    strategy: Pseudonym | None = None
+    alert_id: Pseudonym | None = None
+    outcome: RepairOutcome = "unknown"
+
+
 class RepairWasAttempted(Event, frozen=True, tag="keepwell.repair.attempted.v1"):
     """The clinician tried to repair a rupture."""
 
     data: RepairAttempted = RepairAttempted()
+
+
+class Contact(Data, frozen=True):
+    direction: Direction
+    channel: Channel | None = None
+    purpose: ContactPurpose = "other"
+    reached: bool | None = None
 
 
 class ContactMade(Event, frozen=True, tag="keepwell.contact.made.v1"):
@@ -369,10 +334,20 @@ class ContactMade(Event, frozen=True, tag="keepwell.contact.made.v1"):
     data: Contact
 
 
+class ClinicianChange(Data, frozen=True):
+    clinician_id: Pseudonym
+    reason: HandoverReason = "other"
+
+
 class ClinicianChanged(Event, frozen=True, tag="keepwell.clinician.changed.v1"):
     """Another clinician took over."""
 
     data: ClinicianChange
+
+
+class Ended(Data, frozen=True):
+    reason: EndReason
+    mutual: bool | None = None
 
 
 class EpisodeEnded(Event, frozen=True, tag="keepwell.episode.ended.v1"):
@@ -381,10 +356,24 @@ class EpisodeEnded(Event, frozen=True, tag="keepwell.episode.ended.v1"):
     data: Ended
 
 
+class Actioned(Data, frozen=True):
+    alert_id: Pseudonym
+    action: Action
+    by: Pseudonym
+    until: Time | None = None
+    helpful: bool | None = None
+    reason: Annotated[DismissReason, Meta(description="Of `dismissed` only.")] | None = None
+    via: Via | None = None
+
+
 class AlertActioned(Event, frozen=True, tag="keepwell.alert.actioned.v1"):
     """A clinician answered an alert."""
 
     data: Actioned
+
+
+class Retracted(Data, frozen=True):
+    event_id: Pseudonym
 
 
 class EventRetracted(Event, frozen=True, tag="keepwell.event.retracted.v1"):
@@ -393,10 +382,18 @@ class EventRetracted(Event, frozen=True, tag="keepwell.event.retracted.v1"):
     data: Retracted
 
 
+class Erased(Data, frozen=True):
+    client_id: Pseudonym
+
+
 class ClientErased(Event, frozen=True, tag="keepwell.client.erased.v1"):
     """What is held of a client of the clinic is to be erased; reaches every partition."""
 
     data: Erased
+
+
+class Ticked(Data, frozen=True):
+    pass
 
 
 class ClockTicked(Event, frozen=True, tag="keepwell.clock.ticked.v1"):
@@ -405,10 +402,33 @@ class ClockTicked(Event, frozen=True, tag="keepwell.clock.ticked.v1"):
     data: Ticked = Ticked()
 
 
+class Promoted(Data, frozen=True):
+    release: Annotated[str, Meta(min_length=1, max_length=128)]
+    role: Role
+
+
 class ModelPromoted(Event, frozen=True, tag="keepwell.model.promoted.v1"):
     """Control: a release takes a role from here on. Written by Keepwell to every partition."""
 
     data: Promoted
+
+
+class Range(msgspec.Struct, frozen=True, kw_only=True):
+    """Lowest and highest possible score of a scale."""
+
+    lowest: float
+    highest: float
+
+
+class Registered(Data, frozen=True):
+    name: InstrumentName
+    kind: InstrumentKind
+    lowest: float
+    highest: float
+    higher_is_better: bool
+    cutoff: float
+    reliable_change: float
+    subscales: Annotated[dict[str, Range], Meta(max_length=64, description="By name of a score, its range.")] = {}
 
 
 class InstrumentRegistered(Event, frozen=True, tag="keepwell.instrument.registered.v1"):
@@ -429,6 +449,23 @@ ControlEvent = ClockTicked | ModelPromoted | InstrumentRegistered
 EVENT_TYPES: Final[Mapping[str, type[Event]]] = {str(cls.__struct_config__.tag): cls for cls in get_args(AnyEvent)}
 CONTROL_TYPES: Final = frozenset(str(cls.__struct_config__.tag) for cls in get_args(ControlEvent))
 """Types that only Keepwell itself writes; from outside they are refused."""
+
+
+def members_of(data: type[Data], form: object) -> tuple[str, ...]:
+    """The members of a type's data that have a form, such as `Time` or `Pseudonym`; those that may be left out too.
+
+    >>> members_of(Booked, Time), members_of(Booked, Pseudonym)
+    (('starts_at',), ('appointment_id', 'clinician_id'))
+    """
+    hints = get_type_hints(data, include_extras=True)
+    return tuple(name for name, hint in hints.items() if hint == form or form in get_args(hint))
+
+
+def data_of(event: type[Event]) -> type[Data]:
+    """The class of the data of an event type."""
+    found: type[Data] = get_type_hints(event)["data"]
+    return found
+
 
 _accepted = msgspec.json.Decoder(AnyEvent)
 _encoder = msgspec.json.Encoder()

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-Horizon = Literal["14d", "30d", "60d"]
-EpisodeState = Literal["open", "stopped", "ended"]
-AlertKind = Literal["risk", "rupture", "silence", "safety", "ending"]
-AlertStatus = Literal["raised", "escalated", "resolved"]
-ResolvedBecause = Literal["risk_fell", "repaired", "returned", "ended", "snoozed_out"]
+from keepwell.contract.words import AlertKind, AlertStatus, Horizon, ResolvedBecause, State
 
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Moment = Annotated[str, Meta(description="RFC 3339, UTC.", extra_json_schema={"format": "date-time"})]
@@ -51,7 +47,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     trigger_source: Annotated[str | None, Meta(description="The `source` of the event; null for a timer.")]
     model: Annotated[str, Meta(description="Digest of the release.")]
     definition: str
-    state: EpisodeState
+    state: State
     risk: Annotated[Risk | None, Meta(description="Null unless `state` is open.")]
     next_visit_missed: Annotated[Probability | None, Meta(description="Null unless `state` is open.")]
     reasons: tuple[Reason, ...]

@@ -20,8 +20,9 @@ import zstandard
 from keepwell.care.history import RANK
 from keepwell.care.instruments import Instruments
 from keepwell.contract.control import CLOCK_KEY, tick
-from keepwell.contract.decode import Accepted, Refusal, decode
+from keepwell.contract.decode import Accepted, decode
 from keepwell.contract.events import AnyEvent, encode, micros
+from keepwell.contract.refusal import Refusal
 from keepwell.streams.log import Partition, Record
 
 

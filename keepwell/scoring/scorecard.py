@@ -9,18 +9,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from math import exp
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from keepwell.care.course import Course
+from keepwell.contract.words import Horizon
 from keepwell.scoring.features import BY_NAME, Feature, Read, Value
 
-Output = Literal["14d", "30d", "60d", "next"]
-OUTPUTS: Final[tuple[Output, ...]] = ("14d", "30d", "60d", "next")
-HORIZONS: Final[Mapping[str, int]] = {"14d": 14, "30d": 30, "60d": 60}
+Output = Literal[Horizon, "next"]
+OUTPUTS: Final[tuple[Output, ...]] = get_args(Output)
 """Days of each horizon of `unilateral-stop@1`; `next` is `next-visit-missed@1`."""
 HEADLINE: Final = OUTPUTS.index("30d")
 """The output that reasons and alerts speak of."""

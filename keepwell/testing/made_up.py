@@ -16,7 +16,6 @@ from typing import IO, Final, NamedTuple
 from keepwell.contract.events import (
     Actioned,
     AlertActioned,
-    AlliancePillar,
     AppointmentBooked,
     AppointmentCancelled,
     AppointmentMissed,
@@ -31,7 +30,6 @@ from keepwell.contract.events import (
     ContactMade,
     Data,
     Ended,
-    EndReason,
     EpisodeEnded,
     EpisodeOpened,
     Erased,
@@ -47,9 +45,7 @@ from keepwell.contract.events import (
     Measured,
     MeasureSkipped,
     Missed,
-    Modality,
     Opened,
-    Purpose,
     RepairAttempted,
     RepairWasAttempted,
     Rescheduled,
@@ -61,6 +57,7 @@ from keepwell.contract.events import (
     encode,
     micros,
 )
+from keepwell.contract.words import ALLIANCE_PILLARS, EndReason, Modality, Purpose
 
 CLINIC: Final = "north"
 BOOKING: Final = f"/{CLINIC}/booking"
@@ -71,7 +68,6 @@ _MINUTE = 60_000_000
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PILLARS: Final[tuple[AlliancePillar, ...]] = ("goals", "tasks", "bond")
 
 
 def made_up_clinic(episodes: int, seed: int, start: datetime, days: int) -> Iterator[Event]:
@@ -134,7 +130,7 @@ class _Course:
         """From 0 (well) to 1."""
         self._pace = rng.gauss(0.035, 0.03)
         """How much of the distress a session takes away."""
-        self._alliance = [rng.gauss(8.8, 0.6) for _ in _PILLARS]
+        self._alliance = [rng.gauss(8.8, 0.6) for _ in ALLIANCE_PILLARS]
         self._rupture: int | None = None
         """Which pillar is ruptured, while one is."""
         self._homework = False
@@ -268,12 +264,13 @@ class _Course:
                 self._alliance[self._rupture] -= rng.uniform(2, 4)
                 if rng.random() < 0.4:
                     noted = RuptureNoted(
-                        kind="withdrawal" if rng.random() < 0.7 else "confrontation", pillar=_PILLARS[self._rupture]
+                        kind="withdrawal" if rng.random() < 0.7 else "confrontation",
+                        pillar=ALLIANCE_PILLARS[self._rupture],
                     )
                     self._tell(RuptureWasNoted, NOTES, at + 10 * _MINUTE, noted)
         elif rng.random() < 0.45:
             better = rng.random() < 0.7
-            repair = RepairAttempted(pillar=_PILLARS[self._rupture], outcome="better" if better else "same")
+            repair = RepairAttempted(pillar=ALLIANCE_PILLARS[self._rupture], outcome="better" if better else "same")
             self._tell(RepairWasAttempted, NOTES, at + 10 * _MINUTE, repair)
             if rng.random() < 0.3:
                 answer = Actioned(alert_id=f"al-{self._number}", action="repair_planned", by=self._clinician)
@@ -325,7 +322,7 @@ class _Course:
         if self._homework:
             self._tell(HomeworkWasAssigned, NOTES, at, HomeworkAssigned())
         if rng.random() < 0.08:
-            pillar = rng.choice(_PILLARS) if self._rupture is None else _PILLARS[self._rupture]
+            pillar = rng.choice(ALLIANCE_PILLARS) if self._rupture is None else ALLIANCE_PILLARS[self._rupture]
             feedback = (
                 Feedback(pillar=pillar, sentiment=rng.choice(("neutral", "positive", "positive")))
                 if self._rupture is None

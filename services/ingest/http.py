@@ -106,7 +106,7 @@ class _Door:
             raise HTTPException(415, "Send the body without a content encoding.")
         body = await web.body_of(request, self._intake.settings.max_body_bytes)
         try:
-            items = split(request.headers.get("content-type"), request.headers.items(), body)
+            items = split(request.headers.get("content-type"), request.headers.raw, body)
         except Unsupported as error:
             raise HTTPException(415, str(error)) from error
         except Unreadable as error:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from keepwell.contract.decode import KnownScales, Refusal, decode
+from keepwell.contract.bindings import CHARSETS, MARKS, STRUCTURED, media_type
+from keepwell.contract.decode import KnownScales, decode
+from keepwell.contract.refusal import Refusal
 from keepwell.streams.log import Header, Message
 
 ONE: Final = "application/cloudevents+json"
@@ -51,16 +54,18 @@ class Unsupported(ValueError):
     """The request's content type is none of `MEDIA_TYPES`, or its charset is not UTF-8."""
 
 
-def split(content_type: str | None, headers: Iterable[tuple[str, str]], body: bytes) -> list[Item]:
-    """The events of a request. Binary mode is told by `ce-…` headers, a batch by its content type or its first byte.
+def split(content_type: str | None, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> list[Item]:
+    """The events of a request. Its content type tells the mode: one of CloudEvents or JSON lines goes before `ce-…` headers.
 
     Raises `Unsupported` or `Unreadable`. What is inside an event is not looked at here.
     """
-    media, parameters = _media(content_type)
-    attributes = tuple(_attribute(name, content) for name, content in headers if name.lower().startswith("ce-"))
-    if attributes and media in (JSON, None):
+    media, charset = media_type(content_type or "")
+    if charset not in CHARSETS:
+        raise Unsupported(f"Send UTF-8 as one of: {', '.join(MEDIA_TYPES)}.")
+    attributes = tuple(_attribute(name, content) for name, content in headers if name.lower().startswith(b"ce-"))
+    if _is_json_or_unnamed(media) and any(name.removeprefix("ce_") in MARKS for name, _ in attributes):
         return [Item(body, attributes)]
-    if media not in MEDIA_TYPES or parameters.get("charset", "utf-8") != "utf-8":
+    if media not in MEDIA_TYPES:
         raise Unsupported(f"Send UTF-8 as one of: {', '.join(MEDIA_TYPES)}.")
     if media == LINES:
         items = [Item(line) for line in map(bytes.strip, body.split(b"\n")) if line]
@@ -101,27 +106,38 @@ def _array(body: bytes) -> list[msgspec.Raw]:
         raise Unreadable("The body is not a JSON array in UTF-8.") from error
 
 
-def _media(content_type: str | None) -> tuple[str | None, Mapping[str, str]]:
-    """
-    >>> _media('Application/JSON; charset="UTF-8"')
-    ('application/json', {'charset': 'utf-8'})
-    """
-    if not content_type:
-        return None, {}
-    media, *rest = content_type.lower().split(";")
-    pairs = (parameter.partition("=") for parameter in rest)
-    return media.strip(), {name.strip(): content.strip().strip('"') for name, _, content in pairs}
+def _is_json_or_unnamed(media: str) -> bool:
+    """Whether a body of this media type can be the `data` of an event in binary mode."""
+    return media in (JSON, "") or (media.endswith("+json") and not media.startswith(STRUCTURED))
 
 
-def _attribute(name: str, content: str) -> Header:
-    """From the HTTP to the Kafka binding of CloudEvents 1.0: `ce-` becomes `ce_`, and percent-encoding is undone."""
-    return f"ce_{name[3:].lower()}", unquote(content).encode()
+_QUOTED: Final = re.compile(rb'\s*"((?:[^"\\]|\\.)*)"\s*', re.DOTALL)
+
+
+def _attribute(name: bytes, content: bytes) -> Header:
+    """From the HTTP to the Kafka binding of CloudEvents 1.0: `ce-` becomes `ce_`; quotes, then percent-encoding are undone.
+
+    The bytes stay bytes: whether they are UTF-8 is judged with the event, so that no identity is changed on the way.
+
+    >>> _attribute(b"CE-Id", b'"visit \\\\"3\\\\" %C3%A4"')
+    ('ce_id', b'visit "3" \\xc3\\xa4')
+    """
+    quoted = _QUOTED.fullmatch(content)
+    plain = re.sub(rb"\\(.)", rb"\1", quoted[1], flags=re.DOTALL) if quoted else content
+    return f"ce_{name[3:].decode('latin-1').lower()}", unquote_to_bytes(plain)
 
 
 def _id_of(value: bytes, headers: Sequence[Header]) -> str | None:
     if headers:
-        return next((content.decode() for name, content in headers if name == "ce_id"), None)
+        return next((_text(content) for name, content in headers if name == "ce_id"), None)
     try:
         return msgspec.json.decode(value, type=_Named).id
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _text(content: bytes) -> str | None:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
         return None

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from keepwell.contract.decode import KnownScales, Refusal, decode
+from keepwell.contract.decode import KnownScales, decode
 from keepwell.contract.events import AnyEvent, ClientErased, encode
+from keepwell.contract.refusal import Refusal
 from keepwell.metrics import UNKNOWN_MEMBERS
 from keepwell.streams.log import Header, Message, Record
 from keepwell.streams.topics import Topics

@@ -8,8 +8,7 @@ import msgspec
 import pytest
 
 from keepwell.alerting.playbook import PLAYBOOK, Entry, load, suggest
-from keepwell.contract.events import Pillar
-from keepwell.contract.outputs import AlertKind
+from keepwell.contract.words import AlertKind, Pillar
 
 KINDS = get_args(AlertKind)
 PILLARS = get_args(Pillar)

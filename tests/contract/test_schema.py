@@ -6,7 +6,7 @@ import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from keepwell.care.instruments import Instruments
 from keepwell.cli.main import app
-from keepwell.contract.decode import Accepted, RefusalCode
+from keepwell.contract.decode import Accepted
 from keepwell.contract.events import CONTROL_TYPES, EVENT_TYPES
 from keepwell.contract.outputs import Alert, Reason, Risk, Score, Suggestion, encode_output
 from keepwell.contract.schema import bundle, event_schema, output_schema
@@ -24,7 +24,7 @@ from keepwell.streams.topics import Topics
 from keepwell.streams.worker import dead_letters
 from services.asyncapi import asyncapi
 from services.ingest.step import IngestProcessor
-from services.reference import REFUSALS, documents
+from services.reference import documents
 from tests.contract.test_events import CASES, GOLDEN, NOW, SENT, golden, read
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -210,10 +210,6 @@ def test_the_headers_of_an_accepted_event_are_those_that_ingest_writes() -> None
 
 
 # ── pages and command ───────────────────────────────────────────────────────────────────────────────────
-
-
-def test_every_refusal_code_is_explained() -> None:
-    assert set(REFUSALS) == set(get_args(RefusalCode))
 
 
 def test_the_reference_in_the_repository_is_up_to_date() -> None:

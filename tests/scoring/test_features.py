@@ -25,12 +25,12 @@ from keepwell.contract.events import (
     HomeworkReviewed,
     Measured,
     Missed,
-    Pillar,
     RepairAttempted,
     Rescheduled,
     RuptureNoted,
     Skipped,
 )
+from keepwell.contract.words import Pillar
 from keepwell.scoring.features import BY_NAME, FEATURES, Feature
 from keepwell.scoring.gaps import gaps
 from tests.episodes import Happening, booked, lived, measured, on, opened, srs, story, value, weekly

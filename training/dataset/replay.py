@@ -30,9 +30,10 @@ from keepwell.contract.events import (
     RepairWasAttempted,
     decode_accepted,
 )
+from keepwell.contract.words import HORIZONS
 from keepwell.scoring.features import FEATURES
 from keepwell.scoring.gaps import GAP_KINDS, named_gaps
-from keepwell.scoring.scorecard import HORIZONS, OUTPUTS
+from keepwell.scoring.scorecard import OUTPUTS
 from training.dataset.landmarks import EVENT_KINDS, RANK, silences
 
 TREATED_DAYS: Final = 30

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from keepwell.care.endings import DAY, WINDOW
-from keepwell.scoring.scorecard import HORIZONS
+from keepwell.contract.words import HORIZONS
 
 Group = Literal["client", "clinician", "clinic"]
 Mask = NDArray[np.bool_]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from keepwell.scoring.scorecard import HORIZONS
+from keepwell.contract.words import HORIZONS
 from training.evaluate.burden import AFTER_SESSION, LANDMARKS, MODEL, AtBurden, at_burden
 from training.evaluate.cells import too_few
 from training.evaluate.metrics import (

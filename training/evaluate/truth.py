@@ -15,7 +15,8 @@ import msgspec
 from keepwell.care.endings import target
 from keepwell.care.episode import Episode, Live
 from keepwell.contract.events import decode_accepted, micros
-from keepwell.scoring.scorecard import HORIZONS, Scorer
+from keepwell.contract.words import HORIZONS
+from keepwell.scoring.scorecard import Scorer
 from training.dataset.replay import Told
 from training.dataset.sources import Gathered
 

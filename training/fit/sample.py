@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from keepwell.care.endings import DAY, WINDOW
-from keepwell.scoring.scorecard import HORIZONS, OUTPUTS
+from keepwell.contract.words import HORIZONS
+from keepwell.scoring.scorecard import OUTPUTS
 from training.dataset import FEATURE_COLUMNS, Dataset
 from training.fit.bins import Matrix, Vector
 

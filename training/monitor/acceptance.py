@@ -14,7 +14,12 @@ import numpy as np
 from keepwell.care.endings import DAY
 from keepwell.care.episode import Episode, Live
 from keepwell.care.instruments import Instruments
-from keepwell.contract.events import Action, AlertActioned, decode_accepted, micros
+from keepwell.contract.events import (
+    AlertActioned,
+    decode_accepted,
+    micros,
+)
+from keepwell.contract.words import Action
 from training.dataset.replay import Told
 from training.evaluate.cells import LEAST_CLIENTS
 

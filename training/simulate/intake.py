@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, get_args
 
 import numpy as np
 
-from keepwell.contract.events import Modality
+from keepwell.contract.words import Modality
 from training.simulate.calendars import workday
 from training.simulate.course import Roster, come_back
 from training.simulate.people import DAY, HOUR, Bools, Floats, Ints, People

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from joblib import Parallel, delayed
 
+from keepwell.contract import words
 from training.simulate import course
 from training.simulate.course import GOES_ON, Roster, away_by_node
 from training.simulate.habits import readings
@@ -36,7 +37,7 @@ from training.simulate.presets import World
 from training.simulate.session import session
 from training.simulate.standing import comes_to, next_kept, shown_until
 
-HORIZONS: Final = np.array((14.0, 30.0, 60.0))
+HORIZONS: Final = np.array([float(days) for days in words.HORIZONS.values()])
 """Days, as keepwell.scoring.scorecard."""
 ROLLOUTS: Final = 64
 """Leaves a Monte-Carlo error of about .15 on the logit of a risk."""

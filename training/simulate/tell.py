@@ -12,6 +12,7 @@ import numpy as np
 
 from keepwell.contract import events as ev
 from keepwell.contract.events import Data, Event, encode
+from keepwell.contract.words import ALLIANCE_PILLARS, PILLARS, EndReason, Initiator, Modality, Pillar, Purpose
 from training.simulate import course
 from training.simulate.calendars import enters_late
 from training.simulate.hazards import EARLY, LATE, NONE_BOOKED, REACHED, UNREACHED
@@ -21,9 +22,8 @@ from training.simulate.presets import World
 from training.simulate.session import DONE, NOT_OFFERED, Said
 from training.simulate.standing import MISSED_AFTER, hours, last_sign, passed_by
 
-PILLARS: Final[tuple[ev.AlliancePillar, ...]] = ("goals", "tasks", "bond")
-OTHER_PILLARS: Final[tuple[ev.Pillar, ...]] = ("trust", "empathy", "consistency", "culture", "pace", "logistics")
-ENDS: Final[dict[int, tuple[ev.EndReason, bool | None]]] = {
+OTHER_PILLARS: Final = PILLARS[len(ALLIANCE_PILLARS) :]
+ENDS: Final[dict[int, tuple[EndReason, bool | None]]] = {
     course.PLANNED: ("planned", True), course.IMPROVED: ("improved", True), course.TRANSFERRED: ("transferred", None),
     course.ADMINISTRATIVE: ("administrative", None), course.MUTUAL: ("client_stopped", True),
     course.DECEASED: ("deceased", None),
@@ -48,7 +48,7 @@ class Teller:
         self._clinic: list[str] = []
         self._appointments: list[int] = []
         self._visits: list[str] = []
-        self._modality: list[ev.Modality] = []
+        self._modality: list[Modality] = []
         self._told: list[tuple[float, int, bytes]] = []
 
     def lines(self) -> Iterable[bytes]:
@@ -95,7 +95,7 @@ class Teller:
                 self._tell(ev.ContactMade, "booking", person, at - 1, contact)
 
     def _book(
-        self, people: People, rows: list[bool], purpose: ev.Purpose = "treatment", late: list[bool] | None = None
+        self, people: People, rows: list[bool], purpose: Purpose = "treatment", late: list[bool] | None = None
     ) -> None:
         told = zip(
             people.id.tolist(), people.since.tolist(), people.starts.tolist(), people.sessions.tolist(),
@@ -126,7 +126,7 @@ class Teller:
         cancelled = [self._visits[person] for person in people.id.tolist()]
         self._book(people, [True] * len(people))
         for person, visit, when in zip(people.id.tolist(), cancelled, at.tolist(), strict=True):
-            initiator: ev.Initiator = "clinician" if self._rng.random() < 0.6 else "clinic"
+            initiator: Initiator = "clinician" if self._rng.random() < 0.6 else "clinic"
             data = ev.Cancelled(appointment_id=visit, initiator=initiator, reason="illness")
             self._tell(ev.AppointmentCancelled, "booking", person, when + 1, data)
 
@@ -224,7 +224,7 @@ class Teller:
             said.wishes.tolist(), strict=True,
         )  # fmt: skip
         for person, end, done, kind, at_fault, repair, reviewed, assigned, sentiment, wishes in rows:
-            pillar = PILLARS[at_fault]
+            pillar = ALLIANCE_PILLARS[at_fault]
             if repair != 9:
                 went: Literal["worse", "same", "better"] = ("worse", "same", "better")[repair + 1]
                 self._tell(ev.RepairWasAttempted, "notes", person, end + 3, ev.RepairAttempted(outcome=went))
@@ -236,7 +236,7 @@ class Teller:
                 noted = ev.RuptureNoted(kind="withdrawal" if kind == 1 else "confrontation", pillar=pillar)
                 self._tell(ev.RuptureWasNoted, "notes", person, end + 6, noted)
             if sentiment != 9:
-                about: ev.Pillar = pillar if rng.random() < 0.7 else rng.choice(OTHER_PILLARS)
+                about: Pillar = pillar if rng.random() < 0.7 else rng.choice(OTHER_PILLARS)
                 wish: Literal["approach", "clinician", "format"] = rng.choice(
                     ("approach", "approach", "clinician", "format")
                 )
@@ -266,7 +266,7 @@ class Teller:
         """WAI-SR subscales that go with SRS ratings, about two points of ten lower."""
         found = {
             name: float(min(20, max(4, round(4 + 1.6 * (rating - 1.8 + self._rng.gauss(0, 0.6))))))
-            for name, rating in zip(PILLARS, ratings, strict=True)
+            for name, rating in zip(ALLIANCE_PILLARS, ratings, strict=True)
         }
         return {"total": sum(found.values())} | found
 

@@ -10,7 +10,7 @@ from keepwell.alerting.kinds.risk import Risk
 from keepwell.alerting.kinds.rupture import Rupture
 from keepwell.alerting.kinds.safety import Safety
 from keepwell.alerting.kinds.silence import Silence
-from keepwell.contract.outputs import AlertKind
+from keepwell.contract.words import AlertKind
 
 __all__ = ["LASTING", "Grounds", "Holding", "Kind", "LastingKind", "kind_of"]
 

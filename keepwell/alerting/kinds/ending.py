@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from keepwell.alerting.kinds.kind import MOST_GROUNDS, Grounds, Holding, LastingKind
 from keepwell.alerting.policy import Policy, Situation
 from keepwell.care.course import Course
-from keepwell.contract.outputs import ResolvedBecause
+from keepwell.contract.words import ResolvedBecause
 from keepwell.scoring.scorecard import Part
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Final, Literal, NamedTuple
 
 from keepwell.alerting.policy import OpenAlert, Policy, Situation
 from keepwell.care.course import Course
-from keepwell.contract.outputs import AlertKind, ResolvedBecause
+from keepwell.contract.words import AlertKind, ResolvedBecause
 from keepwell.scoring.scorecard import Part
 
 MOST_GROUNDS: Final = 3

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, get_args
 
 from keepwell.alerting.kinds.kind import MOST_GROUNDS, Grounds, Holding, LastingKind
 from keepwell.alerting.policy import Policy, Situation
 from keepwell.care.course import Course
-from keepwell.contract.events import Pillar
-from keepwell.contract.outputs import ResolvedBecause
+from keepwell.contract.words import PILLARS, ResolvedBecause
 from keepwell.scoring.reasons import words_of
 from keepwell.scoring.scorecard import Part
-
-_PILLARS: Final = frozenset(get_args(Pillar))
 
 
 class Risk(LastingKind):
@@ -55,6 +51,6 @@ def strongest_pillar(course: Course, raising: Sequence[Part]) -> str | None:
         pillar = part.feature.pillar
         if pillar == "alliance":
             pillar = latest.pillar if latest and latest.closed_at is None else course.alliance.lowest or pillar
-        if pillar in _PILLARS:
+        if pillar in PILLARS:
             weights[pillar] = weights.get(pillar, 0.0) + part.points
     return max(weights, key=lambda name: (weights[name], name)) if weights else None

@@ -8,7 +8,7 @@ from keepwell.alerting.kinds.kind import MOST_GROUNDS, Grounds, Holding, Lasting
 from keepwell.alerting.kinds.risk import strongest_grounds, strongest_pillar
 from keepwell.alerting.policy import OpenAlert, Policy, Situation
 from keepwell.care.course import Course
-from keepwell.contract.outputs import ResolvedBecause
+from keepwell.contract.words import ResolvedBecause
 from keepwell.scoring.reasons import words_of
 from keepwell.scoring.scorecard import Part
 

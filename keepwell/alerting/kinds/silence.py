@@ -8,7 +8,7 @@ from keepwell.alerting.kinds.kind import MOST_GROUNDS, Grounds, Holding, Lasting
 from keepwell.alerting.policy import Policy, Situation
 from keepwell.care.course import Course
 from keepwell.care.endings import DAY, RECORDING_TIME
-from keepwell.contract.outputs import ResolvedBecause
+from keepwell.contract.words import ResolvedBecause
 from keepwell.scoring.scorecard import Part
 
 

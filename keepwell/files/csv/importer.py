@@ -18,8 +18,9 @@ from typing import IO, Any, Final, NamedTuple, cast
 import msgspec
 
 from keepwell.care.instruments import Instruments
-from keepwell.contract.decode import Refusal, decode
+from keepwell.contract.decode import decode
 from keepwell.contract.events import AnyEvent, decode_accepted, encode, micros
+from keepwell.contract.refusal import Refusal
 from keepwell.files.csv.mapping import CsvMapping, Rule, Table
 from keepwell.files.csv.values import CellError, Get, MappingError, columns_of_condition, condition
 

@@ -8,6 +8,7 @@ from typing import Final
 from keepwell.care.alliance import Rupture
 from keepwell.care.course import Course
 from keepwell.care.endings import DAY
+from keepwell.contract.words import ALLIANCE_PILLARS
 from keepwell.scoring.features.feature import (
     Feature,
     Read,
@@ -43,7 +44,7 @@ def _change(scale: str) -> Read:
 
 
 def _standard_fall(c: Course, now: int) -> Value:
-    found = [s.standard for scale in ("total", "goals", "tasks", "bond") if (s := c.alliance.of(scale)) is not None]
+    found = [s.standard for scale in ("total", *ALLIANCE_PILLARS) if (s := c.alliance.of(scale)) is not None]
     return max(found) if found else None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from keepwell.care.course import Course
+from keepwell.contract.words import PILLARS
 from keepwell.scoring.features.feature import (
     Feature,
     Read,
@@ -40,7 +41,7 @@ def _opinion_words(pillar: str) -> Words:
 FEEDBACK: Final[Sequence[Feature]] = (
     *(Feature(f"feedback_{pillar}", pillar, "-1/0/1", _opinion(pillar), _opinion_words(pillar),
               f"No feedback on {pillar}", "feedback")
-      for pillar in ("goals", "tasks", "bond", "trust", "empathy", "consistency", "culture", "pace", "logistics")),
+      for pillar in PILLARS),
     Feature("negative_feedback_recent", "feedback", "0/1", lambda c, now: float(recent(c.negative_at, now)),
             says("Negative feedback in the last two months", "No negative feedback in the last two months"), "",
             "feedback"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
@@ -64,6 +65,68 @@ def test_a_binary_event_needs_no_body_where_its_type_needs_no_data(door: Door) -
         for name, content in event(type="keepwell.homework.assigned.v1", data=None).items()
     }  # fmt: skip
     assert door.post(b"", None, **attributes).status_code == 202
+
+
+@pytest.mark.parametrize("raw", [b"besuch-%E4", b"besuch-\xe4", b'"besuch-\xf6"', b"besuch-%C3"])
+def test_an_id_that_is_not_utf_8_is_refused_and_never_changed(door: Door, raw: bytes) -> None:
+    answer = door.post_binary(b'{"completion": 0.5}', event(data=None, id=None), ("ce-id", raw))
+    assert answer.status_code == 422
+    (result,) = answer.json()["results"]
+    assert (result["id"], result["code"], result["path"]) == (None, "not_utf8", "$.id")
+    assert not door.written()
+
+
+@pytest.mark.parametrize(
+    ("raw", "meant"),
+    [
+        (b"besuch-%C3%A4", "besuch-ä"),
+        ("besuch-ä".encode(), "besuch-ä"),
+        (b"besuch-%c3%a4", "besuch-ä"),
+        (b'"visit 3"', "visit 3"),
+        (b'"visit \\"3\\""', 'visit "3"'),
+        (b'"100%25"', "100%"),
+        (b"100%", "100%"),
+        (b"%2541", "%41"),
+        (b"a+b", "a+b"),
+    ],
+)
+def test_a_header_is_unquoted_and_percent_decoded_once_and_the_worker_reads_the_same(
+    door: Door, raw: bytes, meant: str
+) -> None:
+    answer = door.post_binary(b'{"completion": 0.5}', event(data=None, id=None), ("ce-id", raw))
+    assert (answer.status_code, answer.json()["results"][0]["id"]) == (202, meant)
+    step = IngestProcessor(TOPICS, 2, Instruments(), lambda: NOW).step(0, door.written())
+    assert json.loads(step.messages[0].value or b"")["id"] == meant
+
+
+@pytest.mark.parametrize("media", [ONE, "application/CloudEvents+json; charset=UTF-8", LINES, BATCH])
+def test_a_content_type_of_cloudevents_is_structured_whatever_headers_stand_beside(door: Door, media: str) -> None:
+    body = b"[" + text() + b"]" if media == BATCH else text()
+    answer = door.post(body, media, ce_id="other", ce_type="keepwell.homework.assigned.v1", ce_specversion="1.0")
+    assert answer.json() == {"results": [{"id": "ev-1", "status": "accepted"}]}
+    (record,) = door.written()
+    assert record.headers == ()
+    step = IngestProcessor(TOPICS, 2, Instruments(), lambda: NOW).step(0, [record])
+    assert json.loads(step.messages[0].value or b"") == event()
+
+
+def test_a_header_that_no_event_needs_does_not_make_a_request_binary(door: Door) -> None:
+    answer = door.post(b"[" + text(id="a") + b"," + text(id="b") + b"]", ce_traceparent="00-1")
+    assert [result["id"] for result in answer.json()["results"]] == ["a", "b"]
+
+
+def test_the_data_of_a_binary_event_may_be_any_json_and_nothing_else(door: Door) -> None:
+    attributes, data = event(data=None), b'{"completion": 0.5}'
+    assert door.post_binary(data, attributes, media="application/vnd.clinic+json").status_code == 202
+    for media in ("text/plain", "application/json; charset=latin-1", "application/avro"):
+        assert door.post_binary(data, attributes, media=media).status_code == 415
+
+
+def test_data_in_base64_is_decoded_by_the_worker_as_by_the_intake(door: Door) -> None:
+    coded = b64encode(b'{"completion": 0.5}').decode()
+    assert door.post(text(data=None, data_base64=coded), ONE).status_code == 202
+    step = IngestProcessor(TOPICS, 2, Instruments(), lambda: NOW).step(0, door.written())
+    assert json.loads(step.messages[0].value or b"") == event()
 
 
 def test_everything_accepted_over_http_is_accepted_by_the_worker(door: Door) -> None:

@@ -130,7 +130,20 @@ def test_bad_input_is_refused_with_a_reason(value: bytes | None, reason: str) ->
 
 
 def test_a_binary_event_with_a_broken_header_is_refused() -> None:
-    assert refused(b"{}", (("ce_type", b"\xff"), ("ce_id", b"ev-1"))) == "unknown_type"
+    assert refused(b"{}", (("ce_type", b"\xff"), ("ce_id", b"ev-1"))) == "not_utf8"
+
+
+def test_two_ids_that_differ_only_in_bytes_that_are_not_utf_8_are_refused_and_never_one_event() -> None:
+    attributes = tuple((f"ce_{name}", content.encode()) for name, content in event(data=None, id=None).items())
+    for raw in (b"besuch-\xe4", b"besuch-\xf6"):
+        assert refused(b'{"completion": 0.5}', (*attributes, ("ce_id", raw))) == "not_utf8"
+
+
+def test_a_binary_record_without_a_value_is_an_event_without_data() -> None:
+    assigned = event(type="keepwell.homework.assigned.v1", data=None)
+    attributes = tuple((f"ce_{name}", content.encode()) for name, content in assigned.items())
+    for nothing in (None, b""):
+        assert step(record(nothing, attributes)).accepted == 1
 
 
 def test_a_whole_number_may_be_written_with_a_decimal_point() -> None:

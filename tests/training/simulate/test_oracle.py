@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from keepwell.scoring.scorecard import HORIZONS
+from keepwell.contract.words import HORIZONS
 from tests.training.simulate.worlds import Truth, expected_auroc
 from training.simulate import PRESETS, rates
 from training.simulate.hazards import LATE, back_after, longest_notice, not_yet, notice, still_waiting

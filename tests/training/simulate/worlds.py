@@ -18,7 +18,7 @@ from keepwell.care.episode import Episode, Live
 from keepwell.care.history import effective
 from keepwell.care.instruments import Instruments
 from keepwell.contract.events import AnyEvent, SessionAttended, decode_accepted, micros
-from keepwell.scoring.scorecard import HORIZONS
+from keepwell.contract.words import HORIZONS
 from training.simulate.people import Floats
 
 
