@@ -1,22 +1,27 @@
 """What an episode remembers of each event: the part that the fold reads, small, sorted, and free of what it never uses.
 
 An entry drops the fairness attributes, so no feature can reach them. Times are microseconds since 1970 UTC. The tag of an
-entry is its rank: the order in which events of the same moment take effect.
+entry is its rank: the order in which events of the same moment take effect. The entries have names of their own, as they are
+what is remembered, not what was sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Self, get_args, get_type_hints
 
 import msgspec
 
 from keepwell.contract import events as ev
-from keepwell.contract.events import AnyEvent, micros
+from keepwell.contract.events import AnyEvent, Event, micros
 
 
 class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One event of an episode. `source` is an index into the episode's sorted sources."""
+    """One event of an episode. `source` is an index into the episode's sorted sources.
+
+    A kind of entry is all that an episode remembers of a type of event: its tag is the rank, and `of` makes it. A member that
+    is added later stands last and has a default, so that histories written before can be read.
+    """
 
     at: int
     id: str
@@ -28,6 +33,11 @@ class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
         return int(self.__struct_config__.tag)  # type: ignore[arg-type]  # every entry below has an int tag
 
 
+def _head(event: Event, source: int) -> tuple[int, str, int, str | None]:
+    """What every entry begins with."""
+    return micros(event.time), event.id, source, event.corrects
+
+
 class Opening(Entry, frozen=True, tag=0):
     client: str
     clinician: str
@@ -37,6 +47,20 @@ class Opening(Entry, frozen=True, tag=0):
     preference_met: bool | None
     previous: int | None
 
+    @classmethod
+    def of(cls, event: ev.EpisodeOpened, source: int) -> Self:
+        d = event.data
+        return cls(
+            *_head(event, source),
+            d.client_id,
+            d.clinician_id,
+            d.modality,
+            d.planned_sessions,
+            d.referral,
+            d.preference_met,
+            d.previous_episodes,
+        )
+
 
 class Booking(Entry, frozen=True, tag=1):
     appointment: str
@@ -44,11 +68,21 @@ class Booking(Entry, frozen=True, tag=1):
     purpose: str
     modality: str | None
 
+    @classmethod
+    def of(cls, event: ev.AppointmentBooked, source: int) -> Self:
+        d = event.data
+        return cls(*_head(event, source), d.appointment_id, micros(d.starts_at), d.purpose, d.modality)
+
 
 class Move(Entry, frozen=True, tag=2):
     appointment: str
     starts: int
     initiator: str
+
+    @classmethod
+    def of(cls, event: ev.AppointmentRescheduled, source: int) -> Self:
+        d = event.data
+        return cls(*_head(event, source), d.appointment_id, micros(d.starts_at), d.initiator)
 
 
 class Cancellation(Entry, frozen=True, tag=3):
@@ -56,10 +90,20 @@ class Cancellation(Entry, frozen=True, tag=3):
     initiator: str
     reason: str | None
 
+    @classmethod
+    def of(cls, event: ev.AppointmentCancelled, source: int) -> Self:
+        d = event.data
+        return cls(*_head(event, source), d.appointment_id, d.initiator, d.reason)
+
 
 class Miss(Entry, frozen=True, tag=4):
     appointment: str
     reason: str
+
+    @classmethod
+    def of(cls, event: ev.AppointmentMissed, source: int) -> Self:
+        d = event.data
+        return cls(*_head(event, source), d.appointment_id, d.reason)
 
 
 class Attendance(Entry, frozen=True, tag=5):
@@ -70,6 +114,19 @@ class Attendance(Entry, frozen=True, tag=5):
     modality: str | None
     purpose: str | None
 
+    @classmethod
+    def of(cls, event: ev.SessionAttended, source: int) -> Self:
+        d = event.data
+        return cls(
+            *_head(event, source),
+            d.appointment_id,
+            d.minutes_late,
+            d.duration_minutes,
+            d.clinician_id,
+            d.modality,
+            d.purpose,
+        )
+
 
 class Measure(Entry, frozen=True, tag=6):
     instrument: str
@@ -77,19 +134,38 @@ class Measure(Entry, frozen=True, tag=6):
     rater: str
     safety: float | None
 
+    @classmethod
+    def of(cls, event: ev.MeasureCompleted, source: int) -> Self:
+        d = event.data
+        return cls(*_head(event, source), d.instrument, d.scores, d.rater, d.safety_item)
+
 
 class Skip(Entry, frozen=True, tag=7):
     instrument: str
     rater: str | None
     reason: str
 
-
-class Assignment(Entry, frozen=True, tag=9):
-    pass
+    @classmethod
+    def of(cls, event: ev.MeasureSkipped, source: int) -> Self:
+        d = event.data
+        return cls(*_head(event, source), d.instrument, d.rater, d.reason)
 
 
 class Review(Entry, frozen=True, tag=8):
     completion: float
+
+    @classmethod
+    def of(cls, event: ev.HomeworkWasReviewed, source: int) -> Self:
+        d = event.data
+        return cls(*_head(event, source), d.completion)
+
+
+class Assignment(Entry, frozen=True, tag=9):
+    """Ranks behind `Review`: old homework is reviewed before new is assigned."""
+
+    @classmethod
+    def of(cls, event: ev.HomeworkWasAssigned, source: int) -> Self:
+        return cls(*_head(event, source))
 
 
 class Opinion(Entry, frozen=True, tag=10):
@@ -97,16 +173,31 @@ class Opinion(Entry, frozen=True, tag=10):
     sentiment: str
     wants: str
 
+    @classmethod
+    def of(cls, event: ev.FeedbackGiven, source: int) -> Self:
+        d = event.data
+        return cls(*_head(event, source), d.pillar, d.sentiment, d.wants_change)
+
 
 class Noted(Entry, frozen=True, tag=11):
     kind: str
     pillar: str | None
     by: str
 
+    @classmethod
+    def of(cls, event: ev.RuptureWasNoted, source: int) -> Self:
+        d = event.data
+        return cls(*_head(event, source), d.kind, d.pillar, d.noted_by)
+
 
 class Repair(Entry, frozen=True, tag=12):
     pillar: str | None
     outcome: str
+
+    @classmethod
+    def of(cls, event: ev.RepairWasAttempted, source: int) -> Self:
+        d = event.data
+        return cls(*_head(event, source), d.pillar, d.outcome)
 
 
 class Touch(Entry, frozen=True, tag=13):
@@ -114,25 +205,51 @@ class Touch(Entry, frozen=True, tag=13):
     purpose: str
     reached: bool | None
 
+    @classmethod
+    def of(cls, event: ev.ContactMade, source: int) -> Self:
+        d = event.data
+        return cls(*_head(event, source), d.direction, d.purpose, d.reached)
+
 
 class Handover(Entry, frozen=True, tag=14):
     clinician: str
     reason: str
+
+    @classmethod
+    def of(cls, event: ev.ClinicianChanged, source: int) -> Self:
+        d = event.data
+        return cls(*_head(event, source), d.clinician_id, d.reason)
 
 
 class End(Entry, frozen=True, tag=15):
     reason: str
     mutual: bool
 
+    @classmethod
+    def of(cls, event: ev.EpisodeEnded, source: int) -> Self:
+        d = event.data
+        return cls(*_head(event, source), d.reason, bool(d.mutual))
+
 
 class Answer(Entry, frozen=True, tag=16):
     alert: str
     action: str
     until: int | None
+    reason: str | None = None
+
+    @classmethod
+    def of(cls, event: ev.AlertActioned, source: int) -> Self:
+        d = event.data
+        return cls(*_head(event, source), d.alert_id, d.action, None if d.until is None else micros(d.until), d.reason)
 
 
 class Retraction(Entry, frozen=True, tag=17):
     event: str
+
+    @classmethod
+    def of(cls, event: ev.EventRetracted, source: int) -> Self:
+        d = event.data
+        return cls(*_head(event, source), d.event_id)
 
 
 AnyEntry = (
@@ -140,61 +257,23 @@ AnyEntry = (
     | Noted | Repair | Touch | Handover | End | Answer | Retraction
 )  # fmt: skip
 
+_KIND_OF: Final[Mapping[type[Event], Any]] = {get_type_hints(kind.of)["event"]: kind for kind in get_args(AnyEntry)}
+"""By type of event, the kind of its entry."""
 
-RANK: Final = {
-    event: rank
-    for rank, event in enumerate(
-        (
-            ev.EpisodeOpened, ev.AppointmentBooked, ev.AppointmentRescheduled, ev.AppointmentCancelled,
-            ev.AppointmentMissed, ev.SessionAttended, ev.MeasureCompleted, ev.MeasureSkipped, ev.HomeworkWasReviewed,
-            ev.HomeworkWasAssigned, ev.FeedbackGiven, ev.RuptureWasNoted, ev.RepairWasAttempted, ev.ContactMade,
-            ev.ClinicianChanged, ev.EpisodeEnded, ev.AlertActioned, ev.EventRetracted, ev.ClientErased,
-        )
-    )
-}  # fmt: skip
-"""The order in which events of the same moment take effect: the tags of their entries, an erasure last. Old homework is
-reviewed before new is assigned."""
+RANK: Final[Mapping[type[Event], int]] = {
+    **{event: int(kind.__struct_config__.tag) for event, kind in _KIND_OF.items()},
+    ev.ClientErased: len(_KIND_OF),
+}
+"""The order in which events of the same moment take effect: the tags of their entries, an erasure last."""
 
 Identity = tuple[int, str]
 """Source index and id of an entry."""
 
 
-def _optional_micros(moment: Any) -> int | None:
-    return None if moment is None else micros(moment)
-
-
-_MAKERS: Final[dict[type, Callable[..., AnyEntry]]] = {
-    ev.EpisodeOpened: lambda d, t, i, s, c: Opening(
-        t, i, s, c, d.client_id, d.clinician_id, d.modality, d.planned_sessions, d.referral, d.preference_met,
-        d.previous_episodes,
-    ),
-    ev.AppointmentBooked: lambda d, t, i, s, c: Booking(
-        t, i, s, c, d.appointment_id, micros(d.starts_at), d.purpose, d.modality
-    ),
-    ev.AppointmentRescheduled: lambda d, t, i, s, c: Move(t, i, s, c, d.appointment_id, micros(d.starts_at), d.initiator),
-    ev.AppointmentCancelled: lambda d, t, i, s, c: Cancellation(t, i, s, c, d.appointment_id, d.initiator, d.reason),
-    ev.AppointmentMissed: lambda d, t, i, s, c: Miss(t, i, s, c, d.appointment_id, d.reason),
-    ev.SessionAttended: lambda d, t, i, s, c: Attendance(
-        t, i, s, c, d.appointment_id, d.minutes_late, d.duration_minutes, d.clinician_id, d.modality, d.purpose
-    ),
-    ev.MeasureCompleted: lambda d, t, i, s, c: Measure(t, i, s, c, d.instrument, d.scores, d.rater, d.safety_item),
-    ev.MeasureSkipped: lambda d, t, i, s, c: Skip(t, i, s, c, d.instrument, d.rater, d.reason),
-    ev.HomeworkWasAssigned: lambda d, t, i, s, c: Assignment(t, i, s, c),
-    ev.HomeworkWasReviewed: lambda d, t, i, s, c: Review(t, i, s, c, d.completion),
-    ev.FeedbackGiven: lambda d, t, i, s, c: Opinion(t, i, s, c, d.pillar, d.sentiment, d.wants_change),
-    ev.RuptureWasNoted: lambda d, t, i, s, c: Noted(t, i, s, c, d.kind, d.pillar, d.noted_by),
-    ev.RepairWasAttempted: lambda d, t, i, s, c: Repair(t, i, s, c, d.pillar, d.outcome),
-    ev.ContactMade: lambda d, t, i, s, c: Touch(t, i, s, c, d.direction, d.purpose, d.reached),
-    ev.ClinicianChanged: lambda d, t, i, s, c: Handover(t, i, s, c, d.clinician_id, d.reason),
-    ev.EpisodeEnded: lambda d, t, i, s, c: End(t, i, s, c, d.reason, bool(d.mutual)),
-    ev.AlertActioned: lambda d, t, i, s, c: Answer(t, i, s, c, d.alert_id, d.action, _optional_micros(d.until)),
-    ev.EventRetracted: lambda d, t, i, s, c: Retraction(t, i, s, c, d.event_id),
-}  # fmt: skip
-
-
 def entry_of(event: AnyEvent, source: int) -> AnyEntry:
     """The entry of an episode event. Raises `KeyError` for control events and erasures, which no episode remembers."""
-    return _MAKERS[type(event)](event.data, micros(event.time), event.id, source, event.corrects)
+    entry: AnyEntry = _KIND_OF[type(event)].of(event, source)
+    return entry
 
 
 def order(entry: AnyEntry) -> tuple[int, int, int, str]:
