@@ -6,7 +6,7 @@ here is shared with the code under test but the types and the facts of the instr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
 from keepwell.care.instruments import KNOWN
@@ -215,16 +215,29 @@ def _stop(events: Sequence[AnyEvent], moment: int) -> str:
     totals: dict[str, list[float]] = {}
     latest = None
     for event in _until(events, moment):
-        if isinstance(event, MeasureCompleted) and event.data.rater == "client" and "total" in event.data.scores:
-            name = event.data.instrument
-            if name in KNOWN and KNOWN[name].kind == "outcome":
-                totals.setdefault(name, []).append(event.data.scores["total"])
+        if isinstance(event, MeasureCompleted) and event.data.rater == "client":
+            name = next((name for name in KNOWN if _bare(name) == _bare(event.data.instrument)), None)
+            total = _total(name, event.data.scores)
+            if name is not None and KNOWN[name].kind == "outcome" and total is not None:
+                totals.setdefault(name, []).append(total)
                 latest = name
     if latest is None:
         return "dropout"
     first, last, instrument = totals[latest][0], totals[latest][-1], KNOWN[latest]
     improved = instrument.reliably_improved(first, last) and instrument.past_cutoff(last)
     return "improved_leaver" if improved else "dropout"
+
+
+def _bare(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def _total(name: str | None, scores: Mapping[str, float]) -> float | None:
+    given = {scale.casefold(): score for scale, score in scores.items()}
+    items = ("individual", "interpersonal", "social", "overall")
+    if name == "ORS" and "total" not in given and all(item in given for item in items):
+        return sum(given[item] for item in items)
+    return given.get("total")
 
 
 # ── states and targets ──────────────────────────────────────────────────────────────────────────────────

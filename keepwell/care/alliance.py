@@ -8,14 +8,14 @@ evidence: it counts together with a smaller fall. A rupture that somebody report
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import sqrt
 from typing import Final
 
 from keepwell.care.history import Measure, Noted, Opinion, Repair, Touch
 from keepwell.care.instruments import Instrument
-
-PILLARS: Final = ("goals", "tasks", "bond")
+from keepwell.contract.words import ALLIANCE_PILLARS
 
 # Population priors on a scale from 0 to 10. Means and spread between persons are set by hand near the published means
 # (SRS total 34-36 of 40, SD about 4: Duncan et al. 2003; WAI-SR items about 3.7 of 5, SD about 0.7: Hatcher & Gillaspy
@@ -136,15 +136,13 @@ class Alliance:
         """The series of `total` or a pillar, in the instrument rated last."""
         return self.current.get(scale)
 
-    def take_measure(self, entry: Measure, instrument: Instrument) -> None:
-        """Takes a client's rating of the alliance."""
-        ratings = _ratings(entry, instrument)
-        if not ratings:
-            return
+    def take_measure(self, entry: Measure, instrument: Instrument, scores: Mapping[str, float]) -> None:
+        """Takes a client's rating of the alliance; `scores` are those of it that are readable, at least one."""
+        ratings = _ratings(scores, instrument)
         self.instrument = instrument.name
-        self.below_cutoff = _below_cutoff(entry, instrument)
+        self.below_cutoff = _below_cutoff(scores, instrument)
         self.perfect_run = self.perfect_run + 1 if min(ratings.values()) >= PERFECT else 0
-        rated = {pillar: ratings[pillar] for pillar in PILLARS if pillar in ratings}
+        rated = {pillar: ratings[pillar] for pillar in ALLIANCE_PILLARS if pillar in ratings}
         self.lowest = min(rated, key=rated.__getitem__) if rated else None
         rupture = self.open
         self.current = self.series.setdefault(instrument.name, {})
@@ -221,11 +219,11 @@ class Alliance:
                 fallen[scale] = series
         if not fallen:
             return
-        scale = max(fallen, key=lambda name: (name in PILLARS, fallen[name].standard))
+        scale = max(fallen, key=lambda name: (name in ALLIANCE_PILLARS, fallen[name].standard))
         series = fallen[scale]
         if series.standard >= CONTROL_LIMIT:
             evidence = "chart"
-        pillar = scale if scale in PILLARS else self.lowest or "bond"
+        pillar = scale if scale in ALLIANCE_PILLARS else self.lowest or "bond"
         friction = self.friction_at is not None and entry.at - self.friction_at <= CONFRONTATION_DAYS * _DAY
         kind = "confrontation" if friction else "withdrawal"
         self.ruptures.append(
@@ -258,29 +256,22 @@ class Alliance:
                     series.level = min(series.level, series.last)
 
 
-def _ratings(entry: Measure, instrument: Instrument) -> dict[str, float]:
-    """The scores that are interpreted, each from 0 (worst) to 10 (best); a total that is the sum of its scales is added."""
+def _ratings(scores: Mapping[str, float], instrument: Instrument) -> dict[str, float]:
+    """Readable scores, each from 0 (worst) to 10 (best)."""
     found: dict[str, float] = {}
-    raw: dict[str, float] = {}
-    for scale, score in entry.scores.items():
-        limits = instrument.limits(scale)
-        if limits is not None:
-            name = instrument.aliases.get(scale, scale)
-            raw[name] = score
-            share = (score - limits[0]) / (limits[1] - limits[0])
-            found[name] = 10 * (share if instrument.higher_is_better else 1 - share)
-    if "total" not in found and instrument.scales and all(scale in raw for scale in instrument.scales):
-        share = (sum(raw[scale] for scale in instrument.scales) - instrument.low) / (instrument.high - instrument.low)
-        found["total"] = 10 * (share if instrument.higher_is_better else 1 - share)
+    for scale, score in scores.items():
+        low, high = instrument.range_of(scale)
+        share = (score - low) / (high - low)
+        found[scale] = 10 * (share if instrument.higher_is_better else 1 - share)
     return found
 
 
-def _below_cutoff(entry: Measure, instrument: Instrument) -> bool:
+def _below_cutoff(scores: Mapping[str, float], instrument: Instrument) -> bool:
     """Whether a published warning line of the instrument is reached: the total below its cut-off, or an item at its own."""
     if instrument.item_cutoff is None:
         return False
-    total = entry.scores.get("total")
-    items = [entry.scores[scale] for scale in entry.scores if scale != "total" and instrument.limits(scale)]
+    total = scores.get("total")
+    items = [score for scale, score in scores.items() if scale != "total"]
     return (total is not None and not instrument.past_cutoff(total)) or any(
         item < instrument.item_cutoff if instrument.higher_is_better else item > instrument.item_cutoff
         for item in items

@@ -128,6 +128,8 @@ class Course:
     outcome: Progress | None = None
     """The outcome instrument measured last."""
     uninterpreted: set[str] = field(default_factory=set)
+    unread: set[str] = field(default_factory=set)
+    """Known instruments of whose newest measure no score could be read."""
     since_outcome: int = 0
     since_alliance: int = 0
     outcome_at: int | None = None
@@ -255,21 +257,24 @@ class Course:
         self.completed += 1
         if instrument is None:
             self.uninterpreted.add(entry.instrument)
-        elif instrument.kind == "alliance":
+            return
+        scores = instrument.readable(entry.scores)
+        if not scores or (instrument.kind == "outcome" and "total" not in scores):
+            self.unread.add(instrument.name)
+            return
+        self.unread.discard(instrument.name)
+        if instrument.kind == "alliance":
             self.since_alliance = 0
             self.alliance_at = entry.at
             self.refs["alliance"] = (entry.source, entry.id)
-            self.alliance.take_measure(entry, instrument)
+            self.alliance.take_measure(entry, instrument, scores)
             opened = self.alliance.open
             if opened and opened.opened_at == entry.at:
                 self.refs["rupture"] = (entry.source, entry.id)
         else:
-            self._progress(entry, instrument)
+            self._progress(entry, instrument, scores["total"])
 
-    def _progress(self, entry: Measure, instrument: Instrument) -> None:
-        total = entry.scores.get("total")
-        if total is None:
-            return
+    def _progress(self, entry: Measure, instrument: Instrument, total: float) -> None:
         self.since_outcome = 0
         self.outcome_at = entry.at
         self.refs["outcome"] = (entry.source, entry.id)

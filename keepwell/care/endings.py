@@ -191,8 +191,10 @@ class Standing:
             self.spells.append(Spell(entry.at, entry.at))
 
     def _measure(self, entry: Measure, instrument: Instrument | None) -> None:
-        total = entry.scores.get("total")
-        if instrument is None or instrument.kind != "outcome" or entry.rater != "client" or total is None:
+        if instrument is None or instrument.kind != "outcome" or entry.rater != "client":
+            return
+        total = instrument.readable(entry.scores).get("total")
+        if total is None:
             return
         course = self.outcomes.get(instrument.name)
         if course is None:

@@ -13,7 +13,8 @@ GAP_SESSIONS: Final = 3
 
 
 GapKind = Literal[
-    "opening", "unrecorded", "no_alliance", "old_alliance", "no_outcome", "old_outcome", "uninterpreted"
+    "opening", "unrecorded", "no_alliance", "old_alliance", "no_outcome", "old_outcome", "uninterpreted",
+    "unread",
 ]  # fmt: skip
 GAP_KINDS: Final[tuple[GapKind, ...]] = get_args(GapKind)
 
@@ -42,4 +43,6 @@ def named_gaps(course: Course, now: int) -> list[tuple[GapKind, str]]:
         found.append(("old_outcome", f"no outcome measure for {course.since_outcome} sessions"))
     for name in sorted(course.uninterpreted):
         found.append(("uninterpreted", f"scores of {name} are not interpreted: nobody registered it"))
+    for name in sorted(course.unread):
+        found.append(("unread", f"the last {name} holds no score that can be read"))
     return found

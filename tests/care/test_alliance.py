@@ -91,9 +91,8 @@ def _rated_by(instrument: Instrument, *ratings: Sequence[float]) -> Alliance:
     told = Alliance()
     for week, rating in enumerate(ratings):
         scores = dict(zip(("goals", "tasks", "bond", "overall"), rating, strict=True))
-        told.take_measure(
-            Measure(week * 7 * DAY, f"e-{week}", 0, None, instrument.name, scores, "client", None), instrument
-        )
+        entry = Measure(week * 7 * DAY, f"e-{week}", 0, None, instrument.name, scores, "client", None)
+        told.take_measure(entry, instrument, instrument.readable(scores))
     return told
 
 
@@ -248,9 +247,8 @@ def test_a_rupture_is_followed_in_an_instrument_whose_name_has_a_dot() -> None:
     )
     told = Alliance()
     for week, total in enumerate((8.0, 8.0, 8.0, 8.0, 3.0, 8.0)):
-        told.take_measure(
-            Measure(week * 7 * DAY, f"e-{week}", 0, None, own.name, {"total": total}, "client", None), own
-        )
+        entry = Measure(week * 7 * DAY, f"e-{week}", 0, None, own.name, {"total": total}, "client", None)
+        told.take_measure(entry, own, {"total": total})
     assert [rupture.repaired for rupture in told.ruptures] == [True]
 
 
@@ -267,7 +265,7 @@ def test_scores_are_put_on_one_scale_whichever_way_they_run_and_whatever_their_n
         name="D", kind="alliance", low=0, high=20, higher_is_better=False, cutoff=10, reliable_change=4, source="own"
     )
     turned = Alliance()
-    turned.take_measure(Measure(0, "e-0", 0, None, "D", {"total": 5.0}, "client", None), distance)
+    turned.take_measure(Measure(0, "e-0", 0, None, "D", {"total": 5.0}, "client", None), distance, {"total": 5.0})
     assert turned.series["D"]["total"].last == 7.5
 
 
@@ -319,7 +317,9 @@ def opened_by_noise(people: int, sessions: int, seed: int, within: float = 0.7) 
             scores["total"] = round(sum(scores.values()), 1)
             at = week * 7 * DAY
             person.take_session(at)
-            person.take_measure(Measure(at, f"e-{week}", 0, None, "SRS", scores, "client", None), SRS)
+            person.take_measure(
+                Measure(at, f"e-{week}", 0, None, "SRS", scores, "client", None), SRS, SRS.readable(scores)
+            )
         ruptures += len(person.ruptures)
     return ruptures / (people * sessions)
 

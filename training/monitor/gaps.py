@@ -29,6 +29,7 @@ TITLES: Final[dict[GapKind, str]] = {
     "no_outcome": "no outcome measure yet",
     "old_outcome": "no outcome measure for some sessions",
     "uninterpreted": "scores of an instrument that nobody registered",
+    "unread": "a known instrument without a score that can be read",
 }
 LEAST_MORE: Final = 0.1
 """By how much of all moments a gap must be commoner than usual to be named; ours."""
