@@ -20,21 +20,15 @@ from keepwell.alerting.playbook import PLAYBOOK, suggest
 from keepwell.cli.main import app
 from keepwell.contract.words import ALERT_KINDS, PILLARS
 from keepwell.settings import Settings
-from keepwell.streams.topics import PARTITIONS, Topics
+from keepwell.streams.topics import PARTITIONS, TABLE
 from services import reference
-from services.clock.settings import ClockSettings
-from services.ingest.settings import IngestSettings
-from services.notify.settings import NotifySettings
-from services.predictor.bootstrap import PredictorSettings
+from services.catalogue import SERVICES, readers, writers
 
 REFERENCE: Final = Path(__file__).parent / "reference"
 
 SETTINGS: Final[Sequence[tuple[str, type[Settings]]]] = (
     ("Every service", Settings),
-    ("Ingest", IngestSettings),
-    ("Predictor", PredictorSettings),
-    ("Clock", ClockSettings),
-    ("Notifier", NotifySettings),
+    *((row.name.capitalize(), row.settings()) for row in SERVICES),
 )
 
 
@@ -145,41 +139,34 @@ def _default(field: FieldInfo) -> str:
 
 
 def topics() -> str:
-    """The topics of an installation, and the groups that read them."""
-    names = Topics()
-    about = {
-        names.sessions: ("subject", "events as clinic platforms sent them"),
-        names.episodes: ("`<clinic>/<subject>`", "accepted, normalised events; control events on every partition"),
-        names.dead_letters: ("the original key", "untouched bytes of what was refused, with the reason in headers"),
-        names.scores: ("`<clinic>/<subject>`", "one score for each accepted event or due timer"),
-        names.alerts: (
-            "`<clinic>/<subject>#<alert_id>.<status>`",
-            "alerts raised, escalated, resolved: every one stays",
-        ),
-        names.shadow_scores: ("`<clinic>/<subject>`", "scores of a release on trial, beside those of the one in use"),
-        names.state: ("`<clinic>/<subject>`", "the predictor's changelog; private, its form may change"),
-        names.releases: ("release digest", "manifests of model releases"),
-    }
+    """The topics of an installation, and the services that write and read them."""
     lines = [
         "# Topics",
         "",
-        _written("keepwell/streams/topics.py"),
+        _written("keepwell/streams/topics.py and services/catalogue.py"),
         "",
         f"`keepwell topics` creates them, with {PARTITIONS} partitions by default. An installation may put a prefix before",
         "all of these names (`KEEPWELL_TOPIC_PREFIX`). Read with `isolation.level=read_committed`. The AsyncAPI document",
         "[asyncapi.json](asyncapi.json) describes keys, headers and messages for tools.",
         "",
-        "| topic | key | clean-up | partitions | holds |",
-        "| --- | --- | --- | --- | --- |",
+        "| topic | key | clean-up | partitions | written by | read by | holds |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for topic in names.all():
-        key, what = about[topic.name]
-        lines.append(f"| `{topic.name}` | {key} | {topic.cleanup} | {topic.partitions} | {what} |")
-    lines += [
-        "",
-        f"Groups: `{names.ingest_group}` reads `{names.sessions}`, `{names.predictor_group}` reads `{names.episodes}`.",
-    ]
+    for topic in TABLE:
+        by = _by(writers(topic), topic.outside == "write"), _by(readers(topic), topic.outside == "read")
+        cells = (f"`{topic.name}`", topic.key, topic.cleanup, str(topic.partitions or PARTITIONS), *by, topic.holds)
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", "## Services", "", "| service | group | reads | writes | |", "| --- | --- | --- | --- | --- |"]
+    for row in SERVICES:
+        group = f"`{row.group}`" if row.group else ""
+        reads = f"`{row.reads.name}`" if row.reads else ""
+        writes = ", ".join(f"`{topic.name}`" for topic in row.writes)
+        lines.append(f"| [{row.name}](commands.md#keepwell-{row.name}) | {group} | {reads} | {writes} | {row.what} |")
     return "\n".join([*lines, ""])
+
+
+def _by(services: Sequence[str], platforms: bool) -> str:
+    return ", ".join([*(["clinic platforms"] if platforms else []), *services])
 
 
 # ── playbook ────────────────────────────────────────────────────────────────────────────────────────────

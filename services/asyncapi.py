@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from keepwell.contract.events import CONTROL_TYPES, EVENT_TYPES, Event
-from keepwell.contract.outputs import Alert
 from keepwell.contract.schema import CONTRACT_VERSION, OUTPUTS, components
-from keepwell.streams.topics import Topics
+from keepwell.streams import topics
+from keepwell.streams.topics import PARTITIONS, TopicRow
 from keepwell.streams.worker import dead_letters
+from services.catalogue import readers, writers
 
 _KAFKA: Final = "0.5.0"
 """Version of the Kafka binding of AsyncAPI that is used here."""
 
-_TOMBSTONE: Final = "A record without a value deletes those before it: the client was erased."
-
-_EPISODE_KEY: Final = {"type": "string", "description": "`<clinic>/<subject>`, the episode."}
-_ALERT_KEY: Final = {
-    "type": "string",
-    "description": "`<clinic>/<subject>#<alert_id>.<status>`, one for each record; the partition is that of the episode.",
-}
-_SUBJECT_KEY: Final = {"type": "string", "description": "`<subject>`, or any key: the event says which episode it is."}
-_LETTER_KEY: Final = {"type": ["string", "null"], "description": "The key of the refused record, or none."}
-_CONTROL_KEY: Final = {"type": "string", "description": "The `subject`; the record is on every partition."}
-_DIGEST_KEY: Final = {"type": "string", "description": "Digest of the release."}
+_TOMBSTONE: Final = "A record without a value deletes those of its key before it, as an erasure does."
 
 _LETTER_HEADERS: Final = {
     dead_letters.REASON: "Code of the refusal.",
@@ -47,7 +38,6 @@ _ACCEPTED_HEADERS: Final = {
 
 def asyncapi() -> dict[str, Any]:
     """The AsyncAPI 3.0.0 document of an installation without a topic prefix."""
-    topics = Topics()
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -59,89 +49,81 @@ def asyncapi() -> dict[str, Any]:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
-        "channels": _channels(topics),
-        "operations": _operations(topics),
+        "channels": _channels(),
+        "operations": _operations(),
         "components": {"messages": _messages(), "schemas": components("#/components/schemas/")},
     }
 
 
-def _channels(topics: Topics) -> dict[str, Any]:
-    sent = [name for name in EVENT_TYPES if name not in CONTROL_TYPES]
-    messages = {
-        topics.sessions: sent,
-        topics.episodes: [f"{name}.accepted" for name in EVENT_TYPES],
-        topics.dead_letters: ["dead-letter", "marker"],
-        topics.scores: ["score"],
-        topics.alerts: ["alert"],
-        topics.shadow_scores: ["score"],
-        topics.state: ["state"],
-        topics.releases: ["release"],
-    }
-    what = {
-        topics.sessions: "Events as clinic platforms sent them: CloudEvents, structured or binary. Keyed by subject.",
-        topics.episodes: "Accepted, normalised events, and control events on every partition.",
-        topics.dead_letters: "Refused records, untouched, with the reason in the headers.",
-        topics.scores: f"One score for every accepted event or due timer of an episode. {_TOMBSTONE}",
-        topics.alerts: f"Alerts raised, escalated and resolved: every one stays until it is erased. {_TOMBSTONE}",
-        topics.shadow_scores: f"Scores of a release on trial, beside those of the one in use. {_TOMBSTONE}",
-        topics.state: "The predictor's changelog. Private: its form may change with any version.",
-        topics.releases: "Manifests of model releases.",
-    }
+def _channels() -> dict[str, Any]:
     return {
         topic.name: {
             "address": topic.name,
-            "description": what[topic.name],
-            "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages[topic.name]},
+            "description": topic.holds if topic.cleanup == "delete" else f"{topic.holds} {_TOMBSTONE}",
+            "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in _HELD[topic]},
             "bindings": {
                 "kafka": {
                     "topic": topic.name,
-                    "partitions": topic.partitions,
+                    "partitions": topic.partitions or PARTITIONS,
                     "topicConfiguration": {"cleanup.policy": topic.cleanup.split(",")},
                     "bindingVersion": _KAFKA,
                 }
             },
         }
-        for topic in topics.all()
+        for topic in topics.TABLE
     }
 
 
-def _operations(topics: Topics) -> dict[str, Any]:
-    return {
-        "receiveSessionEvents": _operation("receive", topics.sessions, "Ingest checks and normalises what was sent."),
-        "sendEpisodeEvents": _operation("send", topics.episodes, "Ingest writes what it accepted; clock writes ticks."),
-        "sendDeadLetters": _operation("send", topics.dead_letters, "Ingest writes what it refused."),
-        "receiveEpisodeEvents": _operation("receive", topics.episodes, "Predictor folds and scores."),
-        "sendScores": _operation("send", topics.scores, "Predictor writes scores."),
-        "sendAlerts": _operation("send", topics.alerts, "Predictor writes alerts."),
-        "sendShadowScores": _operation("send", topics.shadow_scores, "Predictor writes scores of a release on trial."),
-        "sendState": _operation("send", topics.state, "Predictor writes its changelog."),
-        "receiveReleases": _operation("receive", topics.releases, "Predictor learns of releases."),
-    }
+_HELD: Final[Mapping[TopicRow, Sequence[str]]] = {
+    topics.SESSIONS: [name for name in EVENT_TYPES if name not in CONTROL_TYPES],
+    topics.EPISODES: [f"{name}.accepted" for name in EVENT_TYPES],
+    topics.DEAD_LETTERS: ["dead-letter", "marker"],
+    topics.SCORES: ["score"],
+    topics.ALERTS: ["alert"],
+    topics.SHADOW_SCORES: ["score"],
+    topics.STATE: ["state"],
+    topics.RELEASES: ["release"],
+}
+"""The messages of each topic."""
 
 
-def _operation(action: str, topic: str, summary: str) -> dict[str, Any]:
-    return {"action": action, "channel": {"$ref": f"#/channels/{topic}"}, "summary": summary}
+def _operations() -> dict[str, Any]:
+    """What Keepwell receives and sends, topic by topic; the tags are the services that do."""
+    found: dict[str, Any] = {}
+    for topic in topics.TABLE:
+        channel = "".join(word.capitalize() for word in topic.name.split("-"))
+        for action, verb, services in (("receive", "Read", readers(topic)), ("send", "Written", writers(topic))):
+            if services:
+                found[action + channel] = {
+                    "action": action,
+                    "channel": {"$ref": f"#/channels/{topic.name}"},
+                    "summary": f"{verb} by {', '.join(services)}.",
+                    "tags": [{"name": service} for service in services],
+                }
+    return found
 
 
 def _messages() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, cls in EVENT_TYPES.items():
         if name not in CONTROL_TYPES:
-            found[name] = _event_message(name, cls, _SUBJECT_KEY)
-        if name in CONTROL_TYPES:
-            found[f"{name}.accepted"] = _event_message(name, cls, _CONTROL_KEY)
-        else:
-            headers = {"headers": _headers(_ACCEPTED_HEADERS, required=("keepwell-origin",))}
-            found[f"{name}.accepted"] = _event_message(name, cls, _EPISODE_KEY) | headers
+            found[name] = _event_message(name, cls, _key(topics.SESSIONS))
+        accepted = _event_message(name, cls, _key(topics.EPISODES))
+        if name not in CONTROL_TYPES:
+            accepted["headers"] = _headers(_ACCEPTED_HEADERS, required=("keepwell-origin",))
+        found[f"{name}.accepted"] = accepted
     for name, output in OUTPUTS.items():
-        found[name] = _message(name, output.__name__, output.__doc__, _ALERT_KEY if output is Alert else _EPISODE_KEY)
+        (topic, *_) = (topic for topic in topics.TABLE if name in _HELD[topic])
+        found[name] = _message(name, output.__name__, output.__doc__, _key(topic))
     found["dead-letter"] = {
         "name": "dead-letter",
         "summary": "A refused record: its bytes and headers as they came, followed by these headers.",
         "contentType": "application/octet-stream",
         "payload": {"description": "The untouched bytes."},
         "headers": _headers(_LETTER_HEADERS, required=_LETTER_HEADERS),
-        "bindings": {"kafka": {"key": _LETTER_KEY, "bindingVersion": _KAFKA}},
+        "bindings": {
+            "kafka": {"key": _key(topics.DEAD_LETTERS) | {"type": ["string", "null"]}, "bindingVersion": _KAFKA}
+        },
     }
     found["marker"] = {
         "name": "marker",
@@ -156,22 +138,26 @@ def _messages() -> dict[str, Any]:
         "summary": "A state record of the predictor.",
         "contentType": "application/octet-stream",
         "payload": {"description": "Private."},
-        "bindings": {"kafka": {"key": _EPISODE_KEY, "bindingVersion": _KAFKA}},
+        "bindings": {"kafka": {"key": _key(topics.STATE), "bindingVersion": _KAFKA}},
     }
     found["release"] = {
         "name": "release",
         "summary": "The manifest of a model release.",
         "payload": {"type": "object"},
-        "bindings": {"kafka": {"key": _DIGEST_KEY, "bindingVersion": _KAFKA}},
+        "bindings": {"kafka": {"key": _key(topics.RELEASES), "bindingVersion": _KAFKA}},
     }
     return found
 
 
-def _event_message(name: str, cls: type[Event], key: dict[str, str]) -> dict[str, Any]:
+def _key(topic: TopicRow) -> dict[str, Any]:
+    return {"type": "string", "description": f"{topic.key[0].upper()}{topic.key[1:]}."}
+
+
+def _event_message(name: str, cls: type[Event], key: dict[str, Any]) -> dict[str, Any]:
     return _message(name, cls.__name__, cls.__doc__, key) | {"contentType": "application/cloudevents+json"}
 
 
-def _message(name: str, schema: str, summary: str | None, key: dict[str, str]) -> dict[str, Any]:
+def _message(name: str, schema: str, summary: str | None, key: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
         "summary": (summary or name).splitlines()[0],

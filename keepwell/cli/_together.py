@@ -1,58 +1,80 @@
-"""Everything in one process: intake, ingest, predictor and clock, each in a thread over one log."""
+"""Services in one process: those of the catalogue that are set, each in a thread over one log."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack
 from types import TracebackType
 
+from keepwell.settings import Settings
 from keepwell.streams.log import Log
 from keepwell.streams.topics import Topics, ensure_topics
-from services.clock.clock import make_clock
-from services.clock.settings import ClockSettings
-from services.ingest.bootstrap import run_ingest
-from services.ingest.settings import IngestSettings
-from services.predictor.bootstrap import PredictorSettings, worker_of
+from keepwell.streams.worker.loop import STALLED_SECONDS
+from keepwell.streams.worker.process import Check, Watchdog
+from keepwell.web.service import Face, Until, Work
+from services.catalogue import SERVICES
+
+
+def settings_of(flags: Mapping[str, object], without: Collection[str] = ()) -> dict[str, Settings]:
+    """The settings of every service that is set, by its name; each takes the flags that it knows. Raises `ValueError`."""
+    chosen = {row: row.configured(flags) for row in SERVICES if row.name not in without}
+    return {row.name: settings for row, settings in chosen.items() if row.is_set(settings)}
 
 
 class Together:
-    """The services of one installation, from the start to the end of a `with` block.
+    """The services of one installation, from the start to the end of a `with` block; `settings` as `settings_of` makes them.
 
-    When one of them fails, all stop; the error is raised at the end of the block. `clock` False leaves time to the caller.
+    The addresses for people are taken before any partition is: `addresses` has host and port by service. They are not
+    live when one of the services is not, and as ready as the service behind them. When one service fails, all stop; the
+    error is raised at the end of the block.
     """
 
-    def __init__(
-        self, log: Log, ingest: IngestSettings, predictor: PredictorSettings, clock: ClockSettings | None
-    ) -> None:
+    def __init__(self, log: Log, settings: Mapping[str, Settings]) -> None:
         self.stop = threading.Event()
+        self.addresses: dict[str, str] = {}
         self._error: BaseException | None = None
-        ensure_topics(log, Topics(ingest.topic_prefix))
-        worker = worker_of(predictor, log)
-        runs: dict[str, Callable[[], None]] = {
-            "ingest": lambda: run_ingest(ingest, log, self.stop),
-            "predictor": lambda: worker.run(self.stop),
-        }
-        if clock is not None:
-            runs["clock"] = lambda: make_clock(clock, log).run(self.stop)
-        self._threads = [threading.Thread(target=self._guarded, args=(run,), name=name) for name, run in runs.items()]
+        self._open = ExitStack()
+        ensure_topics(log, Topics(next(iter(settings.values())).topic_prefix))
+        self._hosts = {row.name: row.address(settings[row.name])[0] for row in SERVICES if row.name in settings}
+        self._services = {row.name: row.make()(settings[row.name], log) for row in SERVICES if row.name in settings}
 
     def __enter__(self) -> Together:
-        for thread in self._threads:
-            thread.start()
+        with ExitStack() as opened:
+            faces: dict[str, Face] = {}
+            for name, service in self._services.items():
+                if service.for_people:
+                    faces[name] = opened.enter_context(service.face(self._live, service.work.ready))
+                    self.addresses[name] = f"{self._hosts[name]}:{faces[name].port}"
+                opened.enter_context(service.beside)
+                opened.enter_context(Watchdog(service.work.silence, STALLED_SECONDS))
+            for name, service in self._services.items():
+                thread = threading.Thread(target=self._run, args=(service.work, faces.get(name)), name=name)
+                thread.start()
+                opened.callback(thread.join)
+            self._open = opened.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop.set()
-        for thread in self._threads:
-            thread.join()
+        self._open.close()
         if self._error is not None and error is None:
             raise self._error
 
-    def _guarded(self, run: Callable[[], None]) -> None:
+    def _live(self) -> Check:
+        found = {name: service.work.live() for name, service in self._services.items()}
+        return Check(
+            all(check.ok for check in found.values()),
+            "; ".join(f"{name}: {check.why}" for name, check in found.items()),
+        )
+
+    def _run(self, work: Work, face: Face | None) -> None:
         try:
-            run()
+            work.run(self.stop if face is None else Until(self.stop, face.ended))
+            if not self.stop.is_set():
+                raise RuntimeError("the HTTP server ended by itself")
         except BaseException as error:
             self._error = self._error or error
             self.stop.set()

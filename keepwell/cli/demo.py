@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import tempfile
 import threading
 import time
@@ -20,7 +19,7 @@ import msgspec
 import typer
 
 from keepwell.cli._common import failed, progress
-from keepwell.cli._together import Together
+from keepwell.cli._together import Together, settings_of
 from keepwell.cli.replay import replay_log
 from keepwell.contract.control import CLOCK_KEY, tick
 from keepwell.contract.events import Event, encode
@@ -32,10 +31,9 @@ from keepwell.streams.worker.process import stop_on_signals
 from keepwell.testing.made_up import CLINIC, made_up_clinic
 from keepwell.web.keys import KeyFile
 from models.release import default
-from services.clock.clock import make_clock
+from services.clock.bootstrap import make as make_clock
 from services.clock.settings import ClockSettings
-from services.ingest.settings import IngestSettings
-from services.predictor.bootstrap import PredictorSettings, processor
+from services.predictor.bootstrap import processor
 
 EPISODES: Final = 40
 DAYS: Final = 120
@@ -67,13 +65,14 @@ def command(
 def _run(folder: Path, once: bool) -> None:
     shared: dict[str, Any] = {"log": f"sqlite:///{folder / 'demo.db'}", "instance": "demo"}
     token = KeyFile(folder / "keys.json").issue(CLINIC, datetime.now(UTC)).token
-    port = _free_port()
-    ingest = IngestSettings(**shared, keys=folder / "keys.json", ingest_port=port, rate=1e6, burst=1_000_000)
+    flags = shared | {"keys": folder / "keys.json", "ingest_port": 0, "rate": 1e6, "burst": 1_000_000}
+    clock = ClockSettings(**shared)
     stop = stop_on_signals() if not once else threading.Event()
-    log = ingest.open_log()
+    log = clock.open_log()
     try:
-        with Together(log, ingest, PredictorSettings(**shared), None) as services:
-            clinic = _Clinic(log, f"http://127.0.0.1:{port}/v1/events", token, services)
+        with Together(log, settings_of(flags, without=("clock", "notify"))) as services:
+            url = f"http://{services.addresses['ingest']}/v1/events"
+            clinic = _Clinic(log, url, token, services)
             began = time.monotonic()
             sent = clinic.live_through(datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0))
             print(f"\nA made-up clinic (simulated): {EPISODES} episodes over {DAYS} days, {sent} events over HTTP,")
@@ -84,9 +83,8 @@ def _run(folder: Path, once: bool) -> None:
             _check(log)
             if once:
                 return
-            _invite(ingest, token, subject)
-            clock = make_clock(ClockSettings(**shared), log)
-            ticking = threading.Thread(target=clock.run, args=(stop,), name="clock")
+            _invite(url, token, subject)
+            ticking = threading.Thread(target=make_clock(clock, log).work.run, args=(stop,), name="clock")
             ticking.start()
             _follow(log, stop, services)
             stop.set()
@@ -217,7 +215,7 @@ def _check(log: Log) -> None:
     print(f"\nReplayed from the log: {verdict.compared} scores and alerts compared, byte for byte; no difference.")
 
 
-def _invite(ingest: IngestSettings, token: str, subject: str) -> None:
+def _invite(url: str, token: str, subject: str) -> None:
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     event = {
         "specversion": "1.0", "id": "hello-1", "source": "/north/feedback", "type": "keepwell.feedback.given.v1",
@@ -226,7 +224,7 @@ def _invite(ingest: IngestSettings, token: str, subject: str) -> None:
     print(
         "\nStill up; Ctrl-C ends it. Scores and alerts appear below as they come. Send an event from another terminal:\n"
     )
-    print(f"curl -sS http://127.0.0.1:{ingest.ingest_port}/v1/events \\\n  -H 'Authorization: Bearer {token}' \\")
+    print(f"curl -sS {url} \\\n  -H 'Authorization: Bearer {token}' \\")
     print(f"  -H 'Content-Type: application/cloudevents+json' \\\n  -d '{json.dumps(event)}'\n", flush=True)
 
 
@@ -264,9 +262,3 @@ def _parts(events: Sequence[Event]) -> Iterator[list[Event]]:
     stream = iter(events)
     while part := list(islice(stream, POST)):
         yield part
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -15,7 +15,8 @@ from keepwell.cli._source import check_source, opened
 from keepwell.contract.events import decode_accepted
 from keepwell.streams.topics import Topics
 from models.registry import Releases
-from services.predictor.bootstrap import PredictorSettings, processor
+from services.predictor.bootstrap import processor
+from services.predictor.settings import PredictorSettings
 from training.dataset.builder import table
 from training.dataset.sources import Gathered, gather, shown_in_files
 from training.evaluate import Evidence, Log, Report, encode, evaluate, moments, outcomes, page, read_truths, replayed

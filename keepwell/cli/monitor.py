@@ -21,7 +21,7 @@ from keepwell.streams.log import Log
 from keepwell.streams.topics import Topics
 from models.registry import Releases
 from models.release import Release
-from services.predictor.bootstrap import PredictorSettings
+from services.predictor.settings import PredictorSettings
 from training.dataset import FromLog
 from training.dataset.builder import table
 from training.dataset.sources import Source, alerts_in_log, gather, shown_in_files

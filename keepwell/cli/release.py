@@ -19,7 +19,7 @@ from keepwell.streams.topics import Topics
 from models import signing
 from models.registry import Releases
 from models.release import InvalidRelease, Release
-from services.predictor.bootstrap import PredictorSettings
+from services.predictor.settings import PredictorSettings
 
 app = typer.Typer(help="List, verify, sign, publish, promote and compare releases of the model.", no_args_is_help=True)
 

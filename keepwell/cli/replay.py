@@ -26,7 +26,8 @@ from keepwell.files.events import Intake, Refused, records, take_in, with_ticks
 from keepwell.streams.log import Log, Message, Partition, Record
 from keepwell.streams.topics import Topics
 from models.registry import Releases
-from services.predictor.bootstrap import PredictorSettings, processor
+from services.predictor.bootstrap import processor
+from services.predictor.settings import PredictorSettings
 from services.predictor.step import PredictorProcessor
 from services.predictor.turns import recorded
 

@@ -25,7 +25,8 @@ from keepwell.contract.words import HORIZONS
 from keepwell.files.events import take_in
 from keepwell.streams.topics import Topics
 from models.registry import Releases
-from services.predictor.bootstrap import PredictorSettings, processor
+from services.predictor.bootstrap import processor
+from services.predictor.settings import PredictorSettings
 
 COLUMNS: Final = (
     "episode", "as_of", "risk_14d", "risk_30d", "risk_60d", "risk_next", "target_14d", "target_30d", "target_60d",

@@ -1,17 +1,100 @@
-"""The topics of an installation: their names under its prefix, their keys and their clean-up, as CONTRACT section 2."""
+"""The topics of an installation, one row each: name, key, clean-up and what it holds, as CONTRACT section 2 has them."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
-from keepwell.streams.log import Log, LogError, Topic
+from keepwell.streams.log import Cleanup, Log, LogError, Topic
 
 PARTITIONS: Final = 12
 """Default number of partitions, and so the most members a group can use (DESIGN section 6)."""
 
 
+class TopicRow(NamedTuple):
+    """A topic as it stands in every installation. Who of Keepwell reads and writes it stands in `services/catalogue.py`.
+
+    `key` and `holds` are words for the docs. `partitions` None: as many as the installation chose. `outside`: whether clinic
+    platforms write it, or read it.
+    """
+
+    name: str
+    key: str
+    cleanup: Cleanup
+    holds: str
+    partitions: int | None = None
+    outside: Literal["write", "read"] | None = None
+
+
+_EPISODE: Final = "`<clinic>/<subject>`, the episode"
+
+SESSIONS: Final = TopicRow(
+    "session-events",
+    "`<subject>`, or any key: the event says which episode it is",
+    "delete",
+    "Events as clinic platforms sent them: CloudEvents, structured or binary.",
+    outside="write",
+)
+EPISODES: Final = TopicRow(
+    "episode-events",
+    f"{_EPISODE}; of a control event its `subject`",
+    "delete",
+    "Accepted, normalised events, and control events on every partition.",
+)
+DEAD_LETTERS: Final = TopicRow(
+    "dead-letters",
+    "the key of the refused record, or none",
+    "delete",
+    "Refused records, untouched, with the reason in the headers.",
+)
+SCORES: Final = TopicRow(
+    "risk-scores",
+    _EPISODE,
+    "compact",
+    "One score for every accepted event or due timer of an episode.",
+    outside="read",
+)
+ALERTS: Final = TopicRow(
+    "risk-alerts",
+    "`<clinic>/<subject>#<alert_id>.<status>`, one for each record; the partition is that of the episode",
+    "compact",
+    "Alerts raised, escalated and resolved: every one stays until it is erased.",
+    outside="read",
+)
+SHADOW_SCORES: Final = TopicRow(
+    "shadow-scores",
+    _EPISODE,
+    "compact",
+    "Scores of a release on trial, beside those of the one in use.",
+)
+STATE: Final = TopicRow(
+    "episode-state",
+    _EPISODE,
+    "compact",
+    "The predictor's changelog. Private: its form may change with any version.",
+)
+RELEASES: Final = TopicRow(
+    "model-releases",
+    "digest of the release",
+    "compact",
+    "Manifests of model releases: a few records, so it has one partition.",
+    partitions=1,
+)
+
+TABLE: Final = (SESSIONS, EPISODES, DEAD_LETTERS, SCORES, ALERTS, SHADOW_SCORES, STATE, RELEASES)
+"""Every topic, in the order in which records flow."""
+
+
+def group_of(service: str) -> str:
+    """The consumer group of a service. A log that knows groups apart from topics puts the installation's prefix before it.
+
+    >>> group_of("ingest")
+    'keepwell-ingest'
+    """
+    return f"keepwell-{service}"
+
+
 class Topics:
-    """The topic and group names of one installation. A log that knows groups apart from topics prefixes them itself.
+    """The full names of the topics of one installation, and of the groups that read them.
 
     >>> Topics("north.").scores
     'north.risk-scores'
@@ -19,42 +102,25 @@ class Topics:
 
     def __init__(self, prefix: str = "") -> None:
         self.prefix = prefix
-        self.sessions = f"{prefix}session-events"
-        self.episodes = f"{prefix}episode-events"
-        self.dead_letters = f"{prefix}dead-letters"
-        self.scores = f"{prefix}risk-scores"
-        self.alerts = f"{prefix}risk-alerts"
-        self.shadow_scores = f"{prefix}shadow-scores"
-        self.state = f"{prefix}episode-state"
-        self.releases = f"{prefix}model-releases"
-        self.ingest_group = "keepwell-ingest"
-        self.predictor_group = "keepwell-predictor"
-        self.notify_group = "keepwell-notify"
+        self.sessions = self.full(SESSIONS)
+        self.episodes = self.full(EPISODES)
+        self.dead_letters = self.full(DEAD_LETTERS)
+        self.scores = self.full(SCORES)
+        self.alerts = self.full(ALERTS)
+        self.shadow_scores = self.full(SHADOW_SCORES)
+        self.state = self.full(STATE)
+        self.releases = self.full(RELEASES)
+        self.ingest_group = group_of("ingest")
+        self.predictor_group = group_of("predictor")
+        self.notify_group = group_of("notify")
+
+    def full(self, topic: TopicRow) -> str:
+        """The name of a topic in this installation."""
+        return self.prefix + topic.name
 
     def all(self, partitions: int = PARTITIONS) -> list[Topic]:
-        """Every topic, to be created. `model-releases` holds a few records only and has one partition."""
-        return [
-            Topic(self.sessions, partitions),
-            Topic(self.episodes, partitions),
-            Topic(self.dead_letters, partitions),
-            Topic(self.scores, partitions, "compact"),
-            Topic(self.alerts, partitions, "compact"),
-            Topic(self.shadow_scores, partitions, "compact"),
-            Topic(self.state, partitions, "compact"),
-            Topic(self.releases, 1, "compact"),
-        ]
-
-    def provide(self, log: Log) -> None:
-        """Creates the topics that are missing. Those that exist stay as they are, however many partitions they have."""
-        log.create_topics([topic for topic in self.all() if not _exists(log, topic.name)])
-
-
-def _exists(log: Log, topic: str) -> bool:
-    try:
-        log.partitions(topic)
-    except LogError:
-        return False
-    return True
+        """Every topic, to be created."""
+        return [Topic(self.full(row), row.partitions or partitions, row.cleanup) for row in TABLE]
 
 
 def ensure_topics(log: Log, topics: Topics, partitions: int | None = None) -> list[str]:

@@ -16,7 +16,8 @@ from keepwell.streams.worker.process import Check
 class HealthServer:
     """Serves the three pages from a daemon thread, for services without an HTTP face of their own. A context manager.
 
-    Port 0 takes any free port; `port` tells which. `live` and `ready` are called from other threads and must not block.
+    Port 0 takes any free port; `port` tells which. `ended` is set once it serves no more. `live` and `ready` are called from
+    other threads and must not block.
     """
 
     def __init__(
@@ -25,9 +26,8 @@ class HealthServer:
         self._server = ThreadingHTTPServer((host, port), _handler({"/livez": live, "/readyz": ready}))
         self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="health", daemon=True
-        )
+        self.ended = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="health", daemon=True)
 
     def __enter__(self) -> HealthServer:
         self._thread.start()
@@ -37,6 +37,12 @@ class HealthServer:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+    def _serve(self) -> None:
+        try:
+            self._server.serve_forever(poll_interval=0.1)
+        finally:
+            self.ended.set()
 
 
 def answer(check: Check) -> tuple[int, bytes]:

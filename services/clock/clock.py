@@ -12,32 +12,14 @@ import structlog
 from keepwell.contract.control import CLOCK_KEY, tick
 from keepwell.contract.events import encode, micros
 from keepwell.streams.log import Log, LogError, Message
-from keepwell.streams.topics import Topics, ensure_topics
-from keepwell.streams.worker.loop import Stop
+from keepwell.streams.worker.loop import STALLED_SECONDS, Stop
 from keepwell.streams.worker.process import Check
-from keepwell.web.health import HealthServer
-from services.clock.settings import ClockSettings
 
 RETRY_SECONDS: Final = 2.0
 """Wait after the log refused a tick. A tick late is no harm: the next one says everything."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _log = structlog.get_logger(__name__)
-
-
-def run_clock(settings: ClockSettings, log: Log, stop: Stop) -> None:
-    """Ticks until `stop` is set, with health pages beside. Raises `OSError` where their address cannot be had."""
-    clock = make_clock(settings, log)
-    with HealthServer(clock.live, clock.ready, settings.clock_host, settings.clock_port) as pages:
-        _log.info("clock.start", interval=settings.tick_interval, port=pages.port)
-        clock.run(stop)
-
-
-def make_clock(settings: ClockSettings, log: Log) -> Clock:
-    """The clock of an installation; creates topics that are missing."""
-    topics = Topics(settings.topic_prefix)
-    ensure_topics(log, topics)
-    return Clock(log, topics.episodes, settings.tick_interval, lambda: datetime.now(UTC))
 
 
 class Clock:
@@ -66,6 +48,10 @@ class Clock:
                 wait = RETRY_SECONDS
             stop.wait(wait)
 
+    def drain(self, _stop: Stop) -> None:
+        """Writes the newest tick. Raises as `turn`."""
+        self.turn()
+
     def turn(self) -> float:
         """Writes the tick that is due, if there is one, and returns the seconds until the next.
 
@@ -78,10 +64,14 @@ class Clock:
             self._write(due)
         return (due + timedelta(seconds=self._interval) - now).total_seconds()
 
+    def silence(self) -> float:
+        """Seconds since the last beat of the loop, beyond the interval in which it has nothing to do. For any thread."""
+        return max(0.0, time.monotonic() - self._beat - self._interval)
+
     def live(self) -> Check:
         """Whether the loop still turns. For any thread."""
-        silence = time.monotonic() - self._beat
-        return Check(silence < self._interval + 120, f"last beat of the loop {silence:.0f} s ago")
+        beat = time.monotonic() - self._beat
+        return Check(self.silence() < STALLED_SECONDS, f"last beat of the loop {beat:.0f} s ago")
 
     def ready(self) -> Check:
         """Whether ticks reach the log. For any thread."""

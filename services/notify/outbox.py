@@ -6,6 +6,7 @@ again, under the same key, so that the receiver can drop it. An alert is never m
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -16,7 +17,7 @@ from keepwell.metrics import NOTIFIED
 from keepwell.streams.log import Doubt, Log, Member, Message, Partition, Record
 from keepwell.streams.topics import Topics
 from keepwell.streams.worker.dead_letters import letter
-from keepwell.streams.worker.loop import Stop
+from keepwell.streams.worker.loop import STALLED_SECONDS, Stop
 from keepwell.streams.worker.process import Check
 
 BATCH: Final = 100
@@ -54,6 +55,7 @@ class Outbox:
         self._instance = instance
         self._send = send
         self._ready = Check(False, "not in the group")
+        self._beat = time.monotonic()
 
     def run(self, stop: Stop) -> None:
         """Sends until `stop` is set. Raises `LogError` where the log cannot be read at all."""
@@ -65,15 +67,24 @@ class Outbox:
                 _log.warning("outbox.rebuild", cause=type(error).__name__, why=str(error))
                 stop.wait(PAUSE)
 
-    def drain(self) -> None:
-        """Sends what the log holds now. Raises `Unreachable` or `Doubt` where that is not possible."""
+    def drain(self, stop: Stop) -> None:
+        """Sends what the log holds now, until `stop` is set. Raises `Unreachable` or `Doubt` where it cannot."""
         targets = {partition: self._log.bounds(partition)[1] for partition in self._partitions()}
 
         def done() -> bool:
             sent = self._log.committed(self._topics.notify_group, self._topics.alerts)
-            return all(not _waiting(self._log, p, sent.get(p, 0), end) for p, end in targets.items())
+            return stop.is_set() or all(not _waiting(self._log, p, sent.get(p, 0), end) for p, end in targets.items())
 
         self._live(done)
+
+    def silence(self) -> float:
+        """Seconds since the last beat of the loop; a receiver that is slow or away makes it long. For any thread."""
+        return time.monotonic() - self._beat
+
+    def live(self) -> Check:
+        """Whether the loop still turns. For any thread."""
+        silence = self.silence()
+        return Check(silence < STALLED_SECONDS, f"last beat of the loop {silence:.0f} s ago")
 
     def ready(self) -> Check:
         """Whether alerts get through. For any thread."""
@@ -84,6 +95,7 @@ class Outbox:
         try:
             while not done():
                 polled = member.poll(0.5, BATCH)
+                self._beat = time.monotonic()
                 for partition in polled.gained:
                     member.start(partition)
                 self._work_off(member, polled.records)
@@ -105,6 +117,7 @@ class Outbox:
 
     def _deliver(self, record: Record) -> list[Message]:
         """Sends one alert; the dead letter of one that the receiver rejects for good. A deletion is nothing to tell."""
+        self._beat = time.monotonic()
         if record.value is None:
             return []
         try:

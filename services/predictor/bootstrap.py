@@ -7,35 +7,34 @@ from functools import partial
 
 import msgspec
 import structlog
-from pydantic import Field
 
 from keepwell import metrics
 from keepwell.alerting.assess import Assessor
-from keepwell.observe import setup_logging
-from keepwell.settings import WorkerSettings
 from keepwell.streams.log import Log
-from keepwell.streams.topics import Topics, ensure_topics
-from keepwell.streams.worker.loop import STALLED_SECONDS, Worker
-from keepwell.streams.worker.process import Watchdog, stop_on_signals, tune_gc
+from keepwell.streams.topics import Topics
+from keepwell.streams.worker.loop import Stop, Worker
 from keepwell.streams.worker.step import Step
+from keepwell.web import service
 from keepwell.web.health import HealthServer
-from models.registry import Releases, ReleaseSettings
+from keepwell.web.service import Service
+from models.registry import Releases
 from models.release import InvalidRelease, Release
+from services.predictor.settings import PredictorSettings
 from services.predictor.step import PredictorProcessor
 
 _log = structlog.get_logger(__name__)
 
 
-class PredictorSettings(ReleaseSettings, WorkerSettings):
-    """Settings of the predictor."""
+def run(settings: PredictorSettings, *, drain: bool = False, stop: Stop | None = None) -> None:
+    """Runs the predictor as a process of its own, as `keepwell.web.service.run` does. Raises `InvalidRelease` where the
+    release to begin with cannot be used."""
+    service.run("predictor", settings, make, drain=drain, stop=stop)
 
-    model: str | None = Field(
-        None, description="Release to begin with: digest, unique prefix or path; default: the shipped one."
-    )
-    predictor_host: str = Field("127.0.0.1", description="Address of /livez, /readyz and /metrics.")
-    predictor_port: int = Field(
-        8082, ge=0, le=65535, description="Port of /livez, /readyz and /metrics; 0: any free one."
-    )
+
+def make(settings: PredictorSettings, log: Log) -> Service:
+    """The predictor's worker, with health pages as its face. Raises as `run`."""
+    face = partial(HealthServer, host=settings.predictor_host, port=settings.predictor_port)
+    return Service(worker_of(settings, log), face)
 
 
 def assessor_of(release: Release) -> Assessor:
@@ -81,27 +80,6 @@ def worker_of(settings: PredictorSettings, log: Log) -> Worker:
         limits=settings.limits,
         after_commit=lives.tell,
     )
-
-
-def run(settings: PredictorSettings, *, drain: bool = False) -> None:
-    """Runs the predictor until SIGTERM, or until it has worked off what the log held. Raises `LogError`, `InvalidRelease`."""
-    setup_logging("predictor", settings.instance)
-    log = settings.open_log()
-    ensure_topics(log, Topics(settings.topic_prefix))
-    worker = worker_of(settings, log)
-    stop = stop_on_signals()
-    tune_gc()
-    try:
-        with (
-            Watchdog(worker.silence, STALLED_SECONDS),
-            HealthServer(worker.live, worker.ready, settings.predictor_host, settings.predictor_port),
-        ):
-            if drain:
-                worker.drain(stop)
-            else:
-                worker.run(stop)
-    finally:
-        log.close()
 
 
 class _Lives:

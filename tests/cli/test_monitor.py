@@ -22,7 +22,8 @@ from keepwell.streams.log import Log, Message, Partition
 from keepwell.streams.topics import Topics, ensure_topics
 from keepwell.testing.made_up import made_up_clinic
 from models.release import default
-from services.predictor.bootstrap import PredictorSettings, worker_of
+from services.predictor.bootstrap import worker_of
+from services.predictor.settings import PredictorSettings
 from tests.models.releases import released
 from training.simulate import simulate
 

@@ -25,7 +25,8 @@ from keepwell.streams.topics import Topics, ensure_topics
 from keepwell.testing.made_up import made_up_clinic
 from models.registry import Releases
 from models.release import default, digest_of
-from services.predictor.bootstrap import PredictorSettings, worker_of
+from services.predictor.bootstrap import worker_of
+from services.predictor.settings import PredictorSettings
 from services.predictor.turns import Turn
 from tests.models.releases import released
 from tests.system import System, midnight, shuffled_feed

@@ -153,7 +153,7 @@ def test_the_asyncapi_document_is_valid_asyncapi_3() -> None:
 
 def test_the_asyncapi_validator_would_notice_a_fault() -> None:
     document = asyncapi()
-    document["operations"]["sendScores"]["action"] = "shout"
+    document["operations"]["sendRiskScores"]["action"] = "shout"
     assert not _asyncapi_validator().is_valid(document)
 
 

@@ -14,7 +14,9 @@ from keepwell.contract.events import ClockTicked, decode_accepted
 from keepwell.streams.log import Doubt, LogError, Partition
 from keepwell.streams.memory import MemoryLog
 from keepwell.streams.topics import Topics
-from services.clock.clock import Clock, boundary, run_clock
+from keepwell.web.service import serve
+from services.clock.bootstrap import make
+from services.clock.clock import Clock, boundary
 from services.clock.settings import ClockSettings
 
 TOPICS = Topics("t.")
@@ -164,9 +166,10 @@ class Once:
         return True
 
 
-def test_the_service_makes_its_topics_ticks_and_shows_its_health(unused_port: int) -> None:
+def test_the_service_ticks_and_shows_its_health(unused_port: int) -> None:
     log = MemoryLog()
+    log.create_topics(TOPICS.all())
     stop = Once(unused_port)
-    run_clock(ClockSettings(topic_prefix="t.", clock_port=unused_port), log, stop)
+    serve(make(ClockSettings(topic_prefix="t.", clock_port=unused_port), log), stop)
     assert stop.pages == {"livez": 200, "readyz": 200, "metrics": 200}
     assert len(ticks(log)) == 1

@@ -19,7 +19,8 @@ from keepwell.streams.sqlite.log import SqliteLog
 from keepwell.streams.topics import Topics
 from keepwell.streams.worker.dead_letters import letters
 from keepwell.web.keys import KeyFile
-from services.ingest.bootstrap import drain_ingest, run_ingest
+from keepwell.web.service import serve
+from services.ingest.bootstrap import make, run
 from services.ingest.settings import IngestSettings
 from tests.services.ingest.events import NOW, event, text
 
@@ -41,19 +42,26 @@ def accepted(log: Log) -> list[Record]:
     return [record for number in numbers for record in log.read(Partition(TOPICS.episodes, number))]
 
 
+def fresh() -> MemoryLog:
+    """A log with topics."""
+    log = MemoryLog()
+    log.create_topics(TOPICS.all())
+    return log
+
+
 @contextmanager
 def running(settings: IngestSettings, log: Log) -> Iterator[httpx.Client]:
     """A running service, ready, and a client of it; it must end without an error."""
     stop = threading.Event()
     errors: list[BaseException] = []
 
-    def serve() -> None:
+    def work() -> None:
         try:
-            run_ingest(settings, log, stop)
+            serve(make(settings, log), stop)
         except BaseException as error:
             errors.append(error)
 
-    thread = threading.Thread(target=serve)
+    thread = threading.Thread(target=work)
     thread.start()
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{settings.ingest_port}") as client:
@@ -88,6 +96,7 @@ def settings(tmp_path: Path, unused_port: int) -> IngestSettings:
 def test_what_is_sent_over_http_comes_out_as_accepted_events(settings: IngestSettings, tmp_path: Path) -> None:
     token = KeyFile(settings.keys).issue("north", NOW).token
     log = SqliteLog(tmp_path / "log.db")
+    log.create_topics(TOPICS.all())
     with running(settings, log) as client:
         lines = [text(id=f"ev-{number}", subject=f"ep-{number % 7}") for number in range(200)]
         for start in range(0, 200, 50):
@@ -127,7 +136,7 @@ def test_bad_records_become_dead_letters_and_nothing_stops_or_is_lost(settings: 
     sent.append(Message(TOPICS.sessions, b"", None, (), 0))
     sent.append(Message(TOPICS.sessions, b"wrong key", text(), (), 0))
     log.append(sent)
-    drain_ingest(settings, log, threading.Event())
+    make(settings, log).work.drain(threading.Event())
     found = letters(log, TOPICS.dead_letters)
     assert [(letter.record.key, letter.record.value) for letter in found] == [
         (message.key, message.value) for message in sent[:-1]
@@ -141,29 +150,30 @@ def test_draining_twice_gives_nothing_twice(settings: IngestSettings) -> None:
     log.create_topics(TOPICS.all(2))
     log.append([Message(TOPICS.sessions, b"%d" % number, text(id=f"ev-{number}")) for number in range(100)])
     for _ in range(2):
-        drain_ingest(settings, log, threading.Event())
+        make(settings, log).work.drain(threading.Event())
     assert len(accepted(log)) == 100
 
 
 def test_the_topics_that_are_missing_are_created_with_as_many_partitions_as_the_others(
-    settings: IngestSettings,
+    settings: IngestSettings, tmp_path: Path
 ) -> None:
-    log = MemoryLog()
+    log = SqliteLog(tmp_path / "log.db")
     log.create_topics(TOPICS.all(5)[:1])
-    drain_ingest(settings, log, threading.Event())
+    run(settings.model_copy(update={"log": f"sqlite:///{tmp_path}/log.db"}), drain=True, stop=threading.Event())
     assert (log.partitions(TOPICS.sessions), log.partitions(TOPICS.episodes)) == (5, 5)
+    log.close()
 
 
 def test_an_address_that_is_taken_is_told_and_nothing_keeps_running(settings: IngestSettings) -> None:
     threads = threading.active_count()
-    with running(settings, MemoryLog()), pytest.raises(OSError, match=f"127.0.0.1:{settings.ingest_port}"):
-        run_ingest(settings, MemoryLog(), threading.Event())
+    with running(settings, fresh()), pytest.raises(OSError, match=f"127.0.0.1:{settings.ingest_port}"):
+        serve(make(settings, fresh()), threading.Event())
     assert threading.active_count() <= threads
 
 
 def test_a_request_that_is_under_way_when_the_service_ends_is_answered(settings: IngestSettings) -> None:
     token = KeyFile(settings.keys).issue("north", NOW).token
-    log = MemoryLog()
+    log = fresh()
     appending = threading.Event()
     answers: list[int] = []
 

@@ -51,7 +51,7 @@ def sent_after_restarts(log: MemoryLog, send: Receiver) -> list[str]:
     """Drains the outbox as a supervisor would: again after every crash."""
     for _ in range(20):
         try:
-            Outbox(log, TOPICS, "a", send).drain()
+            Outbox(log, TOPICS, "a", send).drain(threading.Event())
         except (Unreachable, Doubt):
             continue
         return send.keys
@@ -66,7 +66,7 @@ def test_invariant_10_every_notice_is_sent_under_its_own_key_in_order() -> None:
 def test_invariant_10_what_was_sent_and_committed_is_not_sent_again() -> None:
     log, receiver = log_with("raised"), Receiver()
     for _ in range(3):
-        Outbox(log, TOPICS, "a", receiver).drain()
+        Outbox(log, TOPICS, "a", receiver).drain(threading.Event())
     assert receiver.keys == ["al-1.raised"]
 
 

@@ -29,7 +29,8 @@ from models.hand_set import POLICY
 from models.registry import Releases
 from models.release import InvalidRelease, default, digest_of, folder_name
 from models.signing import Keyring, keygen
-from services.predictor.bootstrap import PredictorSettings, processor, worker_of
+from services.predictor.bootstrap import processor, worker_of
+from services.predictor.settings import PredictorSettings
 from services.predictor.turns import Turn, recorded, standing, waiting
 from tests.episodes import Run, booked, lived, on, opened, outputs, story, ticked, weekly
 from tests.models.releases import released

@@ -1,0 +1,121 @@
+"""How every service runs: the log, its topics, health pages and a watchdog around the work, from the start to a signal."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self, TypeVar
+
+from keepwell.observe import setup_logging
+from keepwell.settings import Settings
+from keepwell.streams.log import Log
+from keepwell.streams.topics import Topics, ensure_topics
+from keepwell.streams.worker.loop import STALLED_SECONDS, Stop
+from keepwell.streams.worker.process import Check, Watchdog, stop_on_signals, tune_gc
+
+Checked = Callable[[], Check]
+"""A check that any thread may ask for, and that does not block."""
+
+
+class Work(Protocol):
+    """What a service does over its log, in one thread. A `Worker` is one."""
+
+    def run(self, stop: Stop) -> None:
+        """Works until `stop` is set, and ends what is in hand. Raises what a restart of the process may mend."""
+
+    def drain(self, stop: Stop) -> None:
+        """As `run`, but ends as soon as what the log held at the start is worked off."""
+
+    def live(self) -> Check:
+        """Whether it still turns; a process that is not live should be restarted. For any thread."""
+
+    def ready(self) -> Check:
+        """Whether it does its share. For any thread."""
+
+    def silence(self) -> float:
+        """Seconds since a sign of life was due. For any thread."""
+
+
+class Face(Protocol):
+    """An address that is served, from the start to the end of a `with` block. `ended` is set once it is served no more."""
+
+    port: int
+    ended: threading.Event
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Service(NamedTuple):
+    """A service over an open log whose topics exist.
+
+    `face` takes the service's address, and serves /livez, /readyz and /metrics there at least; the two checks are what they
+    tell. It raises `OSError` naming the address where that cannot be had. `for_people`: it serves more than these pages, so a
+    process that runs several services opens it too. `beside` goes on in a thread of its own while the work runs.
+    """
+
+    work: Work
+    face: Callable[[Checked, Checked], Face]
+    beside: AbstractContextManager[object] = nullcontext()
+    for_people: bool = False
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def run(
+    name: str, settings: S, make: Callable[[S, Log], Service], *, drain: bool = False, stop: Stop | None = None
+) -> None:
+    """Runs a service as a process of its own until `stop` is set, by default by SIGTERM or SIGINT.
+
+    `drain`: without an address, until it has worked off what the log held. Raises `LogError`, `OSError`, and what `make` and
+    the work raise.
+    """
+    setup_logging(name, settings.instance)
+    stop = stop or stop_on_signals()
+    log = settings.open_log()
+    try:
+        ensure_topics(log, Topics(settings.topic_prefix))
+        service = make(settings, log)
+        tune_gc()
+        if drain:
+            with Watchdog(service.work.silence, STALLED_SECONDS):
+                service.work.drain(stop)
+        else:
+            serve(service, stop)
+    finally:
+        log.close()
+
+
+def serve(service: Service, stop: Stop) -> None:
+    """Works until `stop` is set, with its face open. The address is taken before any partition is. Raises as `run`."""
+    work = service.work
+    with (
+        service.face(work.live, work.ready) as face,
+        service.beside,
+        Watchdog(work.silence, STALLED_SECONDS),
+    ):
+        work.run(Until(stop, face.ended))
+    if not stop.is_set():
+        raise RuntimeError("the HTTP server ended by itself")
+
+
+class Until:
+    """A stop that is also set once an event is: a face that is served no more, say."""
+
+    def __init__(self, stop: Stop, ended: threading.Event) -> None:
+        self._stop = stop
+        self._ended = ended
+
+    def is_set(self) -> bool:
+        """As `Stop`."""
+        return self._stop.is_set() or self._ended.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """As `Stop`; does not wake for the event."""
+        return self._stop.wait(timeout)

@@ -1,0 +1,112 @@
+"""The services, one row each: what a service reads and writes, and what runs it. Everything that lists services asks here.
+
+From it follow the AsyncAPI operations, the topics and settings pages, `keepwell doctor`, the threads of `keepwell up`, and
+the checks of compose, Prometheus and its alert rules. A new service is a package `services/<name>` with a class
+`<Name>Settings` in `settings.py`, `make` and `run` in `bootstrap.py`, a row here, and a command in
+`keepwell/cli/<name>.py`; tests name what is still missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+from keepwell.streams import topics
+from keepwell.streams.topics import TopicRow, group_of
+
+if TYPE_CHECKING:
+    from keepwell.settings import Settings
+    from keepwell.streams.log import Log
+    from keepwell.web.service import Service
+
+
+class ServiceRow(NamedTuple):
+    """A service. Its name is that of its package, its command, its group (`group_of`) and its host in compose; its address
+    are the settings `<name>_host` and `<name>_port`.
+
+    `reads` is the topic that its group works off, None where it has none; `writes` are all topics that it writes. `needs`
+    names the setting without which `keepwell up` leaves it out. Nothing of a service is imported before it is asked for.
+    """
+
+    name: str
+    what: str
+    reads: TopicRow | None
+    writes: tuple[TopicRow, ...]
+    needs: str | None = None
+
+    @property
+    def group(self) -> str | None:
+        """Its consumer group."""
+        return None if self.reads is None else group_of(self.name)
+
+    def settings(self) -> type[Settings]:
+        """The class of its settings."""
+        module = import_module(f"services.{self.name}.settings")
+        return cast("type[Settings]", getattr(module, f"{self.name.capitalize()}Settings"))
+
+    def configured(self, flags: Mapping[str, object]) -> Settings:
+        """Its settings, with those of the flags that it knows. Raises `ValueError` where one is not taken."""
+        kind = self.settings()
+        return kind(**{name: value for name, value in flags.items() if name in kind.model_fields})
+
+    def make(self) -> Callable[[Settings, Log], Service]:
+        """What makes it over a log whose topics exist, from settings of its own class."""
+        module = import_module(f"services.{self.name}.bootstrap")
+        return cast("Callable[[Settings, Log], Service]", module.make)
+
+    def is_set(self, settings: Settings) -> bool:
+        """Whether these settings of its class have what it needs."""
+        return self.needs is None or bool(getattr(settings, self.needs))
+
+    def address(self, settings: Settings) -> tuple[str, int]:
+        """Host and port of its health pages, from settings of its class."""
+        return getattr(settings, f"{self.name}_host"), getattr(settings, f"{self.name}_port")
+
+
+SERVICES: Final = (
+    ServiceRow(
+        "ingest",
+        "Takes events in over HTTP, checks and normalises what arrives, refuses what does not keep the contract.",
+        reads=topics.SESSIONS,
+        writes=(topics.SESSIONS, topics.EPISODES, topics.DEAD_LETTERS),
+    ),
+    ServiceRow(
+        "predictor",
+        "Folds accepted events into episodes; writes a score for each, and the alerts that the policy draws from them.",
+        reads=topics.EPISODES,
+        writes=(topics.SCORES, topics.ALERTS, topics.SHADOW_SCORES, topics.STATE, topics.DEAD_LETTERS),
+    ),
+    ServiceRow(
+        "clock",
+        "Tells every partition the time, so that silence is noticed.",
+        reads=None,
+        writes=(topics.EPISODES,),
+    ),
+    ServiceRow(
+        "notify",
+        "Posts every alert to a webhook.",
+        reads=topics.ALERTS,
+        writes=(topics.DEAD_LETTERS,),
+        needs="webhook",
+    ),
+)
+"""Every service, in the order in which an event passes them."""
+
+
+def readers(topic: TopicRow) -> list[str]:
+    """The services whose groups work a topic off.
+
+    >>> readers(topics.EPISODES)
+    ['predictor']
+    """
+    return [row.name for row in SERVICES if row.reads is topic]
+
+
+def writers(topic: TopicRow) -> list[str]:
+    """The services that write a topic.
+
+    >>> writers(topics.EPISODES)
+    ['ingest', 'clock']
+    """
+    return [row.name for row in SERVICES if topic in row.writes]
