@@ -20,7 +20,6 @@ IntakePort = Annotated[int | None, typer.Option("--port", help="Port of the HTTP
 Keys = Annotated[Path | None, typer.Option("--keys", help="File of the API keys.")]
 Interval = Annotated[int | None, typer.Option("--interval", help="Seconds between ticks of the clock.")]
 Webhook = Annotated[str | None, typer.Option("--webhook", help="Address that alerts are posted to.")]
-Instruments = Annotated[Path | None, typer.Option("--instruments", help="TOML file with the clinics' own instruments.")]
 AcceptGap = Annotated[
     bool | None,
     typer.Option("--accept-gap/--no-accept-gap", help="Go on where records were deleted before they were read."),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
+from http.client import HTTPConnection, HTTPException
 from importlib.metadata import version
-from pathlib import Path
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
@@ -16,14 +18,20 @@ from keepwell.cli._common import failed
 from keepwell.contract.events import ClockTicked, decode_accepted
 from keepwell.settings import Settings
 from keepwell.streams.log import Log, LogError, Partition, Record
-from keepwell.streams.topics import Topics
+from keepwell.streams.topics import TABLE, Topics, partitions_of
 from keepwell.streams.worker.dead_letters import letters
+from models.registry import Releases
 from models.release import InvalidRelease, default
+from services.catalogue import SERVICES, ServiceRow
+from services.predictor.settings import PredictorSettings
+from services.predictor.turns import recorded, standing, waiting
 
 OLD_TICK: Final = 600.0
 """Seconds; a tick this old means that no clock runs, so that silence is not noticed. The default interval is 60 s."""
 LONG_LAG: Final = 10_000
 """Records; more than this waiting is more than a burst."""
+ANSWER_SECONDS: Final = 2.0
+"""What a health page has to answer: it only looks."""
 LOOK_BACK: Final = 2_000
 """Offsets at the end of a partition in which the newest tick is looked for."""
 
@@ -40,12 +48,11 @@ class Finding(NamedTuple):
 def command(
     log: Annotated[str | None, typer.Option(help="Where the log is: sqlite:///FILE or kafka://HOST:PORT.")] = None,
     topic_prefix: Annotated[str | None, typer.Option(help="Prefix of all topics and groups.")] = None,
-    instruments: Annotated[Path | None, typer.Option(help="TOML file with the clinics' own instruments.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Check release, settings, log, topics, lag, clock and dead letters; exit 1 where something needs mending."""
-    settings = Settings(log=log, topic_prefix=topic_prefix, instruments=instruments)
-    findings = list(examine(settings))
+    """Check release, settings, services, log, topics, lag, clock and dead letters; exit 1 where something needs mending."""
+    flags = {"log": log, "topic_prefix": topic_prefix}
+    findings = list(examine(Settings(**flags), {row: row.configured(flags) for row in SERVICES}))
     if as_json:
         print(msgspec.json.encode([finding._asdict() for finding in findings]).decode())
     else:
@@ -58,8 +65,9 @@ def command(
         failed(f"{problems} of {len(findings)} checks found a problem")
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
-    """Everything that can be looked at, in the order in which it would have to be mended."""
+def examine(settings: Settings, services: Mapping[ServiceRow, Settings]) -> Iterator[Finding]:
+    """Everything that can be looked at, in the order in which it would have to be mended. `services` has each one's own
+    settings."""
     yield Finding("client", True, f"kafka-python {version('kafka-python')}, msgspec {version('msgspec')}")
     yield _tried("release", _release, "install Keepwell anew: the shipped release is damaged")
     try:
@@ -70,7 +78,9 @@ def examine(settings: Settings) -> Iterator[Finding]:
         )
         return
     with closing(opened) as log:
-        yield from _of_log(log, Topics(settings.topic_prefix))
+        yield from _of_log(log, Topics(settings.topic_prefix), services)
+    for row, own in services.items():
+        yield _health(row.name, *row.address(own))
 
 
 def _release() -> str:
@@ -85,34 +95,78 @@ def _tried(what: str, look: Callable[[], str], mend: str) -> Finding:
         return Finding(what, False, str(error), mend)
 
 
-def _of_log(log: Log, topics: Topics) -> Iterator[Finding]:
-    counts: dict[str, int] = {}
-    missing = []
-    for topic in topics.all():
-        try:
-            counts[topic.name] = log.partitions(topic.name)
-        except LogError:
-            missing.append(topic.name)
-    yield Finding(
-        "topics", not missing, f"{len(counts)} found, missing: {', '.join(missing) or 'none'}", "run keepwell topics"
-    )
+def _of_log(log: Log, topics: Topics, services: Mapping[ServiceRow, Settings]) -> Iterator[Finding]:
+    counts = {topic.name: partitions_of(log, topic.name) for topic in topics.all()}
+    missing = [name for name, count in counts.items() if count is None]
+    told = f"{len(counts) - len(missing)} found, missing: {', '.join(missing) or 'none'}"
+    yield Finding("topics", not missing, told, "run keepwell topics")
     if missing:
         return
-    counts.pop(topics.releases)
-    same = len(set(counts.values())) == 1
-    yield Finding("partitions", same, str(counts), "create the topics anew with the same number of partitions")
-    for group, source in ((topics.ingest_group, topics.sessions), (topics.predictor_group, topics.episodes)):
-        lag = _lag(log, group, source)
-        yield Finding(f"lag of {group}", lag < LONG_LAG, f"{lag} records", "check that the worker runs; start another")
+    shared = {topics.full(row): counts[topics.full(row)] for row in TABLE if row.partitions is None}
+    same = len(set(shared.values())) == 1
+    yield Finding("partitions", same, str(shared), "create the topics anew with the same number of partitions")
+    yield _cleanup(log, topics)
+    for row, own in services.items():
+        if row.group is not None and row.reads is not None:
+            committed = log.committed(row.group, topics.full(row.reads))
+            if committed or row.is_set(own):
+                lag = _lag(log, topics.full(row.reads), committed)
+                mend = f"check that keepwell {row.name} runs; start another"
+                yield Finding(f"lag of {row.group}", lag < LONG_LAG, f"{lag} records", mend)
+        if isinstance(own, PredictorSettings):
+            yield _tried("releases", partial(_in_use, log, topics, own), _UNPUBLISHED)
     yield _newest_tick(log, topics)
-    waiting = len(letters(log, topics.dead_letters))
-    yield Finding(
-        "dead letters", waiting == 0, f"{waiting} waiting", "look at keepwell dead-letters list, then replay or drop"
-    )
+    left = Counter(letter.reason for letter in letters(log, topics.dead_letters))
+    told = ", ".join(f"{reason} {count}" for reason, count in sorted(left.items()))
+    mend = "look at keepwell dead-letters list, then replay or drop"
+    yield Finding("dead letters", not left, f"waiting: {told or 'none'}", mend)
 
 
-def _lag(log: Log, group: str, topic: str) -> int:
-    committed = log.committed(group, topic)
+_UNPUBLISHED: Final = "publish it to KEEPWELL_RELEASES, signed where KEEPWELL_RELEASE_KEYS is set, or promote another"
+
+
+def _in_use(log: Log, topics: Topics, settings: PredictorSettings) -> str:
+    """The releases in use, each on how many partitions. Raises `InvalidRelease` where one cannot be loaded here."""
+    found: Counter[str] = Counter()
+    for number in range(log.partitions(topics.episodes)):
+        champion, shadow, _ = standing((*recorded(log, topics, number), *waiting(log, topics, number)))
+        found.update(digest for digest in (champion, shadow) if digest is not None)
+    releases = Releases.of(settings)
+    for digest in found:
+        releases.load(digest)
+    return ", ".join(f"{digest[:19]}… on {count} partitions" for digest, count in found.items()) or "none in use yet"
+
+
+def _cleanup(log: Log, topics: Topics) -> Finding:
+    """Whether every topic is cleaned up as the table says; a log tells it only where it is asked to create what exists."""
+    wrong = []
+    for topic in topics.all():
+        try:
+            log.create_topics([topic._replace(partitions=log.partitions(topic.name))])
+        except LogError as error:
+            wrong.append(str(error))
+    mend = "set cleanup.policy of these topics as docs/reference/topics.md has it"
+    return Finding("clean-up", not wrong, "; ".join(wrong) or "as it should be", mend)
+
+
+def _health(name: str, host: str, port: int) -> Finding:
+    """What a service says of itself. One that does not answer here may run elsewhere, or in `keepwell up`: lag tells."""
+    host = "127.0.0.1" if host in ("", "0.0.0.0", "::") else host
+    with closing(HTTPConnection(host, port, timeout=ANSWER_SECONDS)) as connection:
+        try:
+            connection.request("GET", "/readyz")
+            said = msgspec.json.decode(connection.getresponse().read(), type=_Said)
+        except (OSError, HTTPException, msgspec.MsgspecError):
+            return Finding(f"health of {name}", True, f"no answer at {host}:{port}")
+    return Finding(f"health of {name}", said.ok, said.why, f"look at the log lines of keepwell {name}")
+
+
+class _Said(msgspec.Struct):
+    ok: bool
+    why: str
+
+
+def _lag(log: Log, topic: str, committed: Mapping[Partition, int]) -> int:
     total = 0
     for partition in _partitions(log, topic):
         begin, end = log.bounds(partition)

@@ -1,4 +1,4 @@
-"""`demo`, `topics` and `doctor`: an installation from nothing."""
+"""`demo` and `topics`: an installation from nothing."""
 
 from __future__ import annotations
 
@@ -32,16 +32,3 @@ def test_topics_are_created_once_with_the_number_of_partitions_that_is_there(tmp
     assert len(first["created"]) == len(set(first["created"])) >= 7
     assert again["created"] == []
     assert again["session-events"].startswith("3 partitions")
-
-
-def test_the_doctor_says_what_would_mend_it(tmp_path: Path) -> None:
-    where = ["--log", f"sqlite:///{tmp_path / 'k.db'}"]
-    ill = CliRunner().invoke(app, ["doctor", *where])
-    assert (ill.exit_code, "run keepwell topics" in ill.output) == (1, True)
-    CliRunner().invoke(app, ["topics", *where])
-    still = CliRunner().invoke(app, ["doctor", *where])
-    assert (still.exit_code, "run keepwell clock" in still.output) == (1, True)
-    CliRunner().invoke(app, ["clock", "--once", *where])
-    well = CliRunner().invoke(app, ["doctor", *where, "--json"])
-    assert well.exit_code == 0, well.output
-    assert all(finding["ok"] for finding in json.loads(well.stdout))
