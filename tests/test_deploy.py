@@ -12,24 +12,28 @@ import yaml
 
 from docs.generate import SETTINGS
 from keepwell.metrics import TABLE
+from services.catalogue import SERVICES as CATALOGUE
+from services.catalogue import ServiceRow
 from tests.command_lines import Line, complaint
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: Mapping[str, Any] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if service["image"].startswith("keepwell:")]
+NAMES = {row.name for row in CATALOGUE}
 WORKERS = [name for name in OURS if "restart" in SERVICES[name]]
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "keepwell.json").read_text(encoding="utf-8"))
 METRIC = re.compile(r"\bkeepwell_[a-z_]+")
 
 every_service = pytest.mark.parametrize("name", SERVICES)
+every_row = pytest.mark.parametrize("row", CATALOGUE, ids=lambda row: row.name)
 every_own_service = pytest.mark.parametrize("name", OURS)
 
 
 def test_compose_runs_the_broker_and_every_service() -> None:
-    assert set(OURS) == {"topics", "tools", "ingest", "predictor", "clock"}
-    assert set(WORKERS) == {"ingest", "predictor", "clock"}
+    assert set(OURS) == {"topics", "tools", *NAMES}
+    assert set(WORKERS) == NAMES
     assert SERVICES["kafka"]["image"] == "apache/kafka:4.3.0"
 
 
@@ -71,10 +75,42 @@ def test_every_setting_in_compose_is_one_that_a_service_reads(name: str) -> None
     assert set(SERVICES[name]["environment"]) <= known
 
 
+@every_row
+def test_a_service_runs_its_own_command_and_only_by_itself_where_it_needs_nothing(row: ServiceRow) -> None:
+    assert SERVICES[row.name]["command"] == [row.name]
+    assert SERVICES[row.name].get("profiles", []) == ([row.name] if row.needs else [])
+
+
+@every_row
+def test_a_service_answers_where_the_image_and_prometheus_ask_for_its_health(
+    row: ServiceRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in environment(row.name).items():
+        monkeypatch.setenv(variable, value)
+    assert row.address(row.configured({})) == ("0.0.0.0", 8080)
+    assert "http://127.0.0.1:8080/livez" in DOCKERFILE
+    assert not SERVICES[row.name].get("healthcheck", {}).get("disable")
+    always, looked_up = scraped()
+    assert f"{row.name}:8080" in (looked_up if row.needs else always)
+
+
+def environment(name: str) -> dict[str, str]:
+    """What a service of compose is set to, where nothing is given from outside."""
+    told = SERVICES[name]["environment"].items()
+    return {variable: re.sub(r"\$\{\w+:-(.*?)\}", r"\1", str(value)) for variable, value in told}
+
+
+def scraped() -> tuple[list[str], list[str]]:
+    """The addresses that Prometheus always asks, and those that it asks where there are such."""
+    (job,) = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    (always,) = job["static_configs"]
+    return always["targets"], [f"{name}:{each['port']}" for each in job["dns_sd_configs"] for name in each["names"]]
+
+
 @every_own_service
 def test_every_own_setting_has_a_value_that_is_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable, value in SERVICES[name]["environment"].items():
-        monkeypatch.setenv(variable, str(value))
+    for variable, value in environment(name).items():
+        monkeypatch.setenv(variable, value)
     for _, cls in SETTINGS:
         cls()
 
@@ -188,10 +224,26 @@ def test_a_refused_release_wakes_somebody() -> None:
     assert "unless" in rule["expr"], "increase alone is blind to the first refusal"
 
 
-def test_prometheus_asks_each_service_at_the_port_it_listens_on() -> None:
-    config = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text(encoding="utf-8"))
-    (job,) = config["scrape_configs"]
-    assert job["static_configs"] == [{"targets": [f"{name}:8080" for name in WORKERS]}]
+def test_prometheus_asks_nobody_that_is_not_a_service() -> None:
+    always, looked_up = scraped()
+    assert {target.partition(":")[0] for target in (*always, *looked_up)} == NAMES
+
+
+@pytest.mark.parametrize("group", [row.group for row in CATALOGUE if row.group is not None])
+def test_a_group_that_falls_behind_wakes_somebody(group: str) -> None:
+    rules = yaml.safe_load((ROOT / "deploy" / "alerts.yml").read_text(encoding="utf-8"))["groups"][0]["rules"]
+    expressions = [rule["expr"] for rule in rules if "keepwell_lag" in rule["expr"]]
+    assert any(all(_looks_at(group, chosen) for chosen in LAG.findall(expression)) for expression in expressions)
+
+
+LAG = re.compile(r"keepwell_lag\b(\{[^}]*\})?")
+
+
+def _looks_at(group: str, chosen: str) -> bool:
+    """Whether a selector such as `{group=~"a|b"}` has the series of a group."""
+    pattern = re.search(r'group=~?"([^"]*)"', chosen)
+    assert "group!" not in chosen, "name the groups that are meant"
+    return pattern is None or re.fullmatch(pattern[1], group) is not None
 
 
 def test_grafana_finds_its_datasource_and_dashboard() -> None:
