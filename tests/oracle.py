@@ -1,4 +1,4 @@
-"""A second, slow and literal reading of CONTRACT section 3, to hold the fast one in `keepwell.care.endings` against.
+"""A second, slow and literal reading of the contract on visits and stopping, to hold the fast one in `keepwell.care` against.
 
 Every question is answered from the whole list of events by trying every moment at which the answer could change. Nothing
 here is shared with the code under test but the types and the facts of the instruments. Times are microseconds.
@@ -34,7 +34,9 @@ State = Literal["open", "stopped", "ended"]
 STOPS = ("dropout", "improved_leaver")
 RANK = {cls: rank for rank, cls in enumerate(get_args(AnyEvent))}
 
-Visit = AppointmentBooked | AppointmentRescheduled | AppointmentCancelled | AppointmentMissed | SessionAttended
+Start = AppointmentBooked | AppointmentRescheduled
+Outcome = AppointmentCancelled | AppointmentMissed | SessionAttended
+Visit = Start | Outcome
 
 
 class Spell(NamedTuple):
@@ -132,23 +134,63 @@ def _is_session(events: Sequence[AnyEvent], visit: SessionAttended | Appointment
     return (own or _booked_purpose(known, visit.data.appointment_id)) in SESSION_PURPOSES
 
 
-def _attended(events: Sequence[AnyEvent]) -> list[int]:
+def _outcome(visits: Sequence[Visit]) -> Outcome | None:
+    """The one outcome of an appointment by all that was recorded of it: of those that no later start has undone, attended
+    outweighs the others, whichever was recorded first; else the later one holds."""
+    left = [
+        visit
+        for place, visit in enumerate(visits)
+        if isinstance(visit, Outcome)
+        and not any(_undoes(visits[:later], visits[later], visit) for later in range(place + 1, len(visits)))
+    ]
+    attended = [visit for visit in left if isinstance(visit, SessionAttended)]
+    return (attended or left or [None])[-1]
+
+
+def _undoes(before: Sequence[Visit], start: Visit, outcome: Outcome) -> bool:
+    """Whether it is a start that lies after the outcome: a new one by rescheduling, or booked with another than before."""
+    if not isinstance(start, Start) or start.data.starts_at <= outcome.time:
+        return False
+    known = {visit.data.starts_at for visit in before if isinstance(visit, Start)}
+    another = bool(known) and start.data.starts_at not in known  # the first is the booking of the visit that took place
+    return isinstance(start, AppointmentRescheduled) or another
+
+
+def _holds(events: Sequence[AnyEvent], visit: SessionAttended | AppointmentMissed) -> bool:
+    appointment = visit.data.appointment_id
+    return appointment is None or _outcome(_visits(events, appointment)) is visit
+
+
+def _came(events: Sequence[AnyEvent]) -> list[int]:
+    """When a session was attended, as it was recorded then."""
     return [micros(e.time) for e in events if isinstance(e, SessionAttended) and _is_session(events, e)]
 
 
+def _attended(events: Sequence[AnyEvent]) -> list[int]:
+    """When a session was attended, by what holds now."""
+    attended = [e for e in events if isinstance(e, SessionAttended) and _holds(events, e)]
+    return [micros(e.time) for e in attended if _is_session(events, e)]
+
+
 def _missed(events: Sequence[AnyEvent]) -> list[int]:
-    return [micros(e.time) for e in events if isinstance(e, AppointmentMissed) and _is_session(events, e)]
+    missed = [e for e in events if isinstance(e, AppointmentMissed) and _holds(events, e)]
+    return [micros(e.time) for e in missed if _is_session(events, e)]
 
 
-def _start(visits: Iterable[Visit]) -> int | None:
-    starts = [v.data.starts_at for v in visits if isinstance(v, AppointmentBooked | AppointmentRescheduled)]
+def _start(visits: Sequence[Visit]) -> int | None:
+    """The start of an appointment: the last one that was set while no outcome held."""
+    starts = [
+        visit.data.starts_at
+        for place, visit in enumerate(visits)
+        if isinstance(visit, Start) and _outcome(visits[: place + 1]) is None
+    ]
     return micros(starts[-1]) if starts else None
 
 
 def _booked_start(events: Iterable[AnyEvent], appointment: str) -> int | None:
-    """When the appointment is to start, if by these events it is booked and nothing became of it yet."""
+    """When the appointment is to start, if by these events it is booked and has no outcome."""
     visits = _visits(events, appointment)
-    return _start(visits) if isinstance(visits[-1], AppointmentBooked | AppointmentRescheduled) else None
+    return _start(visits) if _outcome(visits) is None else None
 
 
 def _pending(events: Sequence[AnyEvent], at: int) -> bool:
@@ -182,9 +224,10 @@ def spells(events: Sequence[AnyEvent], now: int) -> list[Spell]:
     start = next((micros(event.time) for event in known if not isinstance(event, EventRetracted)), None)
     while start is not None:
         closed_at, ending = _close(known, start, now)
-        attended = [t for t in _attended(known) if start <= t <= (now if closed_at is None else closed_at)]
+        # What was declared stands: once it is, no outcome that is undone later changes what was known then.
+        attended = [t for t in _attended(_until(known, now if closed_at is None else closed_at)) if start <= t]
         found.append(Spell(start, max(attended, default=None), closed_at, ending))
-        returns = [t for t in _attended(known) if closed_at is not None and ending in STOPS and t > closed_at]
+        returns = [t for t in _came(known) if closed_at is not None and ending in STOPS and t > closed_at]
         start = min(returns, default=None)
     return found
 
@@ -275,16 +318,14 @@ def next_visit_missed(events: Sequence[AnyEvent], t: int, now: int) -> int | Non
     if not ahead:
         return None
     visits = _visits(_until(events, now), ahead[0][1])
-    for index, visit in enumerate(visits):
-        if micros(visit.time) > t and not isinstance(visit, AppointmentBooked | AppointmentRescheduled):
-            return _missed_or_late(visit, _start(visits[:index]))
-    return None
+    outcome = _outcome(visits)
+    return None if outcome is None else _missed_or_late(outcome, _start(visits[: visits.index(outcome)]))
 
 
-def _missed_or_late(visit: AppointmentCancelled | AppointmentMissed | SessionAttended, start: int | None) -> int | None:
-    if isinstance(visit, AppointmentMissed):
+def _missed_or_late(outcome: Outcome, start: int | None) -> int | None:
+    if isinstance(outcome, AppointmentMissed):
         return 1
-    if isinstance(visit, SessionAttended):
+    if isinstance(outcome, SessionAttended):
         return 0
-    late = start is not None and start - micros(visit.time) < DAY
-    return 1 if visit.data.initiator == "client" and late else None
+    late = start is not None and start - micros(outcome.time) < DAY
+    return 1 if outcome.data.initiator == "client" and late else None

@@ -266,7 +266,8 @@ def _with_start(data: Attended, start: int) -> Attended:
 
 
 def _visit(visit: str, purpose: Any, days_ahead: int, then: str, measured: Measured | None) -> Step:
-    """A visit as it should be recorded: booked, perhaps moved, and then attended, missed, called off or forgotten."""
+    """A visit as it is recorded: booked, perhaps moved, and then attended, missed, called off or forgotten; or attended and
+    marked as missed before or after, booked once more, or its start corrected when it is past."""
 
     def happen(at: int) -> list[tuple[int, Data]]:
         start = at + days_ahead * DAY
@@ -280,6 +281,24 @@ def _visit(visit: str, purpose: Any, days_ahead: int, then: str, measured: Measu
             found.append((start + HOUR, Missed(appointment_id=visit)))
         if then == "called off":
             found.append((start - 2 * HOUR, Cancelled(appointment_id=visit, initiator="client")))
+        if then == "came late":
+            found.append((start + HOUR // 2, Missed(appointment_id=visit)))
+            found.append((start + HOUR, Attended(appointment_id=visit)))
+        if then == "marked late":
+            found.append((start + HOUR, Attended(appointment_id=visit)))
+            found.append((start + 3 * HOUR, Missed(appointment_id=visit)))
+        if then in ("marked late", "sent again"):
+            found.append((start + DAY, Booked(appointment_id=visit, starts_at=moment(start), purpose=purpose)))
+        if then == "corrected":
+            found.append((start + HOUR, Missed(appointment_id=visit)))
+            corrected = moment(start + HOUR // 2)
+            found.append((start + DAY, Rescheduled(appointment_id=visit, starts_at=corrected, initiator="clinic")))
+        if then == "another start":
+            found.append((start + HOUR, Missed(appointment_id=visit)))
+            found.append(
+                (start + DAY, Booked(appointment_id=visit, starts_at=moment(start + 7 * DAY), purpose=purpose))
+            )
+            found.append((start + 7 * DAY + HOUR, Attended(appointment_id=visit)))
         if measured is not None:
             found.append((found[-1][0], measured))
         return found
@@ -292,7 +311,20 @@ _visits = st.builds(
     _visit_ids,
     st.sampled_from(("treatment", "intake", "review", "assessment")),
     st.sampled_from((7, 1, 14, 28)),
-    st.sampled_from(("attended", "missed", "called off", "moved", "forgotten")),
+    st.sampled_from(
+        (
+            "attended",
+            "missed",
+            "called off",
+            "moved",
+            "forgotten",
+            "came late",
+            "marked late",
+            "sent again",
+            "corrected",
+            "another start",
+        )
+    ),
     _some(_measured()),
 )
 _outcomes = st.sampled_from((("PHQ-9", 20.0, 5.0), ("PHQ-9", 12.0, 9.0), ("ORS", 20.0, 25.0), ("ORS", 30.0, 20.0)))

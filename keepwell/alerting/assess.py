@@ -55,7 +55,7 @@ class Assessor:
             scored = self.scorer.score(course, now, live.episode.key.partition("/")[0])
             d14, d30, d60, following = [round(r, RISK_DIGITS) for r in scored.risks]
             risk = Risk(d14=d14, d30=d30, d60=d60)
-            next_missed = following if any(starts > now for starts in course.standing.booked.values()) else None
+            next_missed = following if course.visits.next_visit(now) is not None else None
             reasons = self._reasons.of(islice(scored.strongest(LEAST_POINTS), MOST_REASONS))
         score = Score(
             episode=live.episode.key, clinician_id=course.clinician, as_of=rfc3339(now), trigger=trigger.id,

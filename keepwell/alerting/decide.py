@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from keepwell.alerting.kinds import LASTING, LastingKind
 from keepwell.alerting.policy import Memory, OpenAlert, Policy, Situation
 from keepwell.care.course import Course
-from keepwell.care.endings import DAY, RECORDING_TIME
+from keepwell.care.endings import DAY
 from keepwell.contract.words import AlertKind, AlertStatus, ResolvedBecause
 
 QUIET_ANSWERS: Final = frozenset(("dismissed", "snoozed"))
@@ -108,7 +108,7 @@ def timers(policy: Policy, memory: Memory, course: Course, now: int) -> list[tup
     standing = course.standing
     if standing.state_at(now) != "open":
         return []
-    found = [(starts + RECORDING_TIME + 1, "visit-unrecorded") for starts in standing.pending.values()]
+    found = [(at, "visit-unrecorded") for at in course.visits.unrecorded_from()]
     declared = standing.declared
     if declared is not None:
         found.append((declared, "stop-declared"))

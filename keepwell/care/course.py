@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from keepwell.care.alliance import Alliance
-from keepwell.care.endings import DAY, LATE_NOTICE, Standing
+from keepwell.care.endings import DAY, Standing
 from keepwell.care.history import (
     Answer,
     AnyEntry,
@@ -28,6 +28,7 @@ from keepwell.care.history import (
     Touch,
 )
 from keepwell.care.instruments import Instrument
+from keepwell.care.visits import LATE_NOTICE, Visits
 
 Interpret = Callable[[str], Instrument | None]
 """Finds the instrument that the episode's clinic means by a name."""
@@ -85,6 +86,8 @@ class Course:
 
     interpret: Interpret
     standing: Standing = field(default_factory=Standing)
+    visits: Visits = field(init=False)
+    """Those of `standing`."""
     alliance: Alliance = field(default_factory=Alliance)
     refs: dict[str, Ref] = field(default_factory=dict)
     """By topic (`missed`, `alliance`, …), the newest event that bears on it: the evidence of an alert."""
@@ -95,7 +98,8 @@ class Course:
     modality: str | None = None
 
     sessions: int = 0
-    visits: int = 0
+    attended: int = 0
+    """Visits of any purpose that took place."""
     missed: int = 0
     excused: int = 0
     late_cancelled: int = 0
@@ -160,26 +164,23 @@ class Course:
     answers: dict[str, str] = field(default_factory=dict)
     """By alert id, the newest answer a clinician gave."""
 
-    def take(self, entry: AnyEntry) -> None:
-        """Takes the next effective entry in time order."""
+    def __post_init__(self) -> None:
+        self.visits = self.standing.visits
+
+    def take(self, entry: AnyEntry, holds: bool = True) -> bool:
+        """Takes the next effective entry in time order. False: it undoes an outcome that was counted, so that the sums must
+        be built anew. An outcome that does not hold (`holds`: as the whole history tells) is a part of none."""
         instrument = self.interpret(entry.instrument) if type(entry) is Measure else None
-        self.standing.take(entry, instrument)
+        change = self.standing.take(entry, instrument)
         if self.first_at is None:
             self.first_at = entry.at
         if type(entry) is Measure:
             self._measure(entry, instrument)
-            return
+            return True
         take = _TAKES.get(type(entry))
-        if take is not None:
+        if take is not None and holds and change != "ignored":
             take(self, entry)
-
-    def next_visit(self, now: int) -> int | None:
-        """Start of the next session that is booked; None where nothing is."""
-        found: int | None = None
-        for starts in self.standing.pending.values():
-            if starts > now and (found is None or starts < found):
-                found = starts
-        return found
+        return change != "undone"
 
     def _hear(self, entry: AnyEntry) -> None:
         """The client was heard from: silence and unanswered outreach end."""
@@ -220,7 +221,7 @@ class Course:
 
     def _attend(self, entry: Attendance) -> None:
         self._hear(entry)
-        self.visits += 1
+        self.attended += 1
         self.lost_in_a_row = 0
         self.last_lost = None
         self.lost_at = self.kept_at = None
@@ -232,10 +233,10 @@ class Course:
         if entry.clinician is not None and self.clinician is not None and entry.clinician != self.clinician:
             self.stand_ins += 1
         self.refs["attended"] = (entry.source, entry.id)
-        if not self.standing.is_session(entry):
+        if not self.visits.is_session(entry):
             return
         self.sessions += 1
-        self.booked_ahead.add(float(self.next_visit(entry.at) is not None))
+        self.booked_ahead.add(float(self.visits.next_session(entry.at) is not None))
         # What was filled in just before or in a session belongs to it.
         self.since_outcome += self.outcome_at is None or entry.at - self.outcome_at > SAME_VISIT
         self.since_alliance += self.alliance_at is None or entry.at - self.alliance_at > SAME_VISIT
@@ -313,7 +314,7 @@ class Course:
             self.refs["continuity"] = (entry.source, entry.id)
             return
         self._hear(entry)
-        starts = self.standing.visits[entry.appointment].starts
+        starts = self.visits.by_id[entry.appointment].starts
         late = starts is not None and starts - entry.at < LATE_NOTICE
         self.client_cancelled += 1
         self.late_cancelled += late
@@ -329,7 +330,7 @@ class Course:
         self.lost_in_a_row += 1
         self.last_lost = how
         self.refs["missed"] = (entry.source, entry.id)
-        if self.next_visit(entry.at) is None:
+        if self.visits.next_session(entry.at) is None:
             self.lost_at, self.kept_at = entry.at, None
         else:
             self.kept_at = entry.at
@@ -395,9 +396,16 @@ _TAKES: Final[dict[type, Callable[[Course, Any], None]]] = {
 """What each kind of entry adds to a course, measures apart; the others add nothing."""
 
 
-def course_of(entries: Iterable[AnyEntry], interpret: Interpret) -> Course:
+def course_of(entries: Sequence[AnyEntry], interpret: Interpret) -> Course:
     """The course that effective entries in time order amount to."""
     course = Course(interpret)
+    whole = True
     for entry in entries:
-        course.take(entry)
+        whole &= course.take(entry)
+    if whole:
+        return course
+    void = course.visits.void
+    course = Course(interpret)
+    for entry in entries:
+        course.take(entry, (entry.source, entry.id) not in void)
     return course

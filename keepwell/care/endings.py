@@ -8,38 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any, Final, Literal
 
 from keepwell.care.history import AnyEntry, Attendance, Booking, Cancellation, End, Measure, Miss, Move, Opening
 from keepwell.care.instruments import Instrument
-from keepwell.contract.words import SESSION_PURPOSES
+from keepwell.care.visits import LATE_NOTICE, Change, Visit, Visits
 
 DEFINITION: Final = "unilateral-stop@1"
 DAY: Final = 86_400_000_000
 """Microseconds a day."""
 WINDOW: Final = 30 * DAY
 """W: how long after the last sign a stop is declared when no session is pending."""
-RECORDING_TIME: Final = 3 * DAY
-"""How long after its start a visit without a record still counts as pending; after that it is unrecorded."""
-LATE_NOTICE: Final = DAY
-"""A cancellation by the client with less notice counts as a visit missed in `next-visit-missed@1`."""
 
 State = Literal["open", "stopped", "ended"]
-Status = Literal["booked", "attended", "missed", "cancelled"]
-
-
-@dataclass(slots=True)
-class Visit:
-    """An appointment as known now. `starts` is None where its booking was never received."""
-
-    starts: int | None
-    purpose: str
-    status: Status = "booked"
-
-    @property
-    def is_session(self) -> bool:
-        return self.purpose in SESSION_PURPOSES
 
 
 @dataclass(slots=True)
@@ -76,42 +57,39 @@ class Standing:
     """Where the sweep stands: the spells so far, the visits, the last sign and the outcome measures."""
 
     spells: list[Spell] = field(default_factory=list)
-    visits: dict[str, Visit] = field(default_factory=dict)
-    pending: dict[str, int] = field(default_factory=dict)
-    """Start of each session that is booked and neither attended, missed nor cancelled."""
-    booked: dict[str, int] = field(default_factory=dict)
-    """The same of visits of any purpose."""
+    visits: Visits = field(default_factory=Visits)
     last_sign: int | None = None
-    opened: bool = False
+    opened_at: int | None = None
+    walked_in_at: int | None = None
+    """When a session of no appointment was last attended."""
     swept_to: int = 0
     outcomes: dict[str, OutcomeCourse] = field(default_factory=dict)
     last_outcome: OutcomeCourse | None = None
     declared: int | None = None
     """When a stop will be, or was, declared if nothing else happens; None without an open spell."""
 
-    def take(self, entry: AnyEntry, instrument: Instrument | None = None) -> None:
-        """Takes the next effective entry in time order; `instrument` is that of a measure, where it is known."""
+    def take(self, entry: AnyEntry, instrument: Instrument | None = None) -> Change:
+        """Takes the next effective entry in time order; `instrument` is that of a measure, where it is known. Returns what
+        it does to the visits."""
         self._settle(entry.at)
         self.swept_to = entry.at
         if not self.spells:
             self.spells.append(Spell(entry.at))
+        change: Change = "taken"
+        if type(entry) in _OF_VISITS:
+            change = self.visits.take(entry)
+            if change == "undone":
+                self._look_back()
         take = _TAKES.get(type(entry))
-        if take is not None:
+        if take is not None and change != "ignored":
             take(self, entry, instrument)
         self.declared = self._declared()
-
-    def is_session(self, entry: Attendance) -> bool:
-        """Whether an attended visit is a session: by its own purpose, else as booked, else treatment."""
-        visit = self.visits.get(entry.appointment) if entry.appointment is not None else None
-        return (entry.purpose or (visit.purpose if visit else "treatment")) in SESSION_PURPOSES
+        return change
 
     def _declared(self) -> int | None:
         if self.last_sign is None or not self.spells or self.spells[-1].closed_at is not None:
             return None
-        moment = max(self.last_sign + WINDOW, self.swept_to)
-        for starts in self.pending.values():
-            moment = max(moment, starts + RECORDING_TIME + 1)
-        return moment
+        return self.visits.none_pending_from(max(self.last_sign + WINDOW, self.swept_to))
 
     def spells_at(self, now: int) -> list[Spell]:
         """The spells as determined at `now`, which must not lie before the last entry taken."""
@@ -142,47 +120,30 @@ class Standing:
     def _sign(self, at: int) -> None:
         self.last_sign = at if self.last_sign is None else max(self.last_sign, at)
 
+    def _look_back(self) -> None:
+        """An outcome that held holds no more: finds the last sign, and the last session of the open spell, among those that
+        do. What was declared stands."""
+        visits = self.visits.by_id.values()
+        self.last_sign = _latest([self.opened_at, self.walked_in_at, *(visit.sign_at for visit in visits)])
+        spell = self.spells[-1]
+        if spell.closed_at is None:
+            attended = [self.walked_in_at, *(visit.attended_at for visit in visits)]
+            spell.last_attended = _latest([at for at in attended if at is not None and at >= spell.start])
+
     def _open(self, entry: Opening, _: Instrument | None) -> None:
-        if not self.opened:
-            self.opened = True
+        if self.opened_at is None:
+            self.opened_at = entry.at
             self._sign(entry.at)
-
-    def _book(self, entry: Booking, _: Instrument | None) -> None:
-        self._await(entry.appointment, entry.starts, entry.purpose)
-
-    def _move(self, entry: Move, _: Instrument | None) -> None:
-        visit = self.visits.get(entry.appointment)
-        self._await(entry.appointment, entry.starts, visit.purpose if visit else "treatment")
-
-    def _cancel(self, entry: Cancellation, _: Instrument | None) -> None:
-        self._decide(entry.appointment, "cancelled")
 
     def _miss(self, entry: Miss, _: Instrument | None) -> None:
-        if self._decide(entry.appointment, "missed").is_session:
+        if self.visits.by_id[entry.appointment].is_session:
             self._sign(entry.at)
 
-    def _await(self, name: str, starts: int, purpose: str) -> None:
-        visit = self.visits[name] = Visit(starts, purpose)
-        self.booked[name] = starts
-        if visit.is_session:
-            self.pending[name] = starts
-        else:
-            self.pending.pop(name, None)
-
-    def _decide(self, name: str, status: Status) -> Visit:
-        visit = self.visits.get(name)
-        if visit is None:
-            visit = self.visits[name] = Visit(None, "treatment")
-        visit.status = status
-        self.pending.pop(name, None)
-        self.booked.pop(name, None)
-        return visit
-
     def _attend(self, entry: Attendance, _: Instrument | None) -> None:
-        if entry.appointment is not None:
-            self._decide(entry.appointment, "attended")
-        if not self.is_session(entry):
+        if not self.visits.is_session(entry):
             return
+        if entry.appointment is None:
+            self.walked_in_at = entry.at
         self._sign(entry.at)
         spell = self.spells[-1]
         if spell.closed_at is None:
@@ -215,15 +176,14 @@ class Standing:
 
 _TAKES: Final[dict[type, Callable[[Standing, Any, Instrument | None], None]]] = {
     Opening: Standing._open,
-    Booking: Standing._book,
-    Move: Standing._move,
-    Cancellation: Standing._cancel,
     Miss: Standing._miss,
     Attendance: Standing._attend,
     Measure: Standing._measure,
     End: Standing._end,
 }
-"""What each kind of entry does to a standing; the others do nothing."""
+"""What each kind of entry does to a standing beside the visits; the others do nothing."""
+
+_OF_VISITS: Final = frozenset((Booking, Move, Cancellation, Miss, Attendance))
 
 
 def spell_of(spells: Sequence[Spell], t: int) -> Spell | None:
@@ -255,43 +215,42 @@ def target(spells: Sequence[Spell], t: int, horizon: int) -> int | None:
 def next_visit_missed(entries: Sequence[AnyEntry], t: int) -> int | None:
     """`next-visit-missed@1` of effective entries in time order: 1 missed, 0 attended, None undetermined.
 
-    The visit is the earliest to start after `t` of those that were booked at `t`; what becomes of it first decides.
+    The visit is the earliest to start after `t` of those that were booked at `t`; its outcome is the one that holds at the
+    end of the entries.
     """
     return next_visits_missed(entries, [t])[0]
 
 
 def next_visits_missed(entries: Sequence[AnyEntry], moments: Iterable[int]) -> list[int | None]:
     """`next_visit_missed` at each of several moments, which must not decrease, in one sweep."""
-    booked: dict[str, int] = {}
+    outcomes = Visits()
+    for entry in entries:
+        outcomes.take(entry)
+    known = Visits()
     taken = 0
     found = []
     for t in moments:
         while taken < len(entries) and entries[taken].at <= t:
-            entry = entries[taken]
+            known.take(entries[taken])
             taken += 1
-            if isinstance(entry, Booking | Move):
-                booked[entry.appointment] = entry.starts
-            elif isinstance(entry, Cancellation | Miss | Attendance) and entry.appointment is not None:
-                booked.pop(entry.appointment, None)
-        ahead = [(starts, name) for name, starts in booked.items() if starts > t]
-        found.append(_missed(entries, taken, *min(ahead)) if ahead else None)
+        name = known.next_named(t)
+        found.append(_missed(outcomes.by_id[name]) if name is not None else None)
     return found
 
 
-def _missed(entries: Sequence[AnyEntry], first: int, starts: int, name: str) -> int | None:
-    """Whether a booked visit is missed, by the entries from `first` on."""
-    for entry in islice(entries, first, None):
-        if getattr(entry, "appointment", None) != name:
-            continue
-        match entry:
-            case Booking() | Move():
-                starts = entry.starts
-            case Miss():
-                return 1
-            case Attendance():
-                return 0
-            case Cancellation():
-                return 1 if entry.initiator == "client" and starts - entry.at < LATE_NOTICE else None
-            case _:
-                pass
-    return None
+def _missed(visit: Visit) -> int | None:
+    """Whether a visit was missed, or cancelled late by the client; None where it is not determined."""
+    outcome = visit.outcome
+    match outcome.entry if outcome is not None else None:
+        case Miss():
+            return 1
+        case Attendance():
+            return 0
+        case Cancellation(initiator="client") as entry if visit.starts is not None:
+            return 1 if visit.starts - entry.at < LATE_NOTICE else None
+        case _:
+            return None
+
+
+def _latest(moments: Iterable[int | None]) -> int | None:
+    return max((at for at in moments if at is not None), default=None)

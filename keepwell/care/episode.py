@@ -69,7 +69,8 @@ class Live:
         newest = not history or order(history[-1]) < order(entry)
         if newest and target is None and identity not in self._named:
             history.append(entry)
-            self.course.take(entry)
+            if not self.course.take(entry):
+                self.course = course_of(effective(history), self._interpret)
             return "taken"
         if target is not None:
             self._named.add(target)

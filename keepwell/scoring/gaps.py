@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final, Literal, get_args
 
 from keepwell.care.course import Course
-from keepwell.scoring.features.attendance import unrecorded
 from keepwell.scoring.features.feature import counted
 
 GAP_SESSIONS: Final = 3
@@ -29,7 +28,7 @@ def named_gaps(course: Course, now: int) -> list[tuple[GapKind, str]]:
     found: list[tuple[GapKind, str]] = []
     if course.opening is None:
         found.append(("opening", "the opening of the episode was not received"))
-    missing = int(unrecorded(course, now) or 0)
+    missing = course.visits.unrecorded_at(now)
     if missing:
         visits = counted(missing, "visit is", "visits are")
         found.append(("unrecorded", f"{visits} recorded neither as attended nor as missed"))

@@ -14,6 +14,7 @@ from keepwell.alerting.policy import Memory, Policy
 from keepwell.care.endings import DAY
 from keepwell.care.episode import Live
 from keepwell.care.history import Miss, effective
+from keepwell.care.visits import in_force
 from keepwell.contract import events as ev
 
 EVENT_KINDS: Final[Mapping[type[ev.Event], str]] = {
@@ -61,7 +62,7 @@ def silences(policy: Policy, live: Live) -> list[tuple[int, str]]:
     due = timers(policy, Memory(), course, live.episode.latest)
     found = [(at, TIMER_KINDS[name]) for at, name in due if name in TIMER_KINDS]
     if course.last_lost == "missed":
-        history = effective(live.episode.history)
-        missed_at = next(entry.at for entry in reversed(history) if type(entry) is Miss)
+        held = in_force(effective(live.episode.history))
+        missed_at = next(entry.at for entry in reversed(held) if type(entry) is Miss)
         found.append((missed_at + AFTER_MISS_DAYS * DAY, AFTER_MISS))
     return sorted(found)

@@ -15,6 +15,7 @@ import numpy as np
 from keepwell.care.endings import DAY, Spell, target
 from keepwell.care.episode import Episode, Live
 from keepwell.care.history import AnyEntry, Attendance, End, effective
+from keepwell.care.visits import in_force
 from keepwell.contract.events import decode_accepted
 from training.dataset.sources import Gathered
 from training.evaluate.metrics import Vector
@@ -105,7 +106,7 @@ def _outcome(live: Live, now: int) -> Outcome:
     course = live.course
     return Outcome(
         spells=course.standing.spells_at(now),
-        judged=_judged(live, effective(live.episode.history)),
+        judged=_judged(live, in_force(effective(live.episode.history))),
         sessions=course.sessions,
         planned=course.opening.planned if course.opening is not None else None,
     )
@@ -114,7 +115,7 @@ def _outcome(live: Live, now: int) -> Outcome:
 def _judged(live: Live, entries: Sequence[AnyEntry]) -> Spell:
     spell = Spell(live.episode.history[0].at)
     for entry in entries:
-        if isinstance(entry, Attendance) and live.course.standing.is_session(entry):
+        if isinstance(entry, Attendance) and live.course.visits.is_session(entry):
             spell.last_attended = entry.at
         if isinstance(entry, End):
             spell.closed_at = entry.at

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from keepwell.alerting.kinds.kind import MOST_GROUNDS, Grounds, Holding, LastingKind
 from keepwell.alerting.policy import Policy, Situation
 from keepwell.care.course import Course
-from keepwell.care.endings import DAY, RECORDING_TIME
+from keepwell.care.endings import DAY
 from keepwell.contract.words import ResolvedBecause
 from keepwell.scoring.scorecard import Part
 
@@ -24,10 +24,10 @@ class Silence(LastingKind):
         return "returned"
 
     def timers(self, policy: Policy, course: Course) -> Iterable[tuple[int, str]]:
-        standing = course.standing
-        if standing.last_sign is not None:
-            unrecorded = (starts + RECORDING_TIME + 1 for starts in standing.pending.values())
-            yield max([standing.last_sign + round(policy.unbooked_days * DAY), *unrecorded]), "nothing-booked"
+        sign = course.standing.last_sign
+        if sign is not None:
+            alone = sign + round(policy.unbooked_days * DAY)
+            yield course.visits.none_pending_from(alone), "nothing-booked"
         if course.lost_at is not None:
             yield course.lost_at + round(policy.unrebooked_days * DAY), "not-rebooked"
 
@@ -42,8 +42,7 @@ def silent_because(policy: Policy, course: Course, now: int) -> list[str]:
     if course.lost_at is not None and now - course.lost_at >= policy.unrebooked_days * DAY:
         found.append("A visit was lost and nothing has been booked since")
     sign = course.standing.last_sign
-    pending = any(starts + RECORDING_TIME >= now for starts in course.standing.pending.values())
-    if sign is not None and now - sign >= policy.unbooked_days * DAY and not pending:
+    if sign is not None and now - sign >= policy.unbooked_days * DAY and not course.visits.pending_at(now):
         found.append(f"No session is booked, and the last sign lies {(now - sign) // DAY} days back")
     if course.skips_in_a_row >= policy.skips:
         found.append(f"{course.skips_in_a_row} questionnaires in a row were skipped")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from keepwell.care.course import Course
-from keepwell.care.endings import DAY, RECORDING_TIME
+from keepwell.care.endings import DAY
 from keepwell.scoring.features.feature import (
     Feature,
     Read,
@@ -27,26 +27,26 @@ def _stretch(c: Course, now: int) -> Value:
 
 
 def _until_next(c: Course, now: int) -> Value:
-    starts = c.next_visit(now)
+    starts = c.visits.next_session(now)
     return None if starts is None else (starts - now) / DAY
 
 
 def _since_kept(c: Course, now: int) -> Value:
-    return None if c.kept_at is None or c.next_visit(now) is None else since(c.kept_at, now)
+    return None if c.kept_at is None or c.visits.next_session(now) is None else since(c.kept_at, now)
 
 
 def _since_unbooked(c: Course, now: int) -> Value:
-    return None if c.lost_at is not None or c.next_visit(now) is not None else since(c.last_session, now)
+    return None if c.lost_at is not None or c.visits.next_session(now) is not None else since(c.last_session, now)
 
 
 def _usually_booked(c: Course, now: int) -> Value:
-    if c.booked_ahead.count < 2 or c.lost_at is not None or c.next_visit(now) is not None:
+    if c.booked_ahead.count < 2 or c.lost_at is not None or c.visits.next_session(now) is not None:
         return None
     return c.booked_ahead.usual
 
 
-def unrecorded(c: Course, now: int) -> Value:
-    return float(sum(starts + RECORDING_TIME < now for starts in c.standing.pending.values()))
+def _unrecorded(c: Course, now: int) -> Value:
+    return float(c.visits.unrecorded_at(now))
 
 
 def _last_late(c: Course, now: int) -> Value:
@@ -78,7 +78,7 @@ def _flag(test: Callable[[Course], bool]) -> Read:
 ATTENDANCE: Final[Sequence[Feature]] = (
     Feature("missed", "attendance", "visits", lambda c, now: float(c.missed),
             lambda v: f"{counted(v, 'visit', 'visits')} missed so far", "", "missed"),
-    Feature("missed_share", "attendance", "share", lambda c, now: share(c.missed, c.missed + c.visits),
+    Feature("missed_share", "attendance", "share", lambda c, now: share(c.missed, c.missed + c.attended),
             lambda v: f"{v:.0%} of the visits so far were missed", "No visit has come due yet", "missed"),
     Feature("lost_in_a_row", "attendance", "visits", lambda c, now: float(c.lost_in_a_row),
             lambda v: f"{counted(v, 'visit', 'visits')} missed or cancelled by the client since the last one attended",
@@ -128,7 +128,7 @@ ATTENDANCE: Final[Sequence[Feature]] = (
     Feature("shorter_than_usual", "attendance", "minutes", _shorter_than_usual,
             lambda v: f"The last session was {counted(abs(v), 'minute', 'minutes')} {'shorter' if v > 0 else 'longer'} than "
             "usual", "Fewer than two durations", "attended"),
-    Feature("nothing_booked", "attendance", "0/1", lambda c, now: float(c.next_visit(now) is None),
+    Feature("nothing_booked", "attendance", "0/1", lambda c, now: float(c.visits.next_session(now) is None),
             says("No further session is booked", "A further session is booked"), ""),
     Feature("awaiting_booking", "attendance", "days", _since_unbooked,
             lambda v: f"The last session was {counted(v, 'day', 'days')} ago and nothing has been booked since",
@@ -140,7 +140,7 @@ ATTENDANCE: Final[Sequence[Feature]] = (
             lambda v: f"The next session is {counted(v, 'day', 'days')} away", "No further session is booked"),
     Feature("days_to_first_visit", "attendance", "days", _until_first,
             lambda v: f"The first session is {counted(v, 'day', 'days')} away", "No first session lies ahead"),
-    Feature("unrecorded", "attendance", "visits", unrecorded,
+    Feature("unrecorded", "attendance", "visits", _unrecorded,
             lambda v: f"{counted(v, 'visit has', 'visits have')} no record of having taken place", ""),
     Feature("waiting", "attendance", "days", _waited,
             lambda v: f"{counted(v, 'day', 'days')} without a first session", "The first session has taken place"),
