@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import engine, latency, learning, memory, replay, restore, step_costs, takeover
+from benchmarks import commands, engine, latency, learning, memory, replay, restore, step_costs, takeover
 from benchmarks.figures import Figure, Plan
 from tests.broker.broker import Broker
 
@@ -32,6 +32,7 @@ MEASUREMENTS: Final[Mapping[str, Callable[[Plan], list[Figure]]]] = {
     "memory": memory.measure,
     "replay": replay.measure,
     "learning": learning.measure,
+    "commands": commands.measure,
 }
 ON_KAFKA: Final = frozenset(("engine", "latency", "takeover", "restore"))
 

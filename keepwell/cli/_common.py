@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
-from rich.console import Console
-from rich.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 def say(result: Mapping[str, Any], as_json: bool) -> None:
@@ -32,5 +33,8 @@ def failed(message: str) -> NoReturn:
 
 def progress() -> Progress:
     """A progress bar on standard error, shown on a terminal only, gone at the end."""
+    from rich.console import Console  # most commands have no bar, and rich takes longer to import than they take to run
+    from rich.progress import Progress
+
     console = Console(stderr=True)
     return Progress(console=console, transient=True, disable=not console.is_terminal)

@@ -18,7 +18,9 @@ from keepwell.streams.topics import Topics
 from keepwell.streams.worker import dead_letters
 from keepwell.streams.worker.dead_letters import MAX_ATTEMPTS, Letter
 
-app = typer.Typer(help="List, show, replay and drop records that were refused.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, show, replay and drop records that were refused.", no_args_is_help=True, rich_markup_mode=None
+)
 
 LogUrl = Annotated[str | None, typer.Option("--log", help="Where the log is: sqlite:///FILE or kafka://HOST:PORT.")]
 Prefix = Annotated[str | None, typer.Option("--topic-prefix", help="Prefix of the installation's topics.")]

@@ -21,7 +21,9 @@ from keepwell.streams.log import Log, Message
 from keepwell.streams.registered import read_registered
 from keepwell.streams.topics import Topics, ensure_topics
 
-app = typer.Typer(help="Register clinics' own instruments in the log, and list them.", no_args_is_help=True)
+app = typer.Typer(
+    help="Register clinics' own instruments in the log, and list them.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command()

@@ -13,7 +13,9 @@ import typer
 from keepwell.web.keys import Issued, Key, KeyFile
 from services.ingest.settings import IngestSettings
 
-app = typer.Typer(help="Issue, rotate, revoke and list the clinics' API keys.", no_args_is_help=True)
+app = typer.Typer(
+    help="Issue, rotate, revoke and list the clinics' API keys.", no_args_is_help=True, rich_markup_mode=None
+)
 
 File = Annotated[Path | None, typer.Option("--keys", help="File of the API keys; default: the setting `keys`.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -21,7 +21,11 @@ from models.registry import Releases
 from models.release import InvalidRelease, Release
 from services.predictor.settings import PredictorSettings
 
-app = typer.Typer(help="List, verify, sign, publish, promote and compare releases of the model.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, verify, sign, publish, promote and compare releases of the model.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 Name = Annotated[str, typer.Argument(metavar="RELEASE", help="Digest, unique prefix of one, or path of a release.")]
 
