@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fsspec.core import url_to_fs
-from pydantic import Field
 
-from keepwell.settings import Settings
 from models.release import (
     DEFAULT,
     MANIFEST,
@@ -25,6 +23,7 @@ from models.release import (
     verified,
     verified_file,
 )
+from models.settings import ReleaseSettings
 from models.signing import SIGNATURES, Keyring, sign
 
 SHORTEST: Final = 4
@@ -32,17 +31,6 @@ SHORTEST: Final = 4
 
 _DIGEST = re.compile(rf"(?:sha256:)?([0-9a-f]{{{SHORTEST},64}})")
 _FOLDER = re.compile(r"sha256-[0-9a-f]{64}")
-
-
-class ReleaseSettings(Settings):
-    """Where releases are looked for, and whose count."""
-
-    releases: str = Field(
-        "keepwell-releases", description="Folder of releases, or the URL of an object store (fsspec)."
-    )
-    release_keys: Path | None = Field(
-        None, description="Public key (or folder of them) that releases must be signed with; default: not checked."
-    )
 
 
 class Folder:

@@ -45,7 +45,8 @@ def write(text: str, name: str = "keepwell.toml") -> None:
         ('instance = ""', 'instance = "" in keepwell.toml line 2: must be text, and not empty'),
         (
             'topic_prefix = "a b"',
-            "topic_prefix in keepwell.toml line 2: must be at most 100 letters (A to Z), digits, dots, hyphens and underscores",
+            "topic_prefix in keepwell.toml line 2: must be at most 100 letters (A to Z), digits, dots, hyphens and "
+            "underscores",
         ),
     ],
 )

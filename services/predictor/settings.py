@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from keepwell.settings import WorkerSettings
-from models.registry import ReleaseSettings
+from models.settings import ReleaseSettings
 
 
 class PredictorSettings(ReleaseSettings, WorkerSettings):

@@ -16,8 +16,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization as pem
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 
-from models.registry import Releases, ReleaseSettings
+from models.registry import Releases
 from models.release import MANIFEST, InvalidRelease, default
+from models.settings import ReleaseSettings
 from models.signing import SIGNATURES, Keyring, Signatures, Unsigned, UnusableKey, key_id, keygen, sign
 from tests.models.releases import released
 
