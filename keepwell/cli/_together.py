@@ -22,6 +22,13 @@ def settings_of(flags: Mapping[str, object], without: Collection[str] = ()) -> d
     return {row.name: settings for row, settings in chosen.items() if row.is_set(settings)}
 
 
+def groups_of(settings: Mapping[str, Settings]) -> list[tuple[str, str]]:
+    """The consumer groups of these services, each with the topic that it works off."""
+    topics = Topics(next(iter(settings.values())).topic_prefix)
+    rows = [row for row in SERVICES if row.name in settings]
+    return [(row.group, topics.full(row.reads)) for row in rows if row.group is not None and row.reads is not None]
+
+
 class Together:
     """The services of one installation, from the start to the end of a `with` block; `settings` as `settings_of` makes them.
 

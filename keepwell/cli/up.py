@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from keepwell.cli._alone import alone
 from keepwell.cli._options import Instance, IntakeHost, IntakePort, Interval, Keys, LogUrl, Prefix, Webhook
-from keepwell.cli._together import Together, settings_of
+from keepwell.cli._together import Together, groups_of, settings_of
 from keepwell.observe import setup_logging
 from keepwell.streams.worker.process import stop_on_signals, tune_gc
 
@@ -31,7 +32,7 @@ def command(
     stop = stop_on_signals()
     target = shared.open_log()
     try:
-        with Together(target, settings) as services:
+        with alone(shared, target, groups_of(settings)), Together(target, settings) as services:
             print(f"events: POST http://{services.addresses['ingest']}/v1/events   log: {shared.log}", file=sys.stderr)
             tune_gc()
             while not (stop.is_set() or services.stop.is_set()):

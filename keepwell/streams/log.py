@@ -150,6 +150,10 @@ class Log(Protocol):
     def committed(self, group: str, topic: str) -> dict[Partition, int]:
         """What `group` has committed, for a look from outside (lag, doctor, replay)."""
 
+    def members(self, group: str, topic: str) -> list[str]:
+        """The instances of `group` that are thought alive, sorted, for a look from outside. One that was killed stays among
+        them until its session or lease ends, one that closed does not."""
+
     def delete_key(self, topic: str, key: bytes) -> None:
         """Writes a deletion of `key` and removes its older records as soon as the backend can (erasure)."""
 

@@ -101,6 +101,12 @@ class MemoryLog:
             offsets = {} if known is None else known.offsets
             return {Partition(topic, number): offset for number, offset in sorted(offsets.items())}
 
+    def members(self, group: str, topic: str) -> list[str]:
+        """As the port."""
+        with self._changed:
+            known = self._groups.get((group, topic))
+            return [] if known is None else sorted(known.members.values())
+
     def delete_key(self, topic: str, key: bytes) -> None:
         """As the port. The older records are gone from every partition at once."""
         self._fault("delete_key.before")

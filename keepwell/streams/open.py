@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -48,6 +51,21 @@ def open_log(
 
         return KafkaLog(_addresses(url, parts.netloc), security=security, group_prefix=topic_prefix)
     raise _not_a_log(url)
+
+
+def lock_file(url: str, topic_prefix: str) -> Path | None:
+    """The file that stands for an installation on this machine, to be locked by who wants it alone; None for `memory://`.
+
+    It lies beside the file of an embedded log, and for a cluster in the folder for temporary files, one for each user.
+    """
+    parts = _split(url)
+    if parts.scheme == "memory":
+        return None
+    if parts.scheme == "sqlite":
+        database = Path(unquote(parts.path[1:])).resolve()
+        return database.with_name(f"{database.name}.{topic_prefix}up")
+    name = hashlib.sha256(f"{','.join(sorted(parts.netloc.split(',')))} {topic_prefix}".encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"keepwell-{os.getuid()}-{name}.up"
 
 
 def _split(url: str) -> SplitResult:

@@ -10,7 +10,15 @@ from typing import Any, Final, TypeVar
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import AuthorizationError, RetriableError, TopicAlreadyExistsError, for_code
+from kafka.errors import (
+    AuthorizationError,
+    CoordinatorNotAvailableError,
+    GroupAuthorizationFailedError,
+    GroupIdNotFoundError,
+    RetriableError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 from keepwell.streams.kafka.client import FRAMING, MESSAGE_LIMIT, build, connection, explain
 from keepwell.streams.kafka.member import KafkaMember
@@ -125,6 +133,12 @@ class KafkaLog:
         """As the port. Waits while a transaction on these offsets is undecided."""
         return self._reader.committed(self._prefix + group, topic, self._count(topic))
 
+    def members(self, group: str, topic: str) -> list[str]:
+        """As the port. It needs DESCRIBE on the group, which READ brings along."""
+        name = self._prefix + group
+        found = self._ask(lambda admin: _members(admin, name), f"looking up the members of group {name!r}")
+        return sorted({member["group_instance_id"] or member["client_id"] for member in found})
+
     def delete_key(self, topic: str, key: bytes) -> None:
         """As the port. Older records go with the next compaction, within a day of it being possible."""
         self.append([Message(topic, key, None)])
@@ -233,6 +247,18 @@ class KafkaLog:
 
     def _new_admin(self) -> Any:
         return build(KafkaAdminClient, self._settings)
+
+
+def _members(admin: Any, group: str) -> Sequence[Mapping[str, Any]]:
+    """What the coordinator tells of each member. Raises `RetriableError` where it cannot tell now."""
+    told = admin.describe_groups([group])[group]
+    error = told["error"] or GroupIdNotFoundError.__name__  # words, of which the class is one
+    if GroupAuthorizationFailedError.__name__ in error:
+        raise GroupAuthorizationFailedError
+    if GroupIdNotFoundError.__name__ not in error:
+        raise CoordinatorNotAvailableError
+    found: Sequence[Mapping[str, Any]] = told["members"]
+    return found
 
 
 def _configs(topic: Topic) -> dict[str, str]:

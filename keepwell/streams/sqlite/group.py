@@ -4,8 +4,8 @@ A member is a row with a heartbeat. A partition moves when its owner polls and f
 the owner's row is gone: it left, its lease ran out, or another joined under its name. A commit is refused without the row,
 inside the transaction that would write; so nothing that a member holds can be taken from it and written by it as well.
 
-Every function runs inside a write transaction of the caller. Every change moves the group's generation, which is all that a
-member looks at between two changes.
+Every function but `alive` runs inside a write transaction of the caller. Every change moves the group's generation, which is
+all that a member looks at between two changes.
 """
 
 from __future__ import annotations
@@ -85,6 +85,16 @@ def generation(db: sqlite3.Connection, seat: Seat) -> int:
     """A number that changes with every change of members and owners."""
     found: int = db.execute("SELECT generation FROM groups WHERE id = ?", (seat.group,)).fetchone()[0]
     return found
+
+
+def alive(db: sqlite3.Connection, name: str, topic: str) -> list[str]:
+    """The instances in a group whose lease runs, sorted. Needs no transaction."""
+    rows = db.execute(
+        "SELECT instance FROM members JOIN groups ON groups.id = group_id"
+        " WHERE name = ? AND topic = ? AND beat <= ? AND beat + lease > ? ORDER BY instance",
+        (name, topic, now := _now(), now),
+    )
+    return [instance for (instance,) in rows]
 
 
 def _add(db: sqlite3.Connection, group: int, instance: str, lease: int) -> int:

@@ -93,6 +93,11 @@ class SqliteLog:
             ).fetchall()
         return {Partition(topic, number): offset for number, offset in rows}
 
+    def members(self, group: str, topic: str) -> list[str]:
+        """As the port."""
+        with self._file.read() as db:
+            return groups.alive(db, group, topic)
+
     def delete_key(self, topic: str, key: bytes) -> None:
         """As the port. The older records are gone from every partition at once, their bytes overwritten.
 

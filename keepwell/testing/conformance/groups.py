@@ -18,6 +18,21 @@ class GroupContract(Contract):
         reader.member.close()
         assert reader.owned == {Partition(topic, n) for n in range(PARTITIONS)}
 
+    def test_the_members_of_a_group_are_seen_from_outside(
+        self, backend: Backend, log: Log, topic: str, group: str, patience: float
+    ) -> None:
+        assert log.members(group, topic) == []
+        first, second = Reader(log.join(group, topic, "b")), Reader(log.join(group, topic, "a"))
+        until(lambda: len(first.owned) == len(second.owned) == PARTITIONS // 2, patience, first, second)
+        elsewhere = backend.open()
+        both = elsewhere.members(group, topic)
+        first.member.close()
+        until(lambda: len(second.owned) == PARTITIONS, patience, second)
+        one = elsewhere.members(group, topic)
+        second.member.close()
+        elsewhere.close()
+        assert (both, one, log.members(group, topic)) == (["a", "b"], ["a"], [])
+
     def test_nothing_flows_before_start_and_only_what_was_started(
         self, log: Log, topic: str, group: str, patience: float
     ) -> None:

@@ -1,0 +1,167 @@
+"""`keepwell up`: one process for a whole installation, and never two of them on one log."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from keepwell.cli._alone import alone
+from keepwell.settings import Settings
+from keepwell.streams.log import Log, LogError
+from keepwell.streams.open import lock_file, open_log
+from keepwell.streams.topics import Topics, ensure_topics
+
+PATIENCE = 60.0
+GROUPS = [(Topics().ingest_group, Topics().sessions), (Topics().predictor_group, Topics().episodes)]
+
+
+class Up:
+    """A `keepwell up` in a folder, on a port of its own choice."""
+
+    def __init__(self, folder: Path, *words: str) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("KEEPWELL_")}
+        environment["TMPDIR"] = str(folder)  # a folder is a machine
+        self._told = folder / f"told-{time.monotonic_ns()}"
+        with self._told.open("wb") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "keepwell.cli.main", "up", "--port", "0", *words],
+                cwd=folder, env=environment, stdout=out, stderr=out,
+            )  # fmt: skip
+
+    def told(self) -> str:
+        return self._told.read_text("utf-8")
+
+    def until(self, words: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while words not in self.told():
+            assert self.process.poll() is None, self.told()
+            assert time.monotonic() < deadline, self.told()
+            time.sleep(0.05)
+
+    def __enter__(self) -> Up:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def joined(up: Up) -> None:
+    """Waits until ingest and predictor have both joined their groups."""
+    up.until("keepwell-ingest")
+    up.until("keepwell-predictor")
+
+
+def test_a_second_up_on_one_log_names_the_first_and_leaves_it_alone(tmp_path: Path) -> None:
+    with Up(tmp_path, "--instance", "one") as first:
+        joined(first)
+        with Up(tmp_path, "--instance", "two", "--log", f"sqlite:///{tmp_path}/keepwell.db") as second:
+            assert second.process.wait(PATIENCE) == 1
+            assert f"instance one, process {first.process.pid} on " in second.told()
+            assert "worker.joined" not in second.told()
+        with Up(tmp_path, "--instance", "one") as namesake:
+            assert namesake.process.wait(PATIENCE) == 1
+        assert first.process.poll() is None
+        assert "worker.rebuild" not in first.told()
+
+
+def test_one_that_was_killed_stands_in_nobodys_way(tmp_path: Path) -> None:
+    with Up(tmp_path) as first:
+        joined(first)
+    with Up(tmp_path) as second:
+        joined(second)
+        assert "up.waits" not in second.told()
+
+
+def test_installations_with_prefixes_of_their_own_share_a_file(tmp_path: Path) -> None:
+    with Up(tmp_path) as first, Up(tmp_path, "--topic-prefix", "north.") as second:
+        joined(first)
+        joined(second)
+
+
+@pytest.mark.kafka
+def test_a_second_one_on_another_machine_sees_the_first_in_its_groups(
+    tmp_path: Path, kafka_bootstrap: str, prefix: str
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for machine in (here, there):
+        machine.mkdir()
+    where = ("--log", f"kafka://{kafka_bootstrap}", "--topic-prefix", prefix)
+    with Up(here, *where, "--instance", "one") as first:
+        joined(first)
+        with Up(here, *where, "--instance", "three") as neighbour:
+            assert neighbour.process.wait(PATIENCE) == 1
+            assert f"instance one, process {first.process.pid} on " in neighbour.told()
+        with Up(there, *where, "--instance", "two") as second:
+            assert second.process.wait(PATIENCE) == 1
+            assert "one in keepwell-ingest, one in keepwell-predictor" in second.told()
+            assert "worker.joined" not in second.told()
+    with Up(here, *where, "--instance", "one") as again:
+        joined(again)
+        assert "up.waits" not in again.told()
+    with Up(there, *where, "--instance", "two") as successor:
+        joined(successor)
+        assert "up.waits" in successor.told()
+
+
+def settings(folder: Path, instance: str = "one") -> Settings:
+    return Settings(log=f"sqlite:///{folder / 'k.db'}", instance=instance)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    with closing(open_log(f"sqlite:///{tmp_path / 'k.db'}")) as log:
+        ensure_topics(log, Topics(), 2)
+        yield log
+
+
+def test_a_service_that_works_on_the_log_is_named(tmp_path: Path, log: Log) -> None:
+    member = log.join(*GROUPS[1], "predictor-1")
+    with (
+        pytest.raises(LogError, match="predictor-1 in keepwell-predictor"),
+        alone(settings(tmp_path), log, GROUPS, patience=0.2),
+    ):
+        raise AssertionError("it took the log")
+    member.close()
+    with alone(settings(tmp_path), log, GROUPS, patience=0.2):
+        pass
+
+
+def test_it_waits_for_a_service_that_is_about_to_be_missed(tmp_path: Path, log: Log) -> None:
+    member = log.join(*GROUPS[1], "predictor-1")
+    leaving = threading.Timer(0.3, member.close)
+    leaving.start()
+    with alone(settings(tmp_path), log, GROUPS, patience=30):
+        assert log.members(*GROUPS[1]) == []
+    leaving.join()
+
+
+def test_what_the_last_process_here_left_in_a_group_is_dead(tmp_path: Path, log: Log) -> None:
+    with alone(settings(tmp_path), log, GROUPS):
+        log.join(*GROUPS[0], "one")
+    with alone(settings(tmp_path), log, GROUPS, patience=0.2):
+        pass
+
+
+def test_a_log_in_memory_is_nobody_elses() -> None:
+    with alone(Settings(log="memory://"), open_log("memory://"), GROUPS):
+        pass
+
+
+def test_a_link_leads_to_the_same_lock(tmp_path: Path) -> None:
+    (tmp_path / "real.db").touch()
+    (tmp_path / "link.db").symlink_to("real.db")
+    assert lock_file(f"sqlite:///{tmp_path}/link.db", "") == lock_file(f"sqlite:///{tmp_path}/real.db", "")
+
+
+def test_brokers_in_another_order_are_the_same_cluster() -> None:
+    one, other = "kafka://a:9092,b:9092", "kafka://b:9092,a:9092"
+    assert lock_file(one, "") == lock_file(other, "") != lock_file(one, "north.")
