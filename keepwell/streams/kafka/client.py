@@ -101,9 +101,26 @@ def explain(error: Exception, doing: str) -> LogError:
         return Fenced(f"another member took over ({name}), noticed while {doing}")
     if isinstance(error, tuple(_REFUSED)):
         return LogError(f"the broker refuses a record ({name}) while {doing}: {_REFUSED[type(error)]}")
-    if isinstance(error, errors.UnsupportedCodecError):
-        return LogError(f"records are compressed by a codec that is not installed here, noticed while {doing}")
     return Doubt(f"Kafka failed with {name} while {doing}")
+
+
+def explain_poll(consumer: Any, error: Exception, doing: str) -> LogError:
+    """As `explain`, for an error of `consumer.poll`: that can also be one batch which cannot be unpacked, and then every poll
+    meets it again, as the broker keeps what a sender wrote (KAFKA.md, F22)."""
+    batch = consumer._fetcher._next_partition_records
+    if batch is None or (isinstance(error, errors.KafkaError) and not isinstance(error, _UNREADABLE)):
+        return explain(error, doing)
+    topic, partition = batch.topic_partition
+    codec = isinstance(error, errors.UnsupportedCodecError)
+    why = (
+        "it is compressed by a codec that is not installed here" if codec else f"it is damaged ({type(error).__name__})"
+    )
+    mend = "install lz4, python-snappy and zstandard" if codec else "mend what sends it"
+    return LogError(
+        f"{topic}[{partition}] has a batch of records, from offset {batch.next_fetch_offset} on, that cannot be read: {why}. "
+        f"First {mend}. To go on without that batch, delete the records up to its end with kafka-delete-records.sh "
+        "(kafka-dump-log.sh shows where that is), and start once with --accept-gap"
+    )
 
 
 def hush() -> None:
@@ -180,6 +197,8 @@ class _Secret(str):
 
 
 _seldom = Seldom()
+
+_UNREADABLE: Final = (errors.CorruptRecordError, errors.UnsupportedCodecError)
 
 _FENCED: Final = (errors.ProducerFencedError, errors.FencedInstanceIdError, errors.CommitFailedError)
 

@@ -13,7 +13,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.structs import MemberState
 
-from keepwell.streams.kafka.client import UNDECIDED_SECONDS, build, explain, ms
+from keepwell.streams.kafka.client import UNDECIDED_SECONDS, build, explain, explain_poll, ms
 from keepwell.streams.kafka.join import JOIN_SECONDS, HeldJoin
 from keepwell.streams.kafka.writer import Writer
 from keepwell.streams.log import Doubt, Fenced, LogError, Message, Partition, Polled, Record
@@ -63,7 +63,10 @@ class KafkaMember:
             while True:
                 remaining = max(0.0, deadline - time.monotonic())
                 patience = max(min(remaining, POLL_SLICE), JOIN_SECONDS if self._join.under_way() else 0.0)
-                batches = self._consumer.poll(timeout_ms=ms(patience), max_records=limit)
+                try:
+                    batches = self._consumer.poll(timeout_ms=ms(patience), max_records=limit)
+                except Exception as error:
+                    raise explain_poll(self._consumer, error, "reading") from error
                 # Right after the poll: read any later, it can be that of a member already removed, which the broker would
                 # let commit (KAFKA.md, F6).
                 self._group = self._consumer.group_metadata()

@@ -11,7 +11,7 @@ from typing import Any, Final
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import OffsetOutOfRangeError
 
-from keepwell.streams.kafka.client import UNDECIDED_SECONDS, build, explain, ms
+from keepwell.streams.kafka.client import UNDECIDED_SECONDS, build, explain, explain_poll, ms
 from keepwell.streams.kafka.member import to_record
 from keepwell.streams.log import Doubt, LogError, Partition, Record
 
@@ -45,6 +45,8 @@ class Reader:
                         raise
                     consumer.seek(there, first)
                     batch = ()
+                except Exception as error:
+                    raise explain_poll(consumer, error, f"reading {partition}") from error
                 for record in batch:
                     if record.offset >= stop:
                         return
