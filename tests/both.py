@@ -13,9 +13,9 @@ from keepwell.care.course import course_of
 from keepwell.care.endings import Standing
 from keepwell.care.episode import Episode, Live
 from keepwell.care.history import AnyEntry, effective
-from keepwell.care.instruments import KNOWN
 from keepwell.contract.events import AnyEvent
 from tests import oracle
+from tests.episodes import INTERPRET
 from tests.oracle import Spell, State
 
 
@@ -55,12 +55,12 @@ def _spells(events: Sequence[AnyEvent], now: int) -> list[Spell]:
 
 
 def _standing(events: Sequence[AnyEvent], now: int) -> Standing:
-    return course_of(_happened(events, now), KNOWN.get).standing
+    return course_of(_happened(events, now), INTERPRET).standing
 
 
 def _happened(events: Sequence[AnyEvent], now: int) -> list[AnyEntry]:
     """The effective entries up to `now`."""
-    live = Live(Episode("north/ep-1"), KNOWN.get)
+    live = Live(Episode("north/ep-1"), INTERPRET)
     for event in events:
         live.fold(event)
     return [entry for entry in effective(live.episode.history) if entry.at <= now]

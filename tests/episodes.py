@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from keepwell.alerting.assess import Assessor
 from keepwell.care.episode import Episode, Live
-from keepwell.care.instruments import KNOWN
+from keepwell.care.instruments import Instruments
 from keepwell.contract.control import tick
 from keepwell.contract.events import AnyEvent, Attended, Booked, Data, Measured, Opened, micros
 from keepwell.files.events import records
@@ -28,6 +29,9 @@ TOPICS: Final = Topics()
 SOURCE: Final = Partition(TOPICS.episodes, 0)
 START: Final = micros(BASE)
 """Day 0 of every story, in µs."""
+
+INTERPRET: Final = partial(Instruments().get, "north")
+"""What a clinic without instruments of its own means by a name."""
 
 Happening = tuple[float, Data]
 """Day and what happened on it."""
@@ -68,7 +72,7 @@ def weekly(sessions: int, first: float = 7) -> list[Happening]:
 def lived(events: Iterable[AnyEvent]) -> Live:
     """The episode that events, in this order of arrival, are folded into."""
     events = list(events)
-    live = Live(Episode(events[0].key), KNOWN.get)
+    live = Live(Episode(events[0].key), INTERPRET)
     for event in events:
         live.fold(event)
     return live

@@ -480,3 +480,23 @@ def decode_accepted(value: bytes) -> AnyEvent:
     """Reads back what `encode` wrote. Raises `msgspec.ValidationError` on anything else: use `decode` for input."""
     event: AnyEvent = _accepted.decode(value)
     return event
+
+
+class _Typed(msgspec.Struct):
+    type: str
+
+
+_typed = msgspec.json.Decoder(_Typed)
+
+
+def is_of_later_type(value: bytes) -> bool:
+    """Whether what `decode_accepted` does not read is an event of a type that this version does not know yet.
+
+    >>> is_of_later_type(b'{"type": "keepwell.session.attended.v2"}'), is_of_later_type(b'{"type": "other"}')
+    (True, False)
+    """
+    try:
+        name = _typed.decode(value).type
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return name.startswith("keepwell.") and name not in EVENT_TYPES

@@ -51,7 +51,7 @@ ResolvedBecause = Literal["risk_fell", "repaired", "returned", "ended", "snoozed
 RefusalCode = Literal[
     "too_large", "not_json", "not_utf8", "not_an_object", "missing", "invalid", "not_a_pseudonym", "unknown_type",
     "control_type", "future_time", "time_out_of_range", "foreign_source", "score_out_of_range", "score_given_twice",
-    "total_not_the_sum",
+    "total_not_the_sum", "not_accepted", "episode_full",
 ]  # fmt: skip
 
 ALLIANCE_PILLARS: Final[tuple[AlliancePillar, ...]] = get_args(AlliancePillar)
@@ -73,7 +73,7 @@ REFUSALS: Final[Mapping[str, str]] = {
     "missing": "A required member is missing or null.",
     "invalid": "A member has the wrong type, form or value.",
     "not_a_pseudonym": "An id or pseudonym in `data` is not 1 to 128 visible ASCII characters without an @.",
-    "unknown_type": "`type` is none of the contract's.",
+    "unknown_type": "`type` is none of the contract's, or newer than the service that read it.",
     "control_type": "The type is one that only Keepwell writes.",
     "future_time": "`time` lies more than 24 h ahead of the clock.",
     "time_out_of_range": "A moment lies before 1970 or after 2199: an unset or broken clock.",
@@ -81,6 +81,8 @@ REFUSALS: Final[Mapping[str, str]] = {
     "score_out_of_range": "A score lies outside the range of its instrument.",
     "score_given_twice": "One score is given under two names, such as `Total` and `total`, with different values.",
     "total_not_the_sum": "All subscales are given, and the total is not their sum.",
+    "not_accepted": "The record on `episode-events` is none that this version's ingest writes (said by the predictor).",
+    "episode_full": "The episode has as many events as one may have (said by the predictor).",
 }
 """Every code with what it means. The same codes are labels of metrics and headers of dead letters."""
 

@@ -25,10 +25,12 @@ from keepwell.contract.events import (
     MeasureCompleted,
     ModelPromoted,
     decode_accepted,
+    is_of_later_type,
     micros,
     rfc3339,
 )
 from keepwell.contract.outputs import encode_output
+from keepwell.contract.words import RefusalCode
 from keepwell.streams.log import Message, Record
 from keepwell.streams.topics import Topics
 from keepwell.streams.worker.dead_letters import letter
@@ -44,6 +46,7 @@ KEPT_LIVE: Final = 10_000
 when an event comes. Shared evenly by the partitions."""
 _NEVER: Final = (1 << 62) - 1
 _DUE: Final = struct.Struct(">q")
+_UPGRADE: Final = "upgrade the predictor, then replay this letter"
 
 Promote = Callable[[str], Assessor]
 """Finds the assessor of a release digest. Raises `InvalidRelease` where it cannot be used; the present one then stays."""
@@ -275,12 +278,14 @@ class PredictorProcessor:
                 out.append(letter(self._topics.dead_letters, record, *refusal))
         return Step(out, shelf.flush(KEPT_LIVE // len(self.shelves)), len(records), len(records) - refused, refused)
 
-    def _take(self, shelf: Shelf, partition: int, record: Record, out: list[Message]) -> tuple[str, str] | None:
+    def _take(self, shelf: Shelf, partition: int, record: Record, out: list[Message]) -> tuple[RefusalCode, str] | None:
         """Takes one record. Returns reason and detail of a refusal."""
         try:
             event = decode_accepted(record.value or b"")
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return "not_accepted", "$: this topic takes what ingest accepted; send events to session-events"
+            if is_of_later_type(record.value or b""):
+                return "unknown_type", f"$.type: ingest is newer than this predictor; {_UPGRADE}"
+            return "not_accepted", f"$: send events to session-events; if ingest wrote this, {_UPGRADE}"
         match event:
             case ClockTicked():
                 self._tick(shelf, partition, micros(event.time), out)
@@ -301,7 +306,9 @@ class PredictorProcessor:
                 return self._event(shelf, partition, event, out)
         return None
 
-    def _event(self, shelf: Shelf, partition: int, event: AnyEvent, out: list[Message]) -> tuple[str, str] | None:
+    def _event(
+        self, shelf: Shelf, partition: int, event: AnyEvent, out: list[Message]
+    ) -> tuple[RefusalCode, str] | None:
         key = event.key.encode()
         held = shelf.get(key) or shelf.open(key)
         folded = held.live.fold(event)

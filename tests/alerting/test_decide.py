@@ -14,7 +14,6 @@ from keepwell.alerting.kinds.silence import silent_because
 from keepwell.alerting.policy import Memory, OpenAlert, Policy, Situation
 from keepwell.care.course import Course
 from keepwell.care.endings import State
-from keepwell.care.instruments import KNOWN
 from keepwell.contract.events import (
     Actioned,
     Attended,
@@ -26,7 +25,7 @@ from keepwell.contract.events import (
     RuptureNoted,
     Skipped,
 )
-from tests.episodes import Happening, booked, lived, measured, on, opened, story, weekly
+from tests.episodes import INTERPRET, Happening, booked, lived, measured, on, opened, story, weekly
 from tests.strategies import DAY, moment
 
 POLICY: Final = Policy(
@@ -38,7 +37,7 @@ QUIET: Final = msgspec.structs.replace(POLICY, unbooked_days=3650)
 
 
 def course_of(*happenings: Happening) -> Course:
-    return lived(story(*happenings)).course if happenings else Course(KNOWN.get)
+    return lived(story(*happenings)).course if happenings else Course(INTERPRET)
 
 
 class Told:

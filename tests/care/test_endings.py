@@ -11,7 +11,6 @@ from hypothesis import given, settings
 
 from keepwell.care.episode import Episode, Live
 from keepwell.care.history import effective
-from keepwell.care.instruments import KNOWN
 from keepwell.contract.events import (
     AnyEvent,
     AppointmentBooked,
@@ -23,6 +22,7 @@ from keepwell.contract.events import (
     micros,
 )
 from tests import both, oracle
+from tests.episodes import INTERPRET
 from tests.oracle import DAY, HOUR, UNRECORDED_AFTER, W
 from tests.strategies import episode_logs, make, moment
 
@@ -72,7 +72,7 @@ def test_the_next_visit_is_the_one_that_the_contract_describes(events: list[AnyE
 @settings(deadline=None)
 @given(episode_logs())
 def test_the_events_in_force_are_those_that_the_contract_keeps_in_the_same_order(events: list[AnyEvent]) -> None:
-    live = Live(Episode(events[0].key), KNOWN.get)
+    live = Live(Episode(events[0].key), INTERPRET)
     for event in events:
         live.fold(event)
     found = [(live.episode.sources[entry.source], entry.id) for entry in effective(live.episode.history)]
@@ -83,7 +83,7 @@ def test_the_events_in_force_are_those_that_the_contract_keeps_in_the_same_order
 @settings(deadline=None)
 @given(episode_logs())
 def test_the_live_sweep_stands_where_the_contract_says_after_every_arrival(events: list[AnyEvent]) -> None:
-    live = Live(Episode(events[0].key), KNOWN.get)
+    live = Live(Episode(events[0].key), INTERPRET)
     for count, event in enumerate(events, 1):
         live.fold(event)
         known = oracle.effective(events[:count])

@@ -15,9 +15,8 @@ from keepwell.care.course import Course, course_of
 from keepwell.care.endings import DAY
 from keepwell.care.episode import MAX_ENTRIES, Episode, Live
 from keepwell.care.history import RANK, effective, entry_of, order
-from keepwell.care.instruments import KNOWN
 from keepwell.contract.events import AnyEvent, Attended, Missed, Retracted, micros
-from tests.episodes import assessor_of_all, booked, lived, opened, srs, story
+from tests.episodes import INTERPRET, assessor_of_all, booked, lived, opened, srs, story
 from tests.strategies import episode_logs, make
 
 
@@ -59,10 +58,10 @@ def test_invariant_4_every_order_of_arrival_and_any_repetition_gives_one_score(
 @settings(deadline=None, max_examples=100)
 @given(episode_logs())
 def test_the_fast_path_is_the_course_rebuilt_from_the_history_after_every_event(events: list[AnyEvent]) -> None:
-    live = Live(Episode(events[0].key), KNOWN.get)
+    live = Live(Episode(events[0].key), INTERPRET)
     for event in events:
         live.fold(event)
-        assert differences(live.course, course_of(effective(live.episode.history), KNOWN.get)) == {}
+        assert differences(live.course, course_of(effective(live.episode.history), INTERPRET)) == {}
 
 
 @settings(deadline=None, max_examples=75)
@@ -73,7 +72,7 @@ def test_an_episode_read_back_from_its_bytes_goes_on_as_if_it_had_stayed_in_memo
     first, rest = events[: cut + 1], events[cut + 1 :]
     stayed = lived(first)
     stored = msgspec.msgpack.encode(stayed.episode)
-    back = Live(msgspec.msgpack.decode(stored, type=Episode), KNOWN.get)
+    back = Live(msgspec.msgpack.decode(stored, type=Episode), INTERPRET)
     assert [stayed.fold(event) for event in rest] == [back.fold(event) for event in rest]
     assert stayed.episode == back.episode
     assert differences(stayed.course, back.course) == {}
@@ -94,7 +93,7 @@ def test_a_history_is_sorted_and_holds_each_identity_once(events: list[AnyEvent]
 @given(episode_logs())
 @example(story((0, opened())))
 def test_an_event_is_taken_once_and_repeated_ever_after(events: list[AnyEvent]) -> None:
-    live = Live(Episode(events[0].key), KNOWN.get)
+    live = Live(Episode(events[0].key), INTERPRET)
     seen = set()
     for event in events:
         identity = (event.source, event.id)

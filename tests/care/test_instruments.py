@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from keepwell.care.instruments import KNOWN, Instrument, Instruments, instrument_of
@@ -82,6 +83,67 @@ FACTS: dict[str, Any] = {
     "name": "MY-SCALE", "kind": "outcome", "lowest": 0.0, "highest": 50.0, "higher_is_better": False, "cutoff": 20.0,
     "reliable_change": 7.0,
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("scale", ["total", "Total", "TOTAL", "Approach", "RELATIONSHIP", "Goals"])
+def test_the_name_of_a_score_counts_whatever_its_case(scale: str) -> None:
+    assert KNOWN["SRS"].limits(scale) == KNOWN["SRS"].limits(scale.lower()) is not None
+
+
+@pytest.mark.parametrize("name", ["ORS", "SRS", "WAI-SR"])
+def test_a_missing_total_is_the_sum_where_all_subscales_are_there(name: str) -> None:
+    known = KNOWN[name]
+    scores = {scale.title(): high - 0.1 for scale, (_, high) in known.scales.items()}
+    assert known.readable(scores)["total"] == pytest.approx(known.high - 0.1 * len(scores), abs=1e-12)
+    for scale in scores:
+        assert "total" not in known.readable({each: score for each, score in scores.items() if each != scale})
+
+
+def test_a_total_that_was_given_is_left_as_it_was() -> None:
+    scores = {"individual": 4, "interpersonal": 5, "social": 4, "overall": 5, "total": 22}
+    assert KNOWN["ORS"].readable(scores)["total"] == 22
+
+
+def test_of_one_score_under_two_names_the_exact_one_counts_whatever_the_order() -> None:
+    for scores in ({"total": 12, "Total": 13}, {"Total": 13, "total": 12}):
+        assert KNOWN["PHQ-9"].readable(scores) == {"total": 12}
+
+
+def test_scores_that_the_instrument_does_not_know_are_not_readable() -> None:
+    assert KNOWN["PHQ-9"].readable({"sum": 12, "item_9": 1}) == {}
+    assert KNOWN["PHQ-9"].refusal({"sum": 1200}) is None
+
+
+def _own(high: float) -> Instrument:
+    return Instrument(
+        name="OWN", low=0, high=high, higher_is_better=True, cutoff=5, reliable_change=2, source="own",
+        scales={"Mood": (0, 10), "sleep": (0, 10)},
+    )  # fmt: skip
+
+
+def test_an_own_instrument_adds_up_where_its_range_is_that_of_its_subscales_together() -> None:
+    assert _own(20).readable({"mood": 3, "SLEEP": 4}) == {"Mood": 3, "sleep": 4, "total": 7}
+    assert _own(10).readable({"mood": 3, "SLEEP": 4}) == {"Mood": 3, "sleep": 4}
+    assert _own(10).refusal({"mood": 3, "sleep": 4, "total": 3.5}) is None
+
+
+@pytest.mark.parametrize("name", ["phq-9", "PHQ9", "PHQ 9", "phq_9", "Phq\u20119", "PHQ-9 "])
+def test_an_instrument_is_known_however_its_name_is_spelled(name: str) -> None:
+    assert Instruments().get("north", name) is KNOWN["PHQ-9"]
+
+
+@pytest.mark.parametrize("name", ["PHQ", "PHQ-8", "PHQ-9-A", "PHQ-9.2", "GAD", "", "X"])
+def test_a_name_that_nobody_registered_stays_unknown(name: str) -> None:
+    assert Instruments().get("north", name) is None
+
+
+def test_an_exact_name_goes_before_another_spelling() -> None:
+    own = msgspec.structs.replace(_own(20), name="mood-5"), msgspec.structs.replace(_own(10), name="MOOD 5")
+    instruments = Instruments({"north": {each.name: each for each in own}})
+    assert instruments.get("north", "mood-5") is own[0]
+    assert instruments.get("north", "MOOD 5") is own[1]
+    assert instruments.get("north", "Mood5") is own[1]
+    assert instruments.get("south", "Mood5") is None
 
 
 def test_an_own_instrument_holds_for_its_clinic_only() -> None:

@@ -20,13 +20,17 @@ from keepwell.contract.events import (
     EVENT_TYPES,
     MeasureCompleted,
     SessionAttended,
+    Time,
+    data_of,
     decode_accepted,
     encode,
+    members_of,
     micros,
     rfc3339,
 )
 from keepwell.contract.refusal import Refusal
-from keepwell.contract.words import RefusalCode
+from keepwell.contract.schema import event_schema
+from keepwell.contract.words import Action, DismissReason, Pillar, RefusalCode
 
 GOLDEN = Path(__file__).parent / "golden"
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -237,7 +241,15 @@ def test_a_time_that_cannot_be_meant_is_refused(time: object, code: str) -> None
     assert outcome[:2] == (code, "$.time")
 
 
-@pytest.mark.parametrize("member", ["starts_at", "started_at", "until"])
+MOMENTS = ["starts_at", "started_at", "until"]
+
+
+def test_the_moments_inside_the_data_are_found_by_their_type() -> None:
+    found = {member for name in SENT for member in members_of(data_of(EVENT_TYPES[name]), Time)}
+    assert found == set(MOMENTS)
+
+
+@pytest.mark.parametrize("member", MOMENTS)
 @pytest.mark.parametrize("moment", ["1969-12-31T23:59:59Z", "2200-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59"])
 def test_moments_inside_the_data_must_lie_between_1970_and_2200(member: str, moment: str) -> None:
     name = next(name for name in SENT if member in golden(name)["data"])
@@ -295,6 +307,181 @@ def test_an_instrument_that_nobody_registered_is_accepted_uninterpreted() -> Non
     event = golden("keepwell.measure.completed.v1", "minimal")
     event["data"] = {"instrument": "OUR-OWN", "scores": {"total": -1e12}}
     assert isinstance(accepted(event).event, MeasureCompleted)
+
+
+# ── pseudonyms ──────────────────────────────────────────────────────────────────────────────────────────
+
+PSEUDONYMS = {
+    "client_id", "clinician_id", "by", "appointment_id", "homework_id", "alert_id", "event_id", "strategy",
+}  # fmt: skip
+"""Members of `data` that hold an id or pseudonym (CONTRACT section 1)."""
+PLACES = [(name, member) for name in SENT for member in golden(name)["data"] if member in PSEUDONYMS]
+
+
+def test_every_id_and_pseudonym_of_the_contract_stands_in_some_type() -> None:
+    assert {member for _, member in PLACES} == PSEUDONYMS
+
+
+@pytest.mark.parametrize(("name", "member"), PLACES)
+@pytest.mark.parametrize(
+    "text",
+    ["Jane Doe jane@x.org", "Dr Ames +44 7700 900123", "a@b", "@", "a b", " a", "a\n", "a\t", "", "a" * 129, "Jürgen", "é",
+     "\x7f", "a\xa0b", "\u200b", "\ud800"],
+)  # fmt: skip
+def test_what_may_be_a_name_or_a_contact_is_no_pseudonym(name: str, member: str, text: str) -> None:
+    event = golden(name)
+    event["data"][member] = text
+    outcome = read(event)
+    assert isinstance(outcome, Refusal)
+    if text != "\ud800":  # JSON cannot carry it, so it is not even read
+        assert outcome[:2] == ("not_a_pseudonym", f"$.data.{member}")
+        assert "visible ASCII characters" in outcome.detail
+
+
+@pytest.mark.parametrize(("name", "member"), PLACES)
+@pytest.mark.parametrize("text", ["a", "a" * 128, "~", "!", "c-4", "North/17:b", "{7}", "0017", '"', "\\"])
+def test_any_visible_ascii_without_an_at_sign_is_a_pseudonym(name: str, member: str, text: str) -> None:
+    event = golden(name)
+    event["data"][member] = text
+    accepted(event)
+
+
+@pytest.mark.parametrize("attribute", ["id", "corrects"])
+def test_the_id_of_an_event_need_only_not_be_empty(attribute: str) -> None:
+    event = golden("keepwell.session.attended.v1")
+    accepted(event | {attribute: "Besuch 3 @ Nord · é"})
+    assert refused(event | {attribute: ""})[:2] == ("invalid", f"$.{attribute}")
+
+
+@pytest.mark.parametrize(("name", "member"), PLACES)
+def test_a_log_from_before_the_rule_stays_readable(name: str, member: str) -> None:
+    event = golden(name)
+    event["data"][member] = "Jane Doe " + "x" * 240
+    read_back = decode_accepted(json.dumps(event).encode())
+    assert decode_accepted(encode(read_back)) == read_back
+
+
+# ── answers and repairs ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("pillar", get_args(Pillar))
+def test_a_repair_may_be_of_any_pillar_that_feedback_can_name(pillar: str) -> None:
+    event = golden("keepwell.repair.attempted.v1")
+    event["data"]["pillar"] = pillar
+    accepted(event)
+
+
+@pytest.mark.parametrize("reason", get_args(DismissReason))
+@pytest.mark.parametrize("action", get_args(Action))
+def test_a_reason_is_given_only_for_a_dismissal(action: str, reason: str) -> None:
+    event = golden("keepwell.alert.actioned.v1")
+    event["data"] |= {"action": action, "reason": reason}
+    if action == "dismissed":
+        accepted(event)
+    else:
+        assert refused(event)[:2] == ("invalid", "$.data.reason")
+
+
+# ── measures ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def measured(instrument: str, **scores: float) -> dict[str, Any]:
+    event = golden("keepwell.measure.completed.v1", "minimal")
+    return event | {"data": {"instrument": instrument, "scores": scores}}
+
+
+def test_a_total_that_is_not_the_sum_of_its_subscales_is_refused_with_both_numbers() -> None:
+    outcome = refused(measured("ORS", individual=4, interpersonal=5, social=4, overall=5, total=22))
+    assert outcome[:2] == ("total_not_the_sum", "$.data.scores.total")
+    assert "22" in outcome.detail and "18" in outcome.detail
+    outcome = refused(measured("srs", Approach=9, RELATIONSHIP=9, goals=8.5, overall=9, TOTAL=36.5))
+    assert outcome[:2] == ("total_not_the_sum", "$.data.scores.TOTAL")
+    assert "36.5" in outcome.detail and "35.5" in outcome.detail
+
+
+@pytest.mark.parametrize("total", [35.2, 35.200000000000003, 35.3, 35.0])
+def test_a_total_may_differ_from_the_sum_by_what_rounding_makes(total: float) -> None:
+    accepted(measured("SRS", goals=9.1, tasks=8.8, bond=8.4, overall=8.9, total=total))
+
+
+def test_a_total_without_all_its_subscales_is_not_compared_with_them() -> None:
+    accepted(measured("SRS", goals=9.1, tasks=8.8, bond=8.4, total=35.2))
+
+
+@pytest.mark.parametrize("other", ["Total", "TOTAL"])
+def test_one_score_twice_with_different_values_is_refused(other: str) -> None:
+    assert refused(measured("PHQ-9", total=12, **{other: 13}))[:2] == ("score_given_twice", f"$.data.scores.{other}")
+    accepted(measured("PHQ-9", total=12, **{other: 12}))
+    assert refused(measured("SRS", tasks=8, Approach=9)).code == "score_given_twice"
+
+
+def test_a_score_out_of_range_is_found_whatever_its_case_and_that_of_its_instrument() -> None:
+    for instrument in ("PHQ-9", "phq9", "PHQ 9", "phq_9"):
+        assert refused(measured(instrument, Total=28))[:2] == ("score_out_of_range", "$.data.scores.Total")
+
+
+# ── what a refusal says ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", SENT)
+def test_a_wrong_word_is_refused_with_the_words_that_are_allowed(name: str) -> None:
+    schema = event_schema(name)["$defs"]
+    data = next(iter(schema.values()))["properties"]
+    for member, form in data.items():
+        choices = form.get("enum") or next((part["enum"] for part in form.get("anyOf", ()) if "enum" in part), None)
+        if not choices:
+            continue
+        event = golden(name)
+        event["data"][member] = CANARY
+        outcome = refused(event)
+        assert outcome[:2] == ("invalid", f"$.data.{member}")
+        assert all(f"`{choice}`" in outcome.detail for choice in choices if choice is not None)
+
+
+def test_a_form_is_told_in_words_and_not_as_a_pattern() -> None:
+    for attribute, word in (("source", "`/<clinic>/<system>`"), ("subject", "letters, digits"), ("time", "RFC 3339")):
+        detail = refused(golden("keepwell.session.attended.v1") | {attribute: "?? ??"}).detail
+        assert word in detail and detail.startswith("Send ")
+        assert not set("^${}()") & set(detail)
+
+
+@pytest.mark.parametrize(
+    ("member", "key", "path"),
+    [
+        ("scores", "Bond", "$.data.scores.Bond"),
+        ("scores", "item_3", "$.data.scores.item_3"),
+        ("scores", "how do you feel?", "$.data.scores[...]"),
+    ],
+)
+def test_the_path_names_the_key_of_the_score_that_is_wrong(member: str, key: str, path: str) -> None:
+    event = golden("keepwell.measure.completed.v1")
+    event["data"][member] = {"total": 12, key: "34,6"}
+    assert refused(event) == ("invalid", path, "Send a number.")
+
+
+@pytest.mark.parametrize(
+    ("name", "member", "value", "detail"),
+    [
+        ("keepwell.homework.reviewed.v1", "completion", 1.5, "Send a number from 0 to 1."),
+        ("keepwell.episode.opened.v1", "planned_sessions", 0, "Send a whole number from 1 to 10,000."),
+        ("keepwell.episode.opened.v1", "preference_met", "yes", "Send true or false."),
+        ("keepwell.episode.opened.v1", "service", "", "Send a text of 1 to 256 characters."),
+        ("keepwell.measure.completed.v1", "scores", {}, "Send an object of 1 to 64 members."),
+        ("keepwell.measure.completed.v1", "scores", [1], "Send an object of 1 to 64 members."),
+        ("keepwell.appointment.booked.v1", "starts_at", 5,
+         "Send a moment as RFC 3339 with offset, such as 2026-03-02T10:00:00Z."),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_refused_with_what_to_send(name: str, member: str, value: object, detail: str) -> None:
+    event = golden(name)
+    event["data"][member] = value
+    assert refused(event) == ("invalid", f"$.data.{member}", detail)
+
+
+def test_an_unknown_type_is_refused_with_the_types_that_may_be_sent() -> None:
+    detail = refused(golden("keepwell.session.attended.v1") | {"type": "keepwell.session.eaten.v1"}).detail
+    assert all(name.removeprefix("keepwell.") in detail for name in SENT)
+    assert not any(name.removeprefix("keepwell.") in detail for name in CONTROL_TYPES)
 
 
 # ── nothing raises, nothing leaks ───────────────────────────────────────────────────────────────────────

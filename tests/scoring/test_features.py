@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from keepwell.care.course import Course
 from keepwell.care.endings import DAY
 from keepwell.care.history import Opening
-from keepwell.care.instruments import KNOWN
 from keepwell.contract.events import (
     AnyEvent,
     Attended,
@@ -33,7 +32,7 @@ from keepwell.contract.events import (
 from keepwell.contract.words import Pillar
 from keepwell.scoring.features import BY_NAME, FEATURES, Feature
 from keepwell.scoring.gaps import gaps
-from tests.episodes import Happening, booked, lived, measured, on, opened, srs, story, value, weekly
+from tests.episodes import INTERPRET, Happening, booked, lived, measured, on, opened, srs, story, value, weekly
 from tests.strategies import episode_logs, moment
 
 PILLARS: Final = {
@@ -447,7 +446,7 @@ def test_what_can_be_missing_has_words_for_it_and_what_is_there_is_a_number(even
 
 
 def test_a_feature_of_an_episode_of_which_nothing_holds_is_missing_with_words_or_a_number() -> None:
-    course = Course(KNOWN.get)
+    course = Course(INTERPRET)
     for feature in FEATURES:
         assert feature.read(course, on(0)) is not None or feature.missing, feature.name
 

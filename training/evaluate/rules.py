@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from keepwell.care.instruments import SRS, plain
 from keepwell.contract.events import Event, MeasureCompleted
 from training.evaluate.metrics import Vector
 
@@ -92,9 +93,9 @@ def _missed_in_a_row(frame: pd.DataFrame) -> Vector:
 def _last_rating(frame: pd.DataFrame, events: Iterable[Event]) -> pd.DataFrame:
     """Of each row the newest SRS by then: `total`, lowest `item`, and the total `before` it. As told; NaN where none."""
     told = [
-        (event.key, event.time, event.data.scores["total"], min(_items(event), default=np.nan))
+        (event.key, event.time, scores.pop("total"), min(scores.values(), default=np.nan))
         for event in events
-        if isinstance(event, MeasureCompleted) and _is_srs(event)
+        if isinstance(event, MeasureCompleted) and "total" in (scores := _srs(event))
     ]
     ratings = pd.DataFrame(told, columns=["episode", "as_of", "total", "item"])
     ratings["as_of"] = pd.to_datetime(ratings["as_of"], utc=True).astype(frame["as_of"].dtype)
@@ -108,9 +109,7 @@ def _last_rating(frame: pd.DataFrame, events: Iterable[Event]) -> pd.DataFrame:
     return found.sort_values("row", ignore_index=True)
 
 
-def _is_srs(event: MeasureCompleted) -> bool:
-    return event.data.instrument == "SRS" and event.data.rater == "client" and "total" in event.data.scores
-
-
-def _items(event: MeasureCompleted) -> list[float]:
-    return [score for scale, score in event.data.scores.items() if scale != "total"]
+def _srs(event: MeasureCompleted) -> dict[str, float]:
+    """What can be read of a client's SRS; nothing of any other measure."""
+    asked = event.data.rater == "client" and plain(event.data.instrument) == plain(SRS.name)
+    return SRS.readable(event.data.scores) if asked else {}

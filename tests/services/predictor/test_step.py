@@ -408,7 +408,7 @@ def test_an_erasure_that_finds_nobody_does_nothing() -> None:
     "value",
     [
         None, b"", b"{", b"[]", b"null", b"\xff\xfe", b'"text"', b"{}", b"[" * 5000,
-        encode(story((0, opened()))[0]).replace(b"opened", b"unheard"),
+        encode(story((0, opened()))[0]).replace(b"keepwell.episode.opened", b"other.episode.opened"),
         encode(story((0, opened()))[0]).replace(b"2026-01-05", b"2026-13-45"),
         encode(story((0, opened()))[0]).replace(b"/north/booking", b"north"),
         encode(story((0, opened()))[0]).replace(b'"p-1"', b'"\\ud800"'),
@@ -424,6 +424,17 @@ def test_a_record_that_is_no_accepted_event_becomes_a_dead_letter_and_the_rest_g
     assert (letter.topic, letter.key, letter.value) == (TOPICS.dead_letters, b"north/ep-1", value)
     assert dead_letters.reason_of(letter) == "not_accepted"
     assert [score["trigger"] for score in run.scores] == ["e-0"]
+
+
+def test_an_event_of_a_type_of_a_later_version_is_set_aside_and_the_letter_says_so() -> None:
+    run = Run()
+    newer = encode(story((0, opened()))[0]).replace(b"opened", b"paused")
+    step = run.take_records([raw(newer), recorded(story((0, opened())), 1)[0]])
+    assert (step.accepted, step.refused) == (1, 1)
+    letter = step.messages[0]
+    assert (letter.topic, letter.value, dead_letters.reason_of(letter)) == (TOPICS.dead_letters, newer, "unknown_type")
+    detail = dict(letter.headers)[dead_letters.DETAIL].decode()
+    assert detail.startswith("$.type: ") and "upgrade the predictor" in detail
 
 
 def test_an_episode_takes_four_thousand_events_and_refuses_the_rest_to_the_dead_letters() -> None:
