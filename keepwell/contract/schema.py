@@ -11,7 +11,7 @@ import msgspec
 from keepwell.contract.events import EVENT_TYPES
 from keepwell.contract.outputs import Alert, Score
 
-CONTRACT_VERSION: Final = "1.0.0"
+CONTRACT_VERSION: Final = "1.1.0"
 """Version of the contract, not of the software: it moves when a type does."""
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
