@@ -156,12 +156,11 @@ def topics() -> str:
         by = _by(writers(topic), topic.outside == "write"), _by(readers(topic), topic.outside == "read")
         cells = (f"`{topic.name}`", topic.key, topic.cleanup, str(topic.partitions or PARTITIONS), *by, topic.holds)
         lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", "## Services", "", "| service | group | reads | writes | |", "| --- | --- | --- | --- | --- |"]
+    lines += ["", "## Services", "", "| service | groups | writes | |", "| --- | --- | --- | --- |"]
     for row in SERVICES:
-        group = f"`{row.group}`" if row.group else ""
-        reads = f"`{row.reads.name}`" if row.reads else ""
+        groups = ", ".join(f"`{group.name}` reads `{group.topic.name}`" for group in row.groups)
         writes = ", ".join(f"`{topic.name}`" for topic in row.writes)
-        lines.append(f"| [{row.name}](commands.md#keepwell-{row.name}) | {group} | {reads} | {writes} | {row.what} |")
+        lines.append(f"| [{row.name}](commands.md#keepwell-{row.name}) | {groups} | {writes} | {row.what} |")
     return "\n".join([*lines, ""])
 
 

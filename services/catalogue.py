@@ -21,24 +21,26 @@ if TYPE_CHECKING:
     from keepwell.web.service import Service
 
 
-class ServiceRow(NamedTuple):
-    """A service. Its name is that of its package, its command, its group (`group_of`) and its host in compose; its address
-    are the settings `<name>_host` and `<name>_port`.
+class Group(NamedTuple):
+    """A consumer group, and the topic that it works off."""
 
-    `reads` is the topic that its group works off, None where it has none; `writes` are all topics that it writes. `needs`
-    names the setting without which `keepwell up` leaves it out. Nothing of a service is imported before it is asked for.
+    name: str
+    topic: TopicRow
+
+
+class ServiceRow(NamedTuple):
+    """A service. Its name is that of its package, its command and its host in compose; its address are the settings
+    `<name>_host` and `<name>_port`.
+
+    `groups` are those that its lag is told of; `writes` are all topics that it writes. `needs` names the setting without
+    which `keepwell up` leaves it out. Nothing of a service is imported before it is asked for.
     """
 
     name: str
     what: str
-    reads: TopicRow | None
+    groups: tuple[Group, ...]
     writes: tuple[TopicRow, ...]
     needs: str | None = None
-
-    @property
-    def group(self) -> str | None:
-        """Its consumer group."""
-        return None if self.reads is None else group_of(self.name)
 
     def settings(self) -> type[Settings]:
         """The class of its settings."""
@@ -68,25 +70,25 @@ SERVICES: Final = (
     ServiceRow(
         "ingest",
         "Takes events in over HTTP, checks and normalises what arrives, refuses what does not keep the contract.",
-        reads=topics.SESSIONS,
+        groups=(Group(group_of("ingest"), topics.SESSIONS),),
         writes=(topics.SESSIONS, topics.EPISODES, topics.DEAD_LETTERS),
     ),
     ServiceRow(
         "predictor",
         "Folds accepted events into episodes; writes a score for each, and the alerts that the policy draws from them.",
-        reads=topics.EPISODES,
+        groups=(Group(group_of("predictor"), topics.EPISODES),),
         writes=(topics.SCORES, topics.ALERTS, topics.SHADOW_SCORES, topics.STATE, topics.DEAD_LETTERS),
     ),
     ServiceRow(
         "clock",
         "Tells every partition the time, so that silence is noticed.",
-        reads=None,
+        groups=(),
         writes=(topics.EPISODES,),
     ),
     ServiceRow(
         "notify",
         "Posts every alert to a webhook.",
-        reads=topics.ALERTS,
+        groups=(Group(group_of("notify"), topics.ALERTS),),
         writes=(topics.DEAD_LETTERS,),
         needs="webhook",
     ),
@@ -100,7 +102,7 @@ def readers(topic: TopicRow) -> list[str]:
     >>> readers(topics.EPISODES)
     ['predictor']
     """
-    return [row.name for row in SERVICES if row.reads is topic]
+    return [row.name for row in SERVICES if any(group.topic is topic for group in row.groups)]
 
 
 def writers(topic: TopicRow) -> list[str]:

@@ -107,12 +107,12 @@ def _of_log(log: Log, topics: Topics, services: Mapping[ServiceRow, Settings]) -
     yield Finding("partitions", same, str(shared), "create the topics anew with the same number of partitions")
     yield _cleanup(log, topics)
     for row, own in services.items():
-        if row.group is not None and row.reads is not None:
-            committed = log.committed(row.group, topics.full(row.reads))
+        for group in row.groups:
+            committed = log.committed(group.name, topics.full(group.topic))
             if committed or row.is_set(own):
-                lag = _lag(log, topics.full(row.reads), committed)
+                lag = _lag(log, topics.full(group.topic), committed)
                 mend = f"check that keepwell {row.name} runs; start another"
-                yield Finding(f"lag of {row.group}", lag < LONG_LAG, f"{lag} records", mend)
+                yield Finding(f"lag of {group.name}", lag < LONG_LAG, f"{lag} records", mend)
         if isinstance(own, PredictorSettings):
             yield _tried("releases", partial(_in_use, log, topics, own), _UNPUBLISHED)
     yield _newest_tick(log, topics)

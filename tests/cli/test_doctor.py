@@ -67,7 +67,7 @@ def test_a_fresh_installation_is_well_and_every_service_is_looked_at(log: Sqlite
     found = doctor()
     assert [what for what, finding in found.items() if not finding["ok"]] == []
     assert {f"health of {row.name}" for row in SERVICES} <= found.keys()
-    assert {f"lag of {row.group}" for row in SERVICES if row.group and row.needs is None} <= found.keys()
+    assert {f"lag of {group.name}" for row in SERVICES if row.needs is None for group in row.groups} <= found.keys()
 
 
 def test_a_group_that_nobody_set_up_has_no_lag_until_it_is_set(log: SqliteLog, monkeypatch: Any) -> None:

@@ -34,7 +34,7 @@ def test_every_package_of_a_service_has_a_row() -> None:
 
 def test_listing_the_services_loads_nothing_heavy() -> None:
     script = (
-        "import sys; from services.catalogue import SERVICES; [row.group for row in SERVICES]; "
+        "import sys; from services.catalogue import SERVICES; [row.groups for row in SERVICES]; "
         "print(sorted({'pydantic', 'fastapi', 'uvicorn', 'kafka', 'prometheus_client', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
@@ -90,7 +90,7 @@ def test_the_installation_names_every_topic_and_group() -> None:
         topic.name for topic in Topics("t.").all()
     }
     assert {name for key, name in named.items() if key.endswith("_group")} == {
-        row.group for row in SERVICES if row.group is not None
+        group.name for row in SERVICES for group in row.groups
     }
 
 
