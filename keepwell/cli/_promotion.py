@@ -16,7 +16,7 @@ from keepwell.contract.events import encode, rfc3339
 from keepwell.contract.outputs import Risk
 from keepwell.streams.log import Log, Message, Partition
 from keepwell.streams.topics import Topics, partitions_of
-from services.predictor.turns import Standing, Turn, recorded, standing, waiting
+from services.predictor.turns import Roles, Turn, recorded, roles_of, waiting
 
 
 class Held(NamedTuple):
@@ -26,9 +26,9 @@ class Held(NamedTuple):
     waiting: tuple[Turn, ...]
 
     @property
-    def standing(self) -> Standing:
+    def roles(self) -> Roles:
         """What is in use once what waits is worked off, should it not be refused."""
-        return standing((*self.done, *self.waiting))
+        return roles_of((*self.done, *self.waiting))
 
 
 def held(log: Log, topics: Topics) -> list[Held]:
@@ -41,7 +41,7 @@ def in_use(partitions: Iterable[Held]) -> Counter[tuple[str, str]]:
     """On how many partitions a release has a role, by digest and role."""
     found: Counter[tuple[str, str]] = Counter()
     for each in partitions:
-        champion, shadow, _ = each.standing
+        champion, shadow, _ = each.roles
         found.update((release, role) for release, role in ((champion, "champion"), (shadow, "shadow")) if release)
     return found
 

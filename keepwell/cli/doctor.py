@@ -24,7 +24,7 @@ from models.registry import Releases
 from models.release import InvalidRelease, default
 from services.catalogue import SERVICES, ServiceRow
 from services.predictor.settings import PredictorSettings
-from services.predictor.turns import recorded, standing, waiting
+from services.predictor.turns import recorded, roles_of, waiting
 
 OLD_TICK: Final = 600.0
 """Seconds; a tick this old means that no clock runs, so that silence is not noticed. The default interval is 60 s."""
@@ -129,7 +129,7 @@ def _in_use(log: Log, topics: Topics, settings: PredictorSettings) -> str:
     """The releases in use, each on how many partitions. Raises `InvalidRelease` where one cannot be loaded here."""
     found: Counter[str] = Counter()
     for number in range(log.partitions(topics.episodes)):
-        champion, shadow, _ = standing((*recorded(log, topics, number), *waiting(log, topics, number)))
+        champion, shadow, _ = roles_of((*recorded(log, topics, number), *waiting(log, topics, number)))
         found.update(digest for digest in (champion, shadow) if digest is not None)
     releases = Releases.of(settings)
     for digest in found:

@@ -152,7 +152,7 @@ def shadow(
         _give_role(settings, Releases.of(settings).bring(name), "shadow", as_json)
         return
     with _opened(settings) as (opened, topics):
-        present = {each.standing.shadow for each in promotion.held(opened, topics)} - {None}
+        present = {each.roles.shadow for each in promotion.held(opened, topics)} - {None}
         if not present:
             failed("there is no shadow to end")
         for digest in sorted(filter(None, present)):

@@ -37,7 +37,7 @@ from keepwell.streams.worker.dead_letters import letter
 from keepwell.streams.worker.step import Step
 from models.release import InvalidRelease
 from services.predictor.registered import INSTRUMENTS_KEY, Registrations
-from services.predictor.turns import TURNS_KEY, Turn, decode_turns, encode_turns, standing, turn_of
+from services.predictor.turns import TURNS_KEY, Turn, decode_turns, encode_turns, roles_of, turn_of
 
 PARTITION_KEY: Final = b"_partition"
 """Key of the state of the partition itself; no episode key is without a slash."""
@@ -252,7 +252,7 @@ class PredictorProcessor:
 
     def in_use(self) -> set[tuple[str, str]]:
         """The releases in use, each with its role, over all partitions."""
-        found = {standing(shelf.turns) for shelf in self.shelves.values()}
+        found = {roles_of(shelf.turns) for shelf in self.shelves.values()}
         champions = {(each.champion, "champion") for each in found}
         shadows = {(each.shadow, "shadow") for each in found}
         return {(release, role) for release, role in champions | shadows if release is not None}
@@ -376,7 +376,7 @@ class PredictorProcessor:
         if shelf.begun:
             return
         shelf.begun = True
-        present = standing(shelf.turns)
+        present = roles_of(shelf.turns)
         if not present.promoted and present.champion != self._default.model:
             self._take_turn(shelf, Turn(offset, self._default.model, "begin"))
 
@@ -401,7 +401,7 @@ class PredictorProcessor:
         """Goes over to what a turn says. Everything new is loaded before anything old is left."""
         old = shelf.champion
         turns = (*shelf.turns, turn)
-        present = standing(turns)
+        present = roles_of(turns)
         champion = old if old is not None and old.model == present.champion else self._loaded(present.champion)
         shadow = self._loaded(present.shadow) if present.shadow is not None else None
         shelf.turns, shelf.champion, shelf.shadow = turns, champion, shadow
@@ -412,7 +412,7 @@ class PredictorProcessor:
     def _champion(self, shelf: Shelf) -> Assessor:
         """What assesses a partition; after a restore, loads the releases that were in use."""
         if shelf.champion is None:
-            present = standing(shelf.turns)
+            present = roles_of(shelf.turns)
             shelf.shadow = self._loaded(present.shadow) if present.shadow is not None else None
             shelf.champion = self._loaded(present.champion)
         return shelf.champion

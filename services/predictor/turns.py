@@ -38,7 +38,7 @@ class Turn(msgspec.Struct, array_like=True, frozen=True):
     refused: str | None = None
 
 
-class Standing(NamedTuple):
+class Roles(NamedTuple):
     """The releases in use. `promoted`: the champion was promoted, so that what the predictor is started with is no matter."""
 
     champion: str | None = None
@@ -60,12 +60,12 @@ def decode_turns(payload: bytes | None) -> tuple[Turn, ...]:
     return () if payload is None else _decoder.decode(payload)
 
 
-def standing(turns: Iterable[Turn]) -> Standing:
+def roles_of(turns: Iterable[Turn]) -> Roles:
     """What the turns come to. A release that becomes champion is no shadow any more; `none` ends a shadow, and changes no
     champion: there is always one.
 
-    >>> standing([Turn(0, "a", "begin"), Turn(5, "b", "shadow"), Turn(9, "b", "champion")])
-    Standing(champion='b', shadow=None, promoted=True)
+    >>> roles_of([Turn(0, "a", "begin"), Turn(5, "b", "shadow"), Turn(9, "b", "champion")])
+    Roles(champion='b', shadow=None, promoted=True)
     """
     champion: str | None = None
     shadow: str | None = None
@@ -80,7 +80,7 @@ def standing(turns: Iterable[Turn]) -> Standing:
             shadow = turn.release
         elif turn.release == shadow:
             shadow = None
-    return Standing(champion, shadow, promoted)
+    return Roles(champion, shadow, promoted)
 
 
 def recorded(log: Log, topics: Topics, number: int) -> tuple[Turn, ...]:

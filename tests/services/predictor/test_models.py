@@ -31,7 +31,7 @@ from models.release import InvalidRelease, default, digest_of, folder_name
 from models.signing import Keyring, keygen
 from services.predictor.bootstrap import processor, worker_of
 from services.predictor.settings import PredictorSettings
-from services.predictor.turns import Turn, recorded, standing, waiting
+from services.predictor.turns import Turn, recorded, roles_of, waiting
 from tests.episodes import Run, booked, lived, on, opened, outputs, story, ticked, weekly
 from tests.models.releases import released
 from tests.strategies import DAY, make, moment
@@ -314,7 +314,7 @@ def test_a_promotion_that_comes_again_changes_nothing(tmp_path: Path) -> None:
 def test_the_releases_in_use_follow_from_the_turns(
     turns: Sequence[tuple[str, Any]], champion: str | None, shadow: str | None
 ) -> None:
-    found = standing(Turn(n, release, role, f"e-{n}") for n, (release, role) in enumerate(turns))
+    found = roles_of(Turn(n, release, role, f"e-{n}") for n, (release, role) in enumerate(turns))
     assert (found.champion, found.shadow) == (champion, shadow)
 
 
@@ -324,7 +324,7 @@ def test_a_refused_turn_changes_nothing() -> None:
         Turn(1, "b", "champion", "x", 0, "changed"),
         Turn(2, "c", "shadow", "y", 0, "format"),
     ]
-    assert standing(turns) == standing(turns[:1])
+    assert roles_of(turns) == roles_of(turns[:1])
 
 
 def test_what_waits_for_the_predictor_is_told_apart_from_what_it_took(tmp_path: Path) -> None:
