@@ -76,7 +76,12 @@ GAPS_ACCEPTED = _counter(
 )
 SCORES = _counter("scores", "scores", "Scores written.")
 ALERTS = _counter("alerts", "alerts", "Alerts written, by kind and status.", ["kind", "status"])
-NOTIFIED = _counter("notified", "alerts", "Alerts posted to the webhook: sent, or rejected by it for good.", ["result"])
+NOTIFIED = _counter(
+    "notified",
+    "posts",
+    "Posts of alerts by what became of them: sent; retried (to be tried again); rejected or undelivered (a dead letter).",
+    ["result"],
+)
 TICK_AGE = _gauge("tick_age_seconds", "seconds", "Age of the newest tick of the clock that was worked in.")
 MODEL = _gauge("model_in_use", "1", "1 for each release in use, by role (champion, shadow).", ["release", "role"])
 RELEASES_REFUSED = _counter(

@@ -18,7 +18,7 @@ def command(
     port: Port = None,
     drain: Drain = False,
 ) -> None:
-    """Post every alert to a webhook: at least once, with an Idempotency-Key that tells a repetition."""
+    """Post every alert to a webhook, signed after Standard Webhooks: at least once, with an id that tells a repetition."""
     settings = NotifySettings(
         webhook=webhook, log=log, topic_prefix=topic_prefix, instance=instance, notify_host=host, notify_port=port
     )

@@ -113,6 +113,7 @@ class Topics:
         self.ingest_group = group_of("ingest")
         self.predictor_group = group_of("predictor")
         self.notify_group = group_of("notify")
+        self.returned_group = group_of("notify-returned")
 
     def full(self, topic: TopicRow) -> str:
         """The name of a topic in this installation."""

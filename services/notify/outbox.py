@@ -1,152 +1,231 @@
-"""The outbox: effects outside the log's transaction, each at least once and under a key that tells a repetition.
+"""The outbox: every alert is posted at least once, under a name that tells a repetition, until taken or given up visibly.
 
-`risk-alerts` is the outbox itself. What was sent is what the group has committed; a crash between the two sends
-again, under the same key, so that the receiver can drop it. An alert is never marked as sent before it was.
+`risk-alerts` is the outbox itself, and `worker/follow.py` follows it. An alert that the receiver does not take waits for its
+next try while the others go on; only alerts of the same episode wait behind it, so that each episode's come in order. An
+alert that is rejected, or not taken to the end of the schedule, becomes a dead letter, committed with the position.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, Protocol, assert_never
 
 import msgspec
 import structlog
 
 from keepwell.metrics import NOTIFIED
-from keepwell.streams.log import Doubt, Log, Member, Message, Partition, Record
-from keepwell.streams.topics import Topics
-from keepwell.streams.worker.dead_letters import letter
-from keepwell.streams.worker.loop import STALLED_SECONDS, Stop
+from keepwell.streams.log import Message, Partition, Record
+from keepwell.streams.worker.dead_letters import UNREADABLE_ALERT, WEBHOOK_REJECTED, WEBHOOK_UNDELIVERED, letter
+from keepwell.streams.worker.follow import Handled
 from keepwell.streams.worker.process import Check
+from services.notify.schedule import next_try
 
-BATCH: Final = 100
-"""Alerts sent between two commits, so at most so many are sent again after a crash."""
-PAUSE: Final = 1.0
-"""Seconds before a new life after a doubt, or after a receiver that could not be reached."""
+BUDGET: Final = 2.0
+"""Seconds after which a round begins no further post, so that the membership is kept alive."""
+LONGEST_PAUSE: Final = 60.0
+"""Seconds between two posts to a receiver that gives no answer at all."""
+SLEEP: Final = 3_600.0
+"""Seconds until the follower asks again where nothing is to be sent any more."""
 
 _log = structlog.get_logger(__name__)
 
 
-class Unreachable(Exception):
-    """The receiver could not be reached, or asked to be asked later. The alert stays in the outbox."""
+class Sent(NamedTuple):
+    """The receiver has it."""
 
 
-class Rejected(Exception):
+class Later(NamedTuple):
+    """Not taken now. `after`: seconds that the receiver asks to be left alone. `answered`: it is there, at least."""
+
+    why: str
+    after: float | None = None
+    answered: bool = True
+
+
+class Rejected(NamedTuple):
     """The receiver will not take this alert, however often it is sent. `status` is what it answered."""
 
-    def __init__(self, status: int) -> None:
-        super().__init__(f"the receiver answered {status}")
-        self.status = status
+    status: int
+
+
+class Gone(NamedTuple):
+    """There is no such receiver any more, and nothing more may be sent to it (410)."""
+
+
+Outcome = Sent | Later | Rejected | Gone
 
 
 class Send(Protocol):
-    """Delivers one alert. Raises `Unreachable` or `Rejected`."""
+    """Posts one alert once. `notice` is its name, the same at every try."""
 
-    def __call__(self, key: str, body: bytes) -> None: ...
+    def __call__(self, notice: str, body: str) -> Outcome: ...
+
+
+class Receiver:
+    """The receiver as it behaved so far: whether to post at all now. Shared by the outboxes of a process.
+
+    Where no answer comes, it is asked once after a growing pause instead of once for each alert that waits. Where it
+    answered 410, it is not asked again in this process.
+    """
+
+    def __init__(self, send: Send, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
+        self._send = send
+        self._silences = 0
+        self._not_before = 0.0
+        self._gone = False
+        self._trouble = ""
+
+    def free_at(self) -> float:
+        """When it may be asked, in seconds since 1970."""
+        return self.clock() + SLEEP if self._gone else self._not_before
+
+    def post(self, notice: str, body: str) -> Outcome:
+        """Posts, and notes how it went."""
+        outcome = self._send(notice, body)
+        match outcome:
+            case Later(why, _, answered):
+                self._trouble = why
+                self._silences = 0 if answered else self._silences + 1
+                self._not_before = 0.0 if answered else self.clock() + min(LONGEST_PAUSE, 2.0 ** (self._silences - 1))
+            case Gone():
+                self._gone = True
+                self._trouble = "the receiver answered 410 Gone: alerts wait; set another KEEPWELL_WEBHOOK and restart"
+            case Sent() | Rejected():
+                self._trouble, self._silences, self._not_before = "", 0, 0.0
+            case _:
+                assert_never(outcome)
+        return outcome
+
+    def check(self) -> Check:
+        """Whether alerts get through. For any thread."""
+        return Check(not self._trouble, self._trouble or "alerts get through")
 
 
 class Outbox:
-    """Sends every alert of a log, in order by episode."""
+    """Handler of a follower: posts the alerts that a topic holds, or tells of.
 
-    def __init__(self, log: Log, topics: Topics, instance: str, send: Send) -> None:
-        self._log = log
-        self._topics = topics
-        self._instance = instance
-        self._send = send
-        self._ready = Check(False, "not in the group")
-        self._beat = time.monotonic()
+    `alert_of` finds the alert record that a record of the topic is about, with the time from which its schedule counts; None
+    where it is about none. `dead_letters` is the full name of that topic.
+    """
 
-    def run(self, stop: Stop) -> None:
-        """Sends until `stop` is set. Raises `LogError` where the log cannot be read at all."""
-        while not stop.is_set():
-            try:
-                self._live(stop.is_set)
-            except (Doubt, Unreachable) as error:
-                self._ready = Check(False, str(error))
-                _log.warning("outbox.rebuild", cause=type(error).__name__, why=str(error))
-                stop.wait(PAUSE)
+    def __init__(
+        self, receiver: Receiver, dead_letters: str, alert_of: Callable[[Record], Record | None] = lambda record: record
+    ) -> None:
+        self._receiver = receiver
+        self._dead_letters = dead_letters
+        self._alert_of = alert_of
+        self._entries: dict[Partition, dict[int, _Entry]] = {}
 
-    def drain(self, stop: Stop) -> None:
-        """Sends what the log holds now, until `stop` is set. Raises `Unreachable` or `Doubt` where it cannot."""
-        targets = {partition: self._log.bounds(partition)[1] for partition in self._partitions()}
+    def position(self, partition: Partition) -> int | None:
+        """The group's."""
+        return None
 
-        def done() -> bool:
-            sent = self._log.committed(self._topics.notify_group, self._topics.alerts)
-            return stop.is_set() or all(not _waiting(self._log, p, sent.get(p, 0), end) for p, end in targets.items())
+    def forget(self, partition: Partition) -> None:
+        """Drops the tries made so far; the age of an alert still says when they end."""
+        self._entries.pop(partition, None)
 
-        self._live(done)
+    def handle(self, partition: Partition, records: Sequence[Record]) -> Handled:
+        """Tries what is due, until the time of a round is used up."""
+        entries = self._entries.setdefault(partition, {})
+        for record in records:
+            if record.offset not in entries:
+                entries[record.offset] = self._entry(record)
+        again = self._round([entries[record.offset] for record in records])
+        done = 0
+        letters: list[Message] = []
+        for record in records:
+            if not entries[record.offset].over:
+                break
+            done += 1
+            letters += entries.pop(record.offset).letters
+        return Handled(done, letters, again)
 
-    def silence(self) -> float:
-        """Seconds since the last beat of the loop; a receiver that is slow or away makes it long. For any thread."""
-        return time.monotonic() - self._beat
+    def _round(self, entries: Sequence[_Entry]) -> float:
+        """Returns after how many seconds the next is due."""
+        now = self._receiver.clock()
+        stop = now + BUDGET
+        behind: set[str] = set()
+        due = [now + SLEEP]
+        for entry in entries:
+            if entry.over or entry.episode in behind:
+                continue
+            now = self._receiver.clock()
+            moment = max(entry.due, self._receiver.free_at())
+            if moment <= now < stop:
+                self._try(entry, now)
+                moment = max(entry.due, self._receiver.free_at())
+            if not entry.over:
+                behind.add(entry.episode)
+                due.append(moment)
+        return max(0.0, min(due) - self._receiver.clock())
 
-    def live(self) -> Check:
-        """Whether the loop still turns. For any thread."""
-        silence = self.silence()
-        return Check(silence < STALLED_SECONDS, f"last beat of the loop {silence:.0f} s ago")
+    def _try(self, entry: _Entry, now: float) -> None:
+        entry.tries += 1
+        outcome = self._receiver.post(entry.notice, entry.body)
+        match outcome:
+            case Sent():
+                entry.over = True
+                NOTIFIED.labels("sent").inc()
+            case Rejected(status):
+                self._give_up(entry, WEBHOOK_REJECTED, f"$: the receiver answered {status}")
+                NOTIFIED.labels("rejected").inc()
+            case Gone():
+                _log.error("webhook.gone", what="the receiver answered 410; nothing more is posted before a restart")
+                NOTIFIED.labels("retried").inc()
+            case Later(why, after, _):
+                due = next_try(entry.tries, entry.alert.timestamp / 1000, now, after)
+                if due is None:
+                    self._give_up(entry, WEBHOOK_UNDELIVERED, f"$: not taken to the end of the schedule; last: {why}")
+                    NOTIFIED.labels("undelivered").inc()
+                else:
+                    entry.due = due
+                    NOTIFIED.labels("retried").inc()
+                    _log.warning("webhook.later", why=why, tries=entry.tries, seconds=round(due - now))
+            case _:
+                assert_never(outcome)
 
-    def ready(self) -> Check:
-        """Whether alerts get through. For any thread."""
-        return self._ready
+    def _give_up(self, entry: _Entry, reason: str, detail: str) -> None:
+        entry.over = True
+        # In the partition that the alert is in, so that letters put back come in the order of their episode too.
+        found = letter(self._dead_letters, entry.alert, reason, detail)
+        entry.letters = [found._replace(partition=entry.alert.partition.number)]
+        _log.error("webhook.given_up", reason=reason, why=detail)
 
-    def _live(self, done: Callable[[], bool]) -> None:
-        member = self._log.join(self._topics.notify_group, self._topics.alerts, self._instance)
+    def _entry(self, record: Record) -> _Entry:
+        alert = self._alert_of(record)
+        if alert is None or alert.value is None:
+            return _Entry(record, over=True)
         try:
-            while not done():
-                polled = member.poll(0.5, BATCH)
-                self._beat = time.monotonic()
-                for partition in polled.gained:
-                    member.start(partition)
-                self._work_off(member, polled.records)
-                self._ready = Check(True, "alerts get through")
-        finally:
-            member.close()
-
-    def _work_off(self, member: Member, records: Mapping[Partition, Sequence[Record]]) -> None:
-        for partition, batch in records.items():
-            letters: list[Message] = []
-            for number, record in enumerate(batch):
-                try:
-                    letters += self._deliver(record)
-                except Unreachable:
-                    if number:
-                        member.commit(letters, {partition: record.offset})
-                    raise
-            member.commit(letters, {partition: batch[-1].offset + 1})
-
-    def _deliver(self, record: Record) -> list[Message]:
-        """Sends one alert; the dead letter of one that the receiver rejects for good. A deletion is nothing to tell."""
-        self._beat = time.monotonic()
-        if record.value is None:
-            return []
-        try:
-            self._send(key_of(record.value), record.value)
-        except Rejected as error:
-            NOTIFIED.labels("rejected").inc()
-            return [letter(self._topics.dead_letters, record, "webhook_rejected", f"$: answered {error.status}")]
-        NOTIFIED.labels("sent").inc()
-        return []
-
-    def _partitions(self) -> list[Partition]:
-        topic = self._topics.alerts
-        return [Partition(topic, number) for number in range(self._log.partitions(topic))]
+            body = alert.value.decode()
+            told = msgspec.json.decode(body, type=_Told)
+        except (UnicodeDecodeError, msgspec.MsgspecError):
+            entry = _Entry(alert)
+            self._give_up(entry, UNREADABLE_ALERT, "$: this topic takes the alerts that the predictor writes")
+            return entry
+        return _Entry(alert, told.episode, f"{told.alert_id}.{told.status}", body)
 
 
-class _Identity(msgspec.Struct):
+class _Entry:
+    """An alert on its way: tries so far, when it is due, and whether it is over, with the dead letter if it came to that."""
+
+    __slots__ = ("alert", "body", "due", "episode", "letters", "notice", "over", "tries")
+
+    def __init__(
+        self, alert: Record, episode: str = "", notice: str = "", body: str = "", *, over: bool = False
+    ) -> None:
+        self.alert = alert
+        self.episode = episode
+        self.notice = notice
+        self.body = body
+        self.over = over
+        self.tries = 0
+        self.due = 0.0
+        self.letters: list[Message] = []
+
+
+class _Told(msgspec.Struct):
     alert_id: str
     status: str
-
-
-def key_of(alert: bytes) -> str:
-    """What tells one notice from another: the alert's id and its status, each of which is told once.
-
-    >>> key_of(b'{"alert_id": "al-x", "status": "raised", "kind": "risk"}')
-    'al-x.raised'
-    """
-    told = msgspec.json.decode(alert, type=_Identity)
-    return f"{told.alert_id}.{told.status}"
-
-
-def _waiting(log: Log, partition: Partition, sent: int, end: int) -> bool:
-    return sent < end and any(True for _ in log.read(partition, sent, end))
+    episode: str

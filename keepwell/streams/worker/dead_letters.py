@@ -3,6 +3,10 @@
 A letter is the refused record with its own headers, followed by six of ours. Putting a letter back, or giving it up, adds a
 *marker* to the same partition of the dead letters; the list is what no marker settles. Letter and marker are ordinary
 records, so this works on every log, and a replay writes the record and its marker in one append, whole or not at all.
+
+A letter of an effect outside the log (`OUTSIDE`: an alert that a webhook did not take) does not go back to its topic, where
+it stands already and once is right. Its marker alone is written: the service whose effect it was follows the markers, and
+finds with `put_back` what to try again.
 """
 
 from __future__ import annotations
@@ -29,7 +33,14 @@ ATTEMPTS: Final = "keepwell-attempts"
 SETTLES: Final = "keepwell-settles"
 ACTION: Final = "keepwell-action"
 
+UNREADABLE_ALERT: Final = "webhook_unreadable"
+WEBHOOK_REJECTED: Final = "webhook_rejected"
+WEBHOOK_UNDELIVERED: Final = "webhook_undelivered"
+OUTSIDE: Final = frozenset((UNREADABLE_ALERT, WEBHOOK_REJECTED, WEBHOOK_UNDELIVERED))
+"""Reasons of letters whose effect lies outside the log."""
+
 _OURS: Final = (REASON, DETAIL, TOPIC, PARTITION, OFFSET, ATTEMPTS)
+_REPLAYED: Final = "replayed"
 _CHUNK: Final = 200
 
 
@@ -116,13 +127,14 @@ def find(log: Log, topic: str, name: str) -> Letter | None:
 def replay(log: Log, chosen: Iterable[Letter], dry_run: bool = False) -> Outcome:
     """Puts letters back where they came from: key, value and headers untouched, and a header that counts the attempts.
 
+    Of those with a reason in `OUTSIDE`, tells only whose effect it is that they are to be tried again.
     Letters refused `MAX_ATTEMPTS` times are left. Raises `Doubt` where an append may or may not have happened: list again,
     what is no longer there was put back; a record put back twice is one event (`source` + `id`).
     """
     chosen = list(chosen)
     fit = [found for found in chosen if found.attempts < MAX_ATTEMPTS]
     if not dry_run:
-        _append(log, fit, lambda found: [_back(found), _marker(found, "replayed")])
+        _append(log, fit, lambda found: [*_back(found), _marker(found, _REPLAYED)])
     return Outcome(len(fit), len(chosen) - len(fit))
 
 
@@ -140,9 +152,32 @@ def _append(log: Log, chosen: Sequence[Letter], write: Callable[[Letter], list[M
         log.append([message for found in chunk for message in write(found)])
 
 
-def _back(found: Letter) -> Message:
-    headers = (*found.headers, (ATTEMPTS, str(found.attempts).encode()))
-    return Message(found.source.topic, found.record.key, found.record.value, headers, found.source.number)
+def put_back(log: Log, record: Record) -> Record | None:
+    """What is to be tried again because of a record of the dead letters: the refused record, at its place then and as it was
+    but for the header that counts the attempts, and with the time at which it was put back.
+
+    None where the record is no marker of a letter with a reason in `OUTSIDE`, or the log holds that letter no more.
+    """
+    settled = _settles(record)
+    if settled is None or record.headers[1] != (ACTION, _REPLAYED.encode()):
+        return None
+    held = next(iter(log.read(record.partition, settled, settled + 1)), None)
+    found = None if held is None else _letter_of(held)
+    if found is None or found.reason not in OUTSIDE:
+        return None
+    return Record(
+        found.source, found.source_offset, found.record.key, found.record.value, _counted(found), record.timestamp
+    )
+
+
+def _back(found: Letter) -> list[Message]:
+    if found.reason in OUTSIDE:
+        return []
+    return [Message(found.source.topic, found.record.key, found.record.value, _counted(found), found.source.number)]
+
+
+def _counted(found: Letter) -> tuple[Header, ...]:
+    return (*found.headers, (ATTEMPTS, str(found.attempts).encode()))
 
 
 def _marker(found: Letter, action: str) -> Message:
