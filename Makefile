@@ -20,7 +20,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED) ## A made-up clinic flows through the whole system and stays up for a look
 	$(BIN)/keepwell demo
 
-test: $(INSTALLED) ## All tests, with a real Kafka broker that the run starts itself (needs Java and Maven)
+test: $(INSTALLED) ## All tests, with a real Kafka broker that the run starts itself (needs Java, Maven and Node)
 	$(BIN)/pytest -m "not soak"
 
 soak: $(INSTALLED) ## The long runs: crashes and rebalances, again and again

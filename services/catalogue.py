@@ -87,8 +87,11 @@ SERVICES: Final = (
     ),
     ServiceRow(
         "notify",
-        "Posts every alert to a webhook.",
-        groups=(Group(group_of("notify"), topics.ALERTS),),
+        "Posts every alert to a webhook, and again those that were put back.",
+        groups=(
+            Group(group_of("notify"), topics.ALERTS),
+            Group(group_of("notify-returned"), topics.DEAD_LETTERS),
+        ),
         writes=(topics.DEAD_LETTERS,),
         needs="webhook",
     ),
@@ -97,7 +100,7 @@ SERVICES: Final = (
 
 
 def readers(topic: TopicRow) -> list[str]:
-    """The services whose groups work a topic off.
+    """The services that read a topic.
 
     >>> readers(topics.EPISODES)
     ['predictor']

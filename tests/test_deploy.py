@@ -12,6 +12,7 @@ import yaml
 
 from docs.generate import SETTINGS
 from keepwell.metrics import TABLE
+from keepwell.streams.topics import Topics
 from services.catalogue import SERVICES as CATALOGUE
 from services.catalogue import ServiceRow
 from tests.command_lines import Line, complaint
@@ -222,6 +223,14 @@ def test_a_refused_release_wakes_somebody() -> None:
     rules = yaml.safe_load((ROOT / "deploy" / "alerts.yml").read_text(encoding="utf-8"))["groups"][0]["rules"]
     (rule,) = [rule for rule in rules if "keepwell_releases_refused_total" in rule["expr"]]
     assert "unless" in rule["expr"], "increase alone is blind to the first refusal"
+
+
+def test_alerts_that_do_not_get_out_wake_somebody() -> None:
+    rules = yaml.safe_load((ROOT / "deploy" / "alerts.yml").read_text(encoding="utf-8"))["groups"][0]["rules"]
+    (wait,) = [rule for rule in rules if Topics().notify_group in rule["expr"]]
+    (lost,) = [rule for rule in rules if "keepwell_notified_total" in rule["expr"]]
+    assert "keepwell_lag" in wait["expr"]
+    assert "unless" in lost["expr"], "increase alone is blind to the first"
 
 
 def test_prometheus_asks_nobody_that_is_not_a_service() -> None:

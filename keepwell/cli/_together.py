@@ -26,7 +26,7 @@ def groups_of(settings: Mapping[str, Settings]) -> list[tuple[str, str]]:
     """The consumer groups of these services, each with the topic that it works off."""
     topics = Topics(next(iter(settings.values())).topic_prefix)
     rows = [row for row in SERVICES if row.name in settings]
-    return [(group.name, topics.full(group.reads)) for row in rows for group in row.groups]
+    return [(group.name, topics.full(group.topic)) for row in rows for group in row.groups]
 
 
 class Together:

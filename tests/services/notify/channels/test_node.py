@@ -1,0 +1,68 @@
+"""A receiver in Node verifies what we post with npm's `standardwebhooks`: another hand's reading of the same standard."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from services.notify.channels.webhook import Webhook
+from services.notify.settings import NotifySettings
+from tests.services.notify.receivers import Post, Receiver, serving
+
+HERE = Path(__file__).parent
+STORE = HERE.parents[3] / ".node"
+PACKAGE = "standardwebhooks@1.1.1"
+OLD, NEW = (f"whsec_{base64.b64encode(bytes([n]) * 32).decode()}" for n in (3, 4))
+BODY = json.dumps(
+    {"alert_id": "al-1", "status": "raised", "reasons": ["Bindung fällt — 3 Punkte 🙂"]}, ensure_ascii=False
+)
+
+
+@pytest.fixture(scope="module")
+def modules() -> Path:
+    """The folder of the package, installed when the first test asks. A missing Node or npm is a failure."""
+    if not (STORE / "node_modules" / "standardwebhooks").exists():
+        STORE.mkdir(exist_ok=True)
+        subprocess.run(
+            ["npm", "install", "--no-save", "--no-audit", "--no-fund", "--prefix", str(STORE), PACKAGE],
+            check=True, capture_output=True, timeout=120, cwd=STORE,
+        )  # fmt: skip
+    return STORE / "node_modules"
+
+
+@pytest.fixture(scope="module")
+def post() -> Post:
+    with serving(Receiver()) as receiver:
+        Webhook(NotifySettings(webhook=receiver.url, webhook_secret=f"{NEW} {OLD}"))("al-1.raised", BODY)
+    return receiver.posts[0]
+
+
+def verified(modules: Path, secret: str, post: Post) -> subprocess.CompletedProcess[str]:
+    given = json.dumps({"secret": secret, "headers": post.headers, "body": post.body.decode()})
+    return subprocess.run(
+        ["node", str(HERE / "verify.cjs")], input=given, capture_output=True, text=True, check=False, timeout=60,
+        env=os.environ | {"NODE_PATH": str(modules)},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("secret", [OLD, NEW])
+def test_node_verifies_with_either_secret_of_a_rotation(modules: Path, post: Post, secret: str) -> None:
+    done = verified(modules, secret, post)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads(BODY)
+
+
+@pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "body"])
+def test_node_refuses_what_was_changed_on_the_way(modules: Path, post: Post, name: str) -> None:
+    if name == "body":
+        changed = post._replace(body=post.body.replace(b"raised", b"solved"))
+    else:
+        digits = post.headers[name].replace("1", "2")
+        changed = post._replace(headers={**post.headers, name: digits})
+    done = verified(modules, NEW, changed)
+    assert done.returncode != 0 and "WebhookVerificationError" in done.stderr
