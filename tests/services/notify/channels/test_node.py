@@ -5,17 +5,24 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import subprocess
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvicorn
 
 from services.notify.channels.webhook import Webhook
+from services.notify.outbox import Later, Outcome, Rejected, Sent
 from services.notify.settings import NotifySettings
 from tests.services.notify.receivers import Post, Receiver, serving
 
 HERE = Path(__file__).parent
 STORE = HERE.parents[3] / ".node"
+DOCS = HERE.parents[3] / "docs" / "how-to" / "webhook.md"
 PACKAGE = "standardwebhooks@1.1.1"
 OLD, NEW = (f"whsec_{base64.b64encode(bytes([n]) * 32).decode()}" for n in (3, 4))
 BODY = json.dumps(
@@ -55,6 +62,58 @@ def test_node_verifies_with_either_secret_of_a_rotation(modules: Path, post: Pos
     done = verified(modules, secret, post)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads(BODY)
+
+
+def test_the_receiver_in_node_that_the_docs_show_takes_what_is_signed_and_refuses_the_rest(
+    modules: Path, unused_port: int
+) -> None:
+    program = modules.parent / f"receiver-{unused_port}.mjs"
+    program.write_text(re.findall(r"```js\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)[0], "utf-8")
+    process = subprocess.Popen(
+        ["node", str(program)], stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"WEBHOOK_SECRET": OLD, "PORT": str(unused_port)},
+    )  # fmt: skip
+    try:
+        told = json.dumps({"kind": "risk", "status": "raised"})
+        deadline = time.monotonic() + 60.0
+        while isinstance(sent(unused_port, OLD, told), Later):
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.05)
+        assert sent(unused_port, OLD, told) == Sent()
+        assert sent(unused_port, NEW, told) == Rejected(401)
+    finally:
+        process.kill()
+        out, _ = process.communicate()
+        program.unlink()
+    assert out.splitlines() == ["risk raised"], "a repeat is dropped"
+
+
+def test_the_receiver_in_python_that_the_docs_show_takes_what_is_signed_and_refuses_the_rest(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], unused_port: int
+) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRET", OLD)
+    shown: dict[str, Any] = {}
+    exec(re.findall(r"```python\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)[0], shown)
+    server = uvicorn.Server(uvicorn.Config(shown["app"], port=unused_port, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        told = json.dumps({"kind": "risk", "status": "raised"})
+        deadline = time.monotonic() + 60.0
+        while isinstance(sent(unused_port, OLD, told), Later):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert sent(unused_port, OLD, told) == Sent()
+        assert sent(unused_port, NEW, told) == Rejected(401)
+    finally:
+        server.should_exit = True
+        thread.join()
+    assert capsys.readouterr().out.splitlines() == ["risk raised"], "a repeat is dropped"
+
+
+def sent(port: int, secret: str, body: str) -> Outcome:
+    settings = NotifySettings(webhook=f"http://127.0.0.1:{port}/in", webhook_secret=secret)
+    return Webhook(settings)("al-1.raised", body)
 
 
 @pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "body"])
