@@ -6,8 +6,8 @@ import base64
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
+from keepwell.settings import WrongSettings
 from services.notify.settings import NotifySettings
 
 GOOD = f"whsec_{base64.b64encode(b'x' * 24).decode()}"
@@ -27,12 +27,12 @@ GOOD = f"whsec_{base64.b64encode(b'x' * 24).decode()}"
         ({"webhook_secret": f"whsec_{base64.b64encode(b'hidden').decode()}"}, "24 to 64"),
         ({"webhook_secret": f"{GOOD} hidden"}, "whsec_"),
         ({"webhook_token": "hidden\r\nX: y"}, "token"),
-        ({"webhook_timeout": 0}, "greater than 0"),
-        ({"webhook_timeout": 31}, "less than or equal to 30"),
+        ({"webhook_timeout": 0}, "above 0"),
+        ({"webhook_timeout": 31}, "at most 30"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_and_never_repeated(settings: dict[str, Any], why: str) -> None:
-    with pytest.raises(ValidationError, match=why) as caught:
+    with pytest.raises(WrongSettings, match=why) as caught:
         NotifySettings(**settings)
     assert "hidden" not in str(caught.value)
 
@@ -46,7 +46,7 @@ def test_what_is_safe_is_taken(webhook: str) -> None:
 
 def test_an_address_inside_is_taken_where_that_is_meant_but_never_in_the_clear() -> None:
     NotifySettings(webhook="https://10.0.0.5/", webhook_allow_private=True)
-    with pytest.raises(ValidationError, match="https"):
+    with pytest.raises(WrongSettings, match="https"):
         NotifySettings(webhook="http://10.0.0.5/", webhook_allow_private=True)
 
 
