@@ -83,3 +83,15 @@ def test_an_alliance_measure_that_could_not_be_read_is_not_taken_for_a_rating() 
     rated: Happening = (6.9, Measured(instrument="SRS", scores={"total": 38.0}))
     course = lived(story(*sorted([(0, opened()), rated, *visits, *unread], key=lambda each: each[0]))).course
     assert ("old_alliance", "no alliance rating for 3 sessions") in named_gaps(course, on(29))
+
+
+@pytest.mark.parametrize(("instrument", "sent"), [("ORS", ORS), ("ors", tuple(name.title() for name in ORS))])
+def test_an_ending_is_an_improved_leavers_by_subscales_alone(instrument: str, sent: Sequence[str]) -> None:
+    happenings: list[Happening] = [(0, opened())]
+    for week, item in ((1, 3.0), (2, 8.0)):
+        happenings += [
+            (7.0 * week, Measured(instrument=instrument, scores=dict.fromkeys(sent, item))),
+            (7.0 * week, Attended()),
+        ]
+    (spell,) = lived(story(*happenings)).course.standing.spells_at(on(60))
+    assert spell.ending == "improved_leaver"
