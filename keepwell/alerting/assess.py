@@ -26,12 +26,14 @@ RISK_DIGITS: Final = 4
 
 
 class Trigger(NamedTuple):
-    """What gave rise to a score: an event (`source` set) or a due timer. `safety`: the event endorses a safety item."""
+    """What gave rise to a score: an event (`source` set) or a due timer. The rest as in `Situation`."""
 
     id: str
     source: str | None = None
     traceparent: str | None = None
-    safety: bool = False
+    endorsed: int | None = None
+    history_at: int | None = None
+    caught_up: bool = False
 
 
 class Assessor:
@@ -71,7 +73,7 @@ class Assessor:
         origin = trigger.id if trigger.source is None else f"{trigger.source}#{trigger.id}"
         situation = Situation(
             live.episode.key, origin, self.model, now, score.state, score.risk.d30 if score.risk else None,
-            live.course, trigger.safety,
+            live.course, trigger.endorsed, trigger.history_at, trigger.caught_up,
         )  # fmt: skip
         decisions, memory = decide(self.policy, memory, situation)
         if not decisions:

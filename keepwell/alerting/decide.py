@@ -10,13 +10,21 @@ from base64 import b32encode
 from typing import Final, NamedTuple
 
 from keepwell.alerting.kinds import LASTING, LastingKind
-from keepwell.alerting.policy import Memory, OpenAlert, Policy, Situation
+from keepwell.alerting.policy import CatchUp, Memory, OpenAlert, Policy, Situation
 from keepwell.care.course import Course
 from keepwell.care.endings import DAY
 from keepwell.contract.words import AlertKind, AlertStatus, ResolvedBecause
 
+QUIET_MICROS: Final = 90_000_000
+"""How long no event of a history may have come before what holds is told: more than the 60 seconds between two ticks, so
+that a history which is still being sent at a tick is not told of in its middle; ours."""
+ENDORSED_DAYS: Final = 30
+"""A safety item that came as history is told at its end where it was endorsed at most so long ago; ours."""
 QUIET_ANSWERS: Final = frozenset(("dismissed", "snoozed"))
 """Answers after which an alert is not escalated."""
+CAUGHT_UP: Final = "caught-up"
+"""Name of the timer at which a history has come to its end."""
+_HOUR: Final = 3_600_000_000
 _DRAW: Final = b"keepwell withheld risk alerts"
 """Key of the hold-out's draw, so that no other draw by the name of an episode goes with it. It is no secret."""
 _LASTING: Final = {kind.name: kind for kind in LASTING}
@@ -32,8 +40,17 @@ class Decision(NamedTuple):
 
 
 def decide(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decision], Memory]:
-    """What to tell about this situation, and what to remember. The same input gives the same decisions and ids."""
-    told: list[Decision] = []
+    """What to tell about this situation, and what to remember. The same input gives the same decisions and ids.
+
+    While the history of an episode comes in, nothing is told but a safety item that is no history.
+    """
+    catch_up = memory.catch_up
+    if now.history_at is not None:
+        catch_up = _put_off(catch_up, now.history_at, now.endorsed)
+    if catch_up is not None and not now.caught_up:
+        told = [_raised("safety", now)] if now.endorsed is not None and now.history_at is None else []
+        return told, Memory(memory.open, memory.resolved, catch_up)
+    told = []
     kept: list[OpenAlert] = []
     resolved = dict(memory.resolved)
     again: set[str] = set()
@@ -59,12 +76,17 @@ def decide(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decisio
                 continue
             if kind.withheld and name not in again and withheld(policy.withhold, now.episode):
                 continue
-            alert = OpenAlert(alert_id(now.episode, name, now.trigger, now.model), name, now.now)
-            kept.append(alert)
-            told.append(Decision(alert.id, name, "raised"))
-    if now.safety:
-        told.append(Decision(alert_id(now.episode, "safety", now.trigger, now.model), "safety", "raised"))
+            raised = _raised(name, now)
+            kept.append(OpenAlert(raised.id, name, now.now))
+            told.append(raised)
+    if now.endorsed is not None or (catch_up is not None and _endorsed(catch_up, now)):
+        told.append(_raised("safety", now))
     return told, Memory(tuple(kept), resolved)
+
+
+def is_history(policy: Policy, at: int, tick: int) -> bool:
+    """Whether an event of the moment `at` (µs) is history when it is taken after the tick of the moment `tick`."""
+    return tick - at > policy.catch_up_hours * _HOUR
 
 
 def alert_id(episode: str, kind: str, trigger: str, model: str) -> str:
@@ -103,12 +125,13 @@ def timing(policy: Policy) -> tuple[float, ...]:
 def timers(policy: Policy, memory: Memory, course: Course, now: int) -> list[tuple[int, str]]:
     """The moments (µs) at which an open episode changes without any event, each with its name; none before the newest entry.
 
-    `visit-unrecorded`, `nothing-booked`, `not-rebooked`, `stop-declared`, `snooze-over`.
+    `visit-unrecorded`, `nothing-booked`, `not-rebooked`, `stop-declared`, `snooze-over`; and of any episode `caught-up`.
     """
     standing = course.standing
+    caught_up = [(max(memory.catch_up.quiet_at, now), CAUGHT_UP)] if memory.catch_up is not None else []
     if standing.state_at(now) != "open":
-        return []
-    found = [(at, "visit-unrecorded") for at in course.visits.unrecorded_from()]
+        return caught_up
+    found = caught_up + [(at, "visit-unrecorded") for at in course.visits.unrecorded_from()]
     declared = standing.declared
     if declared is not None:
         found.append((declared, "stop-declared"))
@@ -116,6 +139,23 @@ def timers(policy: Policy, memory: Memory, course: Course, now: int) -> list[tup
         found.extend(kind.timers(policy, course))
     found.extend((until, "snooze-over") for until in snoozes(memory, course))
     return sorted(set(found))
+
+
+def _raised(kind: AlertKind, now: Situation) -> Decision:
+    return Decision(alert_id(now.episode, kind, now.trigger, now.model), kind, "raised")
+
+
+def _put_off(before: CatchUp | None, tick: int, endorsed: int | None) -> CatchUp:
+    """Waits on, from the tick at which one more event of the history was taken."""
+    known = [at for at in (before.endorsed if before is not None else None, endorsed) if at is not None]
+    return CatchUp(tick + QUIET_MICROS, max(known, default=None))
+
+
+def _endorsed(catch_up: CatchUp, now: Situation) -> bool:
+    """Whether a safety item of the history stands: not long ago, the newest answer to it, and not told of already."""
+    if catch_up.endorsed is None:
+        return False
+    return any(at <= catch_up.endorsed and now.now - at <= ENDORSED_DAYS * DAY for at in now.course.endorsed.values())
 
 
 def _resolved(policy: Policy, alert: OpenAlert, now: Situation) -> ResolvedBecause | None:

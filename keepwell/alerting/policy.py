@@ -41,6 +41,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Ending: sessions from which doing well, or a stalled course, is worth talking about."""
     stalled_gain: float
     """Ending: a gain below this (in reliable changes) after twice `ending_sessions` is a stalled course."""
+    catch_up_hours: float = 48
+    """An event that lies longer back than this when it is taken is history: it is scored, and what holds is told once, when
+    the history has come to its end. What lies less far back is told at once. Not written where it is the default."""
     withhold: float | None = None
     """Hold-out: of this share of episodes no `risk` alert is raised (`withheld`). None, which is not written: of none."""
 
@@ -55,6 +58,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError("policy: skips, unanswered and ending_sessions must be at least 1")
         if not isfinite(self.stalled_gain):
             raise ValueError("policy: stalled_gain must be a number")
+        if not 0 < self.catch_up_hours <= LONGEST_DAYS * 24:
+            raise ValueError(f"policy: catch_up_hours must lie above 0 and not above {LONGEST_DAYS * 24}")
         if self.withhold is not None and not 0 < self.withhold <= MOST_WITHHELD:
             raise ValueError(f"policy: withhold must lie above 0 and not above {MOST_WITHHELD}")
 
@@ -68,16 +73,25 @@ class OpenAlert(msgspec.Struct, array_like=True, frozen=True):
     escalated: bool = False
 
 
+class CatchUp(msgspec.Struct, array_like=True, frozen=True):
+    """History of an episode is coming in. What holds is told at the first tick from `quiet_at` (µs) on; each further event
+    of the history puts it off. `endorsed`: when the newest safety item of the history was endorsed (µs)."""
+
+    quiet_at: int
+    endorsed: int | None = None
+
+
 class Memory(msgspec.Struct, array_like=True, frozen=True):
-    """What the policy remembers of an episode: the open alerts, and when one of each kind was last resolved (µs)."""
+    """What the policy remembers of an episode: the open alerts, when one of each kind was last resolved (µs), and whether it
+    waits for the end of a history."""
 
     open: tuple[OpenAlert, ...] = ()
     resolved: dict[str, int] = {}
+    catch_up: CatchUp | None = None
 
 
 class Situation(NamedTuple):
-    """What a decision rests on. `risk` is the 30-day risk, None where the episode is not open. `safety`: the event that is
-    being taken endorses a safety item."""
+    """What a decision rests on. `risk` is the 30-day risk, None where the episode is not open."""
 
     episode: str
     trigger: str
@@ -86,4 +100,9 @@ class Situation(NamedTuple):
     state: State
     risk: float | None
     course: Course
-    safety: bool
+    endorsed: int | None = None
+    """When the safety item was endorsed (µs), where the event that is being taken does so and holds."""
+    history_at: int | None = None
+    """The newest tick (µs), where the event that is being taken is history then."""
+    caught_up: bool = False
+    """A history has come to its end: what holds is told now."""

@@ -138,7 +138,8 @@ class Course:
     since_alliance: int = 0
     outcome_at: int | None = None
     alliance_at: int | None = None
-    safety_at: int | None = None
+    endorsed: dict[str, int] = field(default_factory=dict)
+    """By instrument, when its safety item was endorsed, where that is the newest answer to it."""
 
     assigned: int = 0
     homework: Mean = field(default_factory=Mean)
@@ -248,9 +249,13 @@ class Course:
         self.alliance.take_session(entry.at)
 
     def _measure(self, entry: Measure, instrument: Instrument | None) -> None:
-        if entry.safety is not None and entry.safety > 0:
-            self.safety_at = entry.at
-            self.refs["safety"] = (entry.source, entry.id)
+        if entry.safety is not None:
+            name = entry.instrument if instrument is None else instrument.name
+            if entry.safety > 0:
+                self.endorsed[name] = entry.at
+                self.refs["safety"] = (entry.source, entry.id)
+            else:
+                self.endorsed.pop(name, None)
         if entry.rater != "client":
             return
         self._hear(entry)

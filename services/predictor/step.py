@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from keepwell.alerting.assess import Assessor, Trigger
-from keepwell.alerting.decide import timers, timing
+from keepwell.alerting.decide import CAUGHT_UP, is_history, timers, timing
 from keepwell.alerting.policy import Memory
 from keepwell.care.episode import Episode, Live
 from keepwell.care.history import Opening
@@ -315,9 +315,12 @@ class PredictorProcessor:
         if folded == "full":
             return "episode_full", "$.subject: the episode has as many events as one may have; open a new episode"
         if folded == "taken":
-            endorsed = isinstance(event, MeasureCompleted) and (event.data.safety_item or 0) > 0
-            safety = endorsed and held.live.holds(event.source, event.id)
-            trigger = Trigger(event.id, event.source, event.traceparent, safety)
+            at = micros(event.time)
+            safety = isinstance(event, MeasureCompleted) and (event.data.safety_item or 0) > 0
+            endorsed = at if safety and held.live.holds(event.source, event.id) else None
+            tick = shelf.state.tick
+            history = tick is not None and is_history(self._champion(shelf).policy, at, tick)
+            trigger = Trigger(event.id, event.source, event.traceparent, endorsed, tick if history else None)
             self._assess(shelf, partition, key, held, trigger, out)
         return None
 
@@ -337,8 +340,9 @@ class PredictorProcessor:
             since = before if before is not None else -_NEVER
             due = timers(policy, held.memory, course, held.live.episode.latest)
             names = [name for moment, name in due if since < moment <= tick]
-            for name in dict.fromkeys(names):
-                trigger = Trigger(f"timer:{name}:{rfc3339(now)}")
+            # What a history amounts to is told once, after all else that falls due at this tick.
+            for name in sorted(dict.fromkeys(names), key=CAUGHT_UP.__eq__):
+                trigger = Trigger(f"timer:{name}:{rfc3339(now)}", caught_up=name == CAUGHT_UP)
                 self._assess(shelf, partition, key, held, trigger, out)
             if not names:
                 self._reschedule(shelf, key, held)

@@ -54,7 +54,7 @@ def alerts(
     told: Sequence[Happening], day: float, assessor: Assessor = SHIPPED, *, safety: bool = False
 ) -> dict[str, Alert]:
     """The alerts raised on a day of a story of which nothing was told before, by kind."""
-    trigger = Trigger("ev-1", "/north/booking", None, safety)
+    trigger = Trigger("ev-1", "/north/booking", None, on(day) if safety else None)
     _, raised, _ = assessor.assess(lived(story(*told)), Memory(), on(day), trigger)
     return {alert.kind: alert for alert in raised}
 

@@ -64,7 +64,7 @@ class Told:
         self.count += 1
         now = Situation(
             self.episode, f"/north/booking#t-{self.count}", "sha256:0", on(day), state, risk, course_of(*happenings),
-            safety,
+            on(day) if safety else None,
         )  # fmt: skip
         told, self.memory = decide(self.policy, self.memory, now)
         return told
@@ -475,7 +475,7 @@ def test_a_hold_out_has_its_share_of_episodes_and_a_smaller_one_lies_in_it() -> 
         {"unbooked_days": -7}, {"skips": 0}, {"unanswered": 0}, {"ending_sessions": 0}, {"skips": -1},
         {"refractory_days": float("inf")}, {"unbooked_days": float("nan")}, {"stalled_gain": float("nan")},
         {"unbooked_days": 1e12}, {"unrebooked_days": float("inf")}, {"withhold": 0.0}, {"withhold": -0.1}, {"withhold": 0.21},
-        {"withhold": float("nan")},
+        {"withhold": float("nan")}, {"catch_up_hours": 0}, {"catch_up_hours": float("nan")}, {"catch_up_hours": 1e6},
     ],
 )  # fmt: skip
 def test_a_policy_with_impossible_thresholds_is_refused(change: dict[str, Any]) -> None:

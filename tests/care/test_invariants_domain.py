@@ -50,7 +50,7 @@ from tests.episodes import (
 )
 from tests.strategies import clinic_logs, episode_logs, make, ticks
 
-TIMERS: Final = {"visit-unrecorded", "nothing-booked", "not-rebooked", "stop-declared", "snooze-over"}
+TIMERS: Final = {"visit-unrecorded", "nothing-booked", "not-rebooked", "stop-declared", "snooze-over", "caught-up"}
 CANARY: Final = "canary-7f3a"
 
 

@@ -116,7 +116,7 @@ def raised(policy: Policy, episode: Sequence[int], as_of: Sequence[int], risk: S
         if quiet and value < policy.line:
             continue  # nothing was raised yet and nothing is: most rows, and asking costs most of the time
         quiet = False
-        situation = Situation(str(name), str(row), "", now, "open", value, blank, safety=False)
+        situation = Situation(str(name), str(row), "", now, "open", value, blank)
         told, memory = decide(policy, memory, situation)
         if any(decision.status == "raised" for decision in told):
             found.append(row)

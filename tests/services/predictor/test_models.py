@@ -409,7 +409,7 @@ def test_an_erasure_reaches_the_shadow_scores_even_after_the_shadow_ended(tmp_pa
 CHANGES: dict[str, Any] = {
     "line": 0.35, "release": 0.1, "escalate": 0.7, "refractory_days": 3.0, "unbooked_days": 3.0,
     "unrebooked_days": 9.0, "skips": 7, "unanswered": 7, "ending_sessions": 2, "stalled_gain": 0.9,
-    "withhold": 0.1,
+    "withhold": 0.1, "catch_up_hours": 7,
 }  # fmt: skip
 
 
