@@ -13,7 +13,7 @@ import msgspec
 from keepwell.alerting.policy import Policy
 from keepwell.care.endings import DEFINITION
 from keepwell.scoring.features import BY_NAME
-from keepwell.scoring.scorecard import Offsets, Scorecard, Scorer
+from keepwell.scoring.scorecard import Offsets, Output, Scorecard, Scorer
 from models.signing import SIGNATURES, Keyring, Unsigned
 
 FORMAT: Final = 1
@@ -64,7 +64,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `created` is a date; `code` the version of Keepwell that made it; `definition` that of stopping; `features` the unit of
     each feature it uses; `data` what it was fitted to, None where to nothing; `metrics` its chief figures, None where one
-    could not be had; `files` the SHA-256 of each file beside the manifest.
+    could not be had; `files` the SHA-256 of each file beside the manifest; `left_out` the outputs that it does not have, each
+    with the reason, not written where it has all.
     """
 
     format: int
@@ -77,6 +78,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     data: Basis | None = None
     metrics: Mapping[str, float | None] = {}
     files: Mapping[str, str]
+    left_out: Mapping[Output, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Format(msgspec.Struct, frozen=True):
@@ -171,12 +173,13 @@ def describe(
     code: str | None = None,
     data: Basis | None = None,
     metrics: Mapping[str, float | None] | None = None,
+    left_out: Mapping[Output, str] | None = None,
 ) -> bytes:
     """The bytes of a manifest. The same input gives the same, and so the same digest; `code` defaults to this version."""
     manifest = Manifest(
         format=FORMAT, title=title, origin=origin, created=created, code=code or version("keepwell"),
         definition=DEFINITION, features=_units(files.get(SCORECARD, b"")), data=data, metrics=metrics or {},
-        files={name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
+        files={name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}, left_out=left_out or msgspec.UNSET,
     )  # fmt: skip
     return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
 

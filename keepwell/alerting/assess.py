@@ -57,7 +57,8 @@ class Assessor:
             scored = self.scorer.score(course, now, live.episode.key.partition("/")[0])
             d14, d30, d60, following = [round(r, RISK_DIGITS) for r in scored.risks]
             risk = Risk(d14=d14, d30=d30, d60=d60)
-            next_missed = following if course.visits.next_visit(now) is not None else None
+            expected = course.visits.next_visit(now) is not None
+            next_missed = following if expected and self.scorer.tells_next else None
             reasons = self._reasons.of(islice(scored.strongest(LEAST_POINTS), MOST_REASONS))
         score = Score(
             episode=live.episode.key, clinician_id=course.clinician, as_of=rfc3339(now), trigger=trigger.id,

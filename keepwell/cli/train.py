@@ -167,7 +167,7 @@ def _trained(
         "calibration_slope": {name: round(one.slope, 3) for name, one in report.measures.items()},
         "line": report.line.line,
         "alerts_per_clinician_week": round(report.line.alerts_per_clinician_week, 3),
-    }
+    } | ({} if report.left_out is msgspec.UNSET else {"left_out": report.left_out})
 
 
 def _recalibrated(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from math import exp
+from math import exp, nan
 from typing import Final, Literal, NamedTuple, get_args
 
 import msgspec
@@ -24,6 +24,8 @@ OUTPUTS: Final[tuple[Output, ...]] = get_args(Output)
 """Days of each horizon of `unilateral-stop@1`; `next` is `next-visit-missed@1`."""
 HEADLINE: Final = OUTPUTS.index("30d")
 """The output that reasons and alerts speak of."""
+NEXT: Final = OUTPUTS.index("next")
+"""The second target, which a card may be without."""
 
 Points = tuple[float, float, float, float]
 """Added log-odds, one for each of `OUTPUTS`."""
@@ -51,6 +53,14 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     base: Points
     terms: tuple[Term, ...]
     calibration: tuple[tuple[float, float], ...] = ((0.0, 1.0),) * len(OUTPUTS)
+    left_out: tuple[Literal["next"], ...] | msgspec.UnsetType = msgspec.UNSET
+    """The second target where training knew too little of it, as in a clinic that sends no bookings: the card then has no
+    such output. Not written where nothing is left out."""
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """The outputs that the card has, in the order of `OUTPUTS`."""
+        return OUTPUTS if self.left_out is msgspec.UNSET else tuple(one for one in OUTPUTS if one not in self.left_out)
 
 
 class Offsets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,7 +87,8 @@ class Part(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """Risks in the order of `OUTPUTS`; and of each term of the card its feature, value and points for the headline."""
+    """Risks in the order of `OUTPUTS`, NaN for one that the card leaves out; and of each term of the card its feature, value
+    and points for the headline."""
 
     risks: tuple[float, ...]
     features: Sequence[Feature]
@@ -102,6 +113,7 @@ class Scorer:
         self.card = card
         self.offsets = offsets if offsets is not None and offsets.active else None
         self.features = [BY_NAME[term.feature] for term in card.terms]
+        self.tells_next = "next" in card.outputs
         # The missing value's row comes last, so that one index serves both. So does NaN as the last edge of a table's column:
         # a search for NaN ends after it, any other before.
         rows = [(term.edges, (*term.points, term.missing)) for term in card.terms]
@@ -140,7 +152,10 @@ class Scorer:
         """Scores a table: rows by features in the order of the card's terms, NaN for missing; gives rows by `OUTPUTS`, each
         to the last bit what `score` gives of the same values. `offsets` are added log-odds of the rows (`Offsets.of`)."""
         calibration = np.asarray(self.card.calibration, dtype=np.float64)
-        return coherent(_sigmoids(calibration[:, 0] + calibration[:, 1] * (self.logits(table) + offsets)))
+        found = coherent(_sigmoids(calibration[:, 0] + calibration[:, 1] * (self.logits(table) + offsets)))
+        if not self.tells_next:
+            found[:, NEXT] = np.nan
+        return found
 
     def logits(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
         """The summed log-odds of a table before calibration, rows by `OUTPUTS`. Added term by term, as in `score`."""
@@ -153,7 +168,7 @@ class Scorer:
 
     def _risks(self, logits: Sequence[float]) -> tuple[float, ...]:
         risks = [_sigmoid(a + b * x) for (a, b), x in zip(self.card.calibration, logits, strict=True)]
-        return (min(risks[0], risks[1]), risks[1], max(risks[1], risks[2]), risks[3])
+        return (min(risks[0], risks[1]), risks[1], max(risks[1], risks[2]), risks[3] if self.tells_next else nan)
 
 
 def coherent(risks: NDArray[np.float64]) -> NDArray[np.float64]:

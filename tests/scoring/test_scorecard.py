@@ -79,6 +79,15 @@ def test_horizons_are_coherent_whatever_the_points_say_and_the_headline_is_not_m
     assert scored.risks == pytest.approx((sigmoid(1), sigmoid(1), sigmoid(1), sigmoid(-5)))
 
 
+def test_a_card_without_the_second_target_tells_no_risk_of_it_and_a_whole_card_does_not_mention_it() -> None:
+    card = msgspec.json.decode(msgspec.json.encode(CARD)[:-1] + b',"left_out":["next"]}', type=Scorecard)
+    live, table = attended(2), np.array([[2.0]])
+    assert card.outputs == OUTPUTS[:3] and CARD.outputs == OUTPUTS
+    assert np.isnan(Scorer(card).score(live.course, on(60)).risks[3]) and np.isnan(Scorer(card).risks(table)[0, 3])
+    assert Scorer(card).score(live.course, on(60)).risks[:3] == Scorer(CARD).score(live.course, on(60)).risks[:3]
+    assert b"left_out" not in msgspec.json.encode(CARD)
+
+
 def test_extreme_log_odds_are_chances_without_overflow() -> None:
     for size in (-1e6, 1e6):
         term = Term(feature="sessions", edges=(), points=((size,) * 4,))

@@ -154,6 +154,8 @@ def _missing(report: Report) -> str:
 def _gaps(report: Report) -> Iterator[str]:
     if (why := contrast.no_effect(report)) is not None:
         yield f"The effect of alerts on outcomes: {why}."
+    if all(found.output != "next" for found in report.performance):
+        yield "The chance that the next visit is missed: the release does not tell it."
     if report.learning_curve is None:
         yield "A learning curve (--learning-curve), or too few clients for one."
     if not report.challengers:

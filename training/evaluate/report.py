@@ -39,6 +39,7 @@ from training.evaluate.oracle import Oracle, oracle
 from training.evaluate.truth import Moment
 from training.fit.bins import Matrix
 from training.fit.held_out import HeldOut, held_out
+from training.fit.refuse import check_sessions
 from training.fit.sample import Sample, sample_of
 
 FORMAT: Final = 2
@@ -132,7 +133,7 @@ class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it."""
+    """All of it; performance, and the spread of clinics, of the outputs that the release has."""
 
     format: int
     definition: str
@@ -181,9 +182,11 @@ def evaluate(
     with_challengers: bool = True,
 ) -> Report:
     """Judges a release. `elsewhere` is another log to compare with; `with_curve` asks for the learning curve, and
-    `with_challengers` for other models: both take several fits. Raises `ValueError` where nothing is settled."""
+    `with_challengers` for other models: both take several fits. Raises `ValueError` where nothing is settled, or no session
+    is told of."""
     (dataset, events), found = evidence.log, evidence.outcomes
     sample = sample_of(dataset)
+    check_sessions(sample)
     if not sample.known(HEADLINE).any():
         raise ValueError("no outcome is settled: the data end less than 60 days after every moment in them")
     risk = risks_of(release, dataset)
@@ -199,10 +202,11 @@ def evaluate(
             created=release.manifest.created, code=release.manifest.code,
         ),
         data=_data(release, dataset, sample, events),
-        performance=tuple(_performance(sample, risk, column) for column in range(len(OUTPUTS))),
+        performance=tuple(_performance(sample, risk, OUTPUTS.index(output)) for output in release.scorer.card.outputs),
         clinics={
             output: clinics(sample.frame, sample.targets[:, column], risk[:, column], sample.client)
             for column, output in enumerate(OUTPUTS)
+            if output in release.scorer.card.outputs
         },
         definitions=_by_definition(sample, risk[:, HEADLINE], found, evidence.now),
         alerts=judged(evidence.alerts, found, dataset.frame, line, evidence.now),
@@ -388,5 +392,6 @@ def _elsewhere(release: Release, log: Log) -> Elsewhere:
         pooled={
             output: cells.cell(everything, sample.targets[:, column], risk[:, column], sample.client)
             for column, output in enumerate(OUTPUTS)
+            if output in release.scorer.card.outputs
         },
     )

@@ -29,7 +29,7 @@ MOST_HELD: Final = 20_000
 
 class Bagged(NamedTuple):
     """Of the outputs that were asked for, in their order; `raw`: log-odds of every row, from the bag that did not see its
-    client, by `OUTPUTS`."""
+    client, by `OUTPUTS`, NaN at others."""
 
     estimators: tuple[tuple[Any, ...], ...]
     steps: tuple[Steps, ...]
@@ -43,7 +43,7 @@ class Bagged(NamedTuple):
 
 def bag(
     sample: Sample, codes: Codes, bins: Bins, learner: Learner, settings: Settings, treated: float, seed: int, jobs: int,
-    outputs: Sequence[int] = range(len(OUTPUTS)),
+    outputs: Sequence[int],
 ) -> Bagged:  # fmt: skip
     """Fits the bags of outputs. `treated` is the weight of rows that an alert or an act may have changed."""
     splits = list(folds(sample.frame, k=FOLDS, seed=seed))

@@ -49,6 +49,7 @@ def model_card(fitted: Fitted, dataset: Dataset, origin: str) -> str:
             _table(report.measures),
             f"The other learner, {'logistic regression' if report.choice.learner == 'boosting' else 'boosting'}:\n",
             _table({"30d": report.beside}),
+            *_left_out(report),
             _line(report),
             _treated(report),
             *_held_out(fitted.policy, None if report.held_out is msgspec.UNSET else report.held_out),
@@ -122,6 +123,17 @@ def _table(found: Mapping[str, Measures]) -> str:
     ]
     head = "| output | rows | rate | AUROC | calibration slope | ECE | Brier skill |"
     return "\n".join([head, "| --- | --- | --- | --- | --- | --- | --- |", *rows, ""])
+
+
+def _left_out(report: Report) -> list[str]:
+    """The outputs that the release does not have, and why; nothing where it has all."""
+    if report.left_out is msgspec.UNSET:
+        return []
+    told = [
+        f"Left out: *{NAMES[name]}*, as {why}. No score of this release tells of it.\n"
+        for name, why in report.left_out.items()
+    ]
+    return ["## What it does not tell\n", *told]
 
 
 def _line(report: Report) -> str:

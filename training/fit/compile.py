@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +23,8 @@ SESSIONS: Final = "sessions"
 
 
 def compile_card(bins: Bins, steps: Sequence[Steps], calibrations: Sequence[Calibration], codes: Codes) -> Scorecard:
-    """The scorecard of `OUTPUTS`' step functions with their calibration taken up into the points.
+    """The scorecard of step functions with their calibration taken up into the points: those of `OUTPUTS`, or of all but the
+    last, which the card then leaves out.
 
     `codes` are the rows over which the mean of each term's points is zero.
     """
@@ -38,8 +40,12 @@ def compile_card(bins: Bins, steps: Sequence[Steps], calibrations: Sequence[Cali
         centred = edges, table - mean
         terms.append(_term(feature, *(_with_shifts(*centred, calibrations) if feature == SESSIONS else centred)))
     if SESSIONS not in bins.features:
-        terms.append(_term(SESSIONS, *_with_shifts((), np.zeros((2, len(OUTPUTS))), calibrations)))
-    return Scorecard(base=_points(base), terms=tuple(term for term in terms if _says_something(term)))
+        terms.append(_term(SESSIONS, *_with_shifts((), np.zeros((2, len(calibrations))), calibrations)))
+    left_out: tuple[Literal["next"], ...] | msgspec.UnsetType = (
+        msgspec.UNSET if len(steps) == len(OUTPUTS) else ("next",)
+    )
+    told = tuple(term for term in terms if _says_something(term))
+    return Scorecard(base=_points(base), terms=told, left_out=left_out)
 
 
 def _with_shifts(
@@ -67,8 +73,8 @@ def _term(feature: str, edges: tuple[float, ...], table: Table) -> Term:
 
 
 def _points(row: NDArray[np.float64]) -> Points:
-    d14, d30, d60, following = (round(float(value), DIGITS) + 0.0 for value in row)
-    return d14, d30, d60, following
+    d14, d30, d60, *following = (round(float(value), DIGITS) + 0.0 for value in row)
+    return d14, d30, d60, following[0] if following else 0.0
 
 
 def _says_something(term: Term) -> bool:

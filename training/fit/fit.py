@@ -9,7 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from keepwell.alerting.policy import Policy
-from keepwell.scoring.scorecard import OUTPUTS, Offsets, Scorecard, coherent
+from keepwell.scoring.scorecard import OUTPUTS, Offsets, Output, Scorecard, coherent
 from training.dataset import FEATURE_COLUMNS, Dataset
 from training.fit.bags import Bagged, bag
 from training.fit.bins import Bins, Codes, Matrix, bins_of
@@ -64,6 +64,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that one bag read, by output."""
     line: Line
     treated: Treated
+    left_out: dict[Output, str] | msgspec.UnsetType = msgspec.UNSET
+    """The outputs that the release does not have, each with the reason; not written where it has all."""
     held_out: HeldOut | msgspec.UnsetType = msgspec.UNSET
     """What the hold-out of the release that was in use shows, to be added by who knows that release."""
 
@@ -92,14 +94,15 @@ def fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
 def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
     check_line(options.budget, options.cost_ratio)
     sample = sample_of(dataset)
-    check(sample)
+    left_out = check(sample)
+    sample = sample.without(left_out)
     check_features(sample, FEATURE_COLUMNS)
     bins, codes = _coded(sample, options.jobs)
     choice = choose(sample, codes, bins, options.learner, options.treated, options.seed, options.jobs)
     codes = codes[:, [bins.features.index(name) for name in choice.features]]
     bins = bins.only(choice.features)
     bagged = bag(
-        sample, codes, bins, options.learner, choice.settings, options.treated, options.seed, options.jobs
+        sample, codes, bins, options.learner, choice.settings, options.treated, options.seed, options.jobs, sample.outputs
     )  # fmt: skip
     calibrations, logits = _calibrated(sample, bagged)
     risks = coherent(expit(logits))
@@ -110,8 +113,8 @@ def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
     shown = coherent(expit(logits + added)) if options.use_offsets else risks
     line = line_of(sample, shown[:, HEADLINE], base, options.budget, options.cost_ratio)
     final = tuple(
-        one.steeper(bagged.calmed[output], float(bagged.raw[sample.known(output), output].mean()))
-        for output, one in enumerate(calibrations)
+        one.steeper(calmed, float(bagged.raw[sample.known(output), output].mean()))
+        for output, one, calmed in zip(sample.outputs, calibrations, bagged.calmed, strict=True)
     )
     card = compile_card(bins, bagged.steps, final, codes)
     return Fitted(
@@ -130,11 +133,12 @@ def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
             with_offsets=_measured(sample, coherent(expit(logits + crossed(sample, logits)))),
             spread=spread,
             choice=choice,
-            seen=dict(zip(OUTPUTS, bagged.seen, strict=True)),
+            seen={OUTPUTS[output]: rows for output, rows in zip(sample.outputs, bagged.seen, strict=True)},
             line=line,
             treated=treated_of(
                 sample, codes, bins, options.learner, choice.settings, risks[:, HEADLINE], options.treated, options.seed
             ),
+            left_out=left_out or msgspec.UNSET,
         ),
     )
 
@@ -148,10 +152,10 @@ def _coded(sample: Sample, jobs: int) -> tuple[Bins, Codes]:
 
 
 def _calibrated(sample: Sample, bagged: Bagged) -> tuple[tuple[Calibration, ...], Matrix]:
-    """The calibration of each output, and the calibrated log-odds of every row."""
+    """The calibration of each of the sample's outputs, and the calibrated log-odds of every row, NaN at another output."""
     calibrations: list[Calibration] = []
-    logits = np.empty_like(bagged.raw)
-    for output in range(len(OUTPUTS)):
+    logits = np.full_like(bagged.raw, np.nan)
+    for output in sample.outputs:
         known = sample.known(output)
         found = calibrate(bagged.raw[known, output], sample.targets[known, output], sample.session[known])
         calibrations.append(found)
@@ -161,8 +165,8 @@ def _calibrated(sample: Sample, bagged: Bagged) -> tuple[tuple[Calibration, ...]
 
 def _measured(sample: Sample, risks: Matrix) -> dict[str, Measures]:
     return {
-        name: measures(sample.targets[known, output], risks[known, output])
-        for output, name in enumerate(OUTPUTS)
+        OUTPUTS[output]: measures(sample.targets[known, output], risks[known, output])
+        for output in sample.outputs
         for known in [sample.known(output)]
     }
 

@@ -62,7 +62,7 @@ def _pooled(sample: Sample, logits: Matrix, which: Mask) -> tuple[Matrix, Matrix
     of_clinic = np.zeros((int(clinic.max()) + 1, len(OUTPUTS)))
     of_clinician = np.zeros((int(clinician.max()) + 1, len(OUTPUTS)))
     spread: dict[str, float] = {}
-    for output, name in enumerate(OUTPUTS):
+    for output in sample.outputs:
         offset = np.zeros(len(logits))
         for offsets, group in ((of_clinic, clinic), (of_clinician, clinician)):
             where = which & sample.known(output) & (group >= 0)
@@ -72,7 +72,7 @@ def _pooled(sample: Sample, logits: Matrix, which: Mask) -> tuple[Matrix, Matrix
             )  # fmt: skip
             offsets[:, output] = pooled.offsets
             offset += np.append(pooled.offsets, 0.0)[group]
-            spread[name] = pooled.between
+            spread[OUTPUTS[output]] = pooled.between
     return of_clinic, of_clinician, spread
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from keepwell.alerting.policy import Policy
+from keepwell.scoring.scorecard import OUTPUTS, Output
 from models.release import OFFSETS, POLICY, SCORECARD, Basis, describe, digest_of, put
 from training.dataset import Dataset
 from training.fit import canonical
@@ -36,7 +37,10 @@ def release(fitted: Fitted, dataset: Dataset, origin: str | None, out: Path) -> 
         "card.md": model_card(fitted, dataset, told).encode(),
     }
     title = f"Additive scorecard, {fitted.report.choice.learner}"
-    return _put(out, files, dataset, title=title, origin=told, metrics=_chief(fitted.report.measures))
+    return _put(
+        out, files, dataset, title=title, origin=told, metrics=_chief(fitted.report.measures),
+        left_out={} if fitted.report.left_out is msgspec.UNSET else fitted.report.left_out,
+    )  # fmt: skip
 
 
 def release_again(
@@ -67,7 +71,10 @@ def release_again(
     if pooled is not None:
         files[OFFSETS] = _json(pooled.offsets)
     after = {name: shift.after for name, shift in recalibrated.shifts.items() if shift.after is not None}
-    return _put(out, files, dataset, title="Recalibrated scorecard", origin=told, metrics=_chief(after))
+    left_out = {name: f"{base} does not have it" for name in OUTPUTS if name not in recalibrated.card.outputs}
+    return _put(
+        out, files, dataset, title="Recalibrated scorecard", origin=told, metrics=_chief(after), left_out=left_out
+    )
 
 
 def origin_of(dataset: Dataset) -> str:
@@ -91,6 +98,7 @@ def _put(
     title: str,
     origin: str,
     metrics: dict[str, float | None],
+    left_out: Mapping[Output, str],
 ) -> str:
     about, counts = dataset.about, dataset.about.counts
     basis = Basis(
@@ -103,7 +111,8 @@ def _put(
         positive=counts.positive,
     )
     manifest = describe(
-        title=title, origin=origin, created=about.as_of[:10], files=files, data=basis, metrics=metrics
+        title=title, origin=origin, created=about.as_of[:10], files=files, data=basis, metrics=metrics,
+        left_out=left_out,
     )  # fmt: skip
     put(out, manifest, files)
     return digest_of(manifest)

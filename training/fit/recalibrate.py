@@ -14,7 +14,7 @@ from training.fit.bins import Matrix
 from training.fit.logit import Prior, clustering, expit, fit
 from training.fit.measures import Measures, measures
 from training.fit.offsets import crossed, offsets_of
-from training.fit.refuse import Refused
+from training.fit.refuse import Refused, check_sessions
 from training.fit.sample import Sample, sample_of
 
 LEAST_STOPS: Final = 20
@@ -48,9 +48,9 @@ class Pooled(NamedTuple):
 
 
 class Recalibrated(NamedTuple):
-    """The scorecard with its new calibration, the shift of each output, the number of episodes that stopped, the risks of
-    every row by `OUTPUTS`, and the offsets that are in those, where they were asked for. `left_out`: the release before added
-    offsets of its own, and this one does not."""
+    """The scorecard with its new calibration, the shift of each output that it has, the number of episodes that stopped, the
+    risks of every row by `OUTPUTS`, and the offsets that are in those, where they were asked for. `left_out`: the release
+    before added offsets of its own, and this one does not."""
 
     card: Scorecard
     shifts: dict[str, Shift]
@@ -61,7 +61,8 @@ class Recalibrated(NamedTuple):
 
 
 def recalibrate(dataset: Dataset, scorer: Scorer, use_offsets: bool = False) -> Recalibrated:
-    """Recalibrates a scorecard. Raises `Refused` below `LEAST_STOPS`, saying how many there are and are needed.
+    """Recalibrates a scorecard. Raises `Refused` where no session is told of, and below `LEAST_STOPS`, saying how many there
+    are and are needed.
 
     Offsets that the scorer has are left out; with `use_offsets` others are made of these rows. The log-odds that they are
     made of are not out of fold, as those of a fit are: the rows' own outcomes moved them. But they did so by an intercept and
@@ -69,14 +70,15 @@ def recalibrate(dataset: Dataset, scorer: Scorer, use_offsets: bool = False) -> 
     apart from another's. What all have in common is in the intercept: an offset is the difference from the clinics of these
     rows, not from those that the release was fitted to, and a clinic that is alone has none.
     """
-    sample = sample_of(dataset)
+    card = scorer.card
+    sample = sample_of(dataset).without(one for one in OUTPUTS if one not in card.outputs)
+    check_sessions(sample)
     stops = sample.stops()
     if stops < LEAST_STOPS:
         raise Refused(
             f"{stops} episodes stopped with a known outcome; at least {LEAST_STOPS} are needed to recalibrate, about "
             f"{ENOUGH_STOPS} to trust the slope. Use the release as it is, or wait for more data"
         )
-    card = scorer.card
     table = dataset.matrix([term.feature for term in card.terms])
     pairs = np.asarray(card.calibration, dtype=np.float64)
     logits = pairs[:, 0] + pairs[:, 1] * scorer.logits(table)
@@ -95,6 +97,7 @@ def recalibrate(dataset: Dataset, scorer: Scorer, use_offsets: bool = False) -> 
             after=_measured(sample, after, output),
         )
         for output, name in enumerate(OUTPUTS)
+        if name in card.outputs
     }
     pooled = None
     if use_offsets:

@@ -24,7 +24,8 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
-    """The distribution of each feature and of each risk over the landmark rows of training, or of recalibration."""
+    """The distribution of each feature and of each risk that the release has, over the landmark rows of training, or of
+    recalibration."""
 
     features: dict[str, Counted]
     risks: dict[str, Counted]
@@ -52,5 +53,6 @@ def reference_of(bins: Bins, codes: Codes, risks: Matrix) -> Reference:
             ),
         )
         for output, name in enumerate(OUTPUTS)
+        if not np.isnan(risks[:, output]).all()
     }  # fmt: skip
     return Reference(features=features, risks=found)

@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from keepwell.scoring.scorecard import OUTPUTS
+from keepwell.contract.words import HORIZONS
+from keepwell.scoring.scorecard import NEXT, OUTPUTS, Output
 from training.fit.measures import auroc
 from training.fit.sample import Sample
 
@@ -31,33 +32,58 @@ class Refused(ValueError):
     """Nothing is fitted; the message says why and what to do."""
 
 
-def check(sample: Sample) -> None:
-    """Raises `Refused` where a sample cannot carry a model."""
+def check(sample: Sample) -> dict[Output, str]:
+    """The outputs that are left out, each with the reason: the second target (`next-visit-missed@1`) where too little is
+    known of it, as in a clinic that sends no bookings. Raises `Refused` where the horizons cannot carry a model."""
     if not len(sample.client):
-        raise Refused("the files hold no row to learn from: no event of an episode was accepted")
-    for output, name in enumerate(OUTPUTS):
-        found = sample.targets[sample.known(output), output]
-        if not len(found):
-            raise Refused(
-                f"{name}: no outcome is determined yet; data must go on for some months after the first visits"
-            )
-        if found.min() == found.max():
-            what = "the target" if found[0] else "no client reaches the target"
-            raise Refused(f"{name}: one class only ({what} in all {len(found)} rows); there is nothing to tell apart")
+        raise Refused("the files hold no row to learn from: no event of an open episode was accepted")
+    check_sessions(sample)
+    for output in HORIZONS:
+        why = _one_class(sample, OUTPUTS.index(output))
+        if why is not None:
+            raise Refused(f"{output}: {why}")
     stops = sample.stops()
     if stops < LEAST_STOPS:
         raise Refused(
             f"{stops} episodes stopped with a known outcome, at least {LEAST_STOPS} are needed to fit a model; with fewer, "
             "fit a released one to this clinic: keepwell train --recalibrate RELEASE"
         )
-    for output, name in enumerate(OUTPUTS):
-        for answer, what in ((1, "reach"), (0, "do not reach")):
-            clients = len(np.unique(sample.client[sample.targets[:, output] == answer]))
-            if clients < LEAST_CLIENTS:
-                raise Refused(
-                    f"{name}: {clients} clients {what} the target, at least {LEAST_CLIENTS} are needed, so that some can be "
-                    "held out; take more data"
-                )
+    for output in HORIZONS:
+        why = _few_clients(sample, OUTPUTS.index(output))
+        if why is not None:
+            raise Refused(f"{output}: {why}; take more data")
+    if not sample.known(NEXT).any():
+        return {"next": "of no visit is it known that it was booked, and whether it was kept"}
+    why = _one_class(sample, NEXT) or _few_clients(sample, NEXT)
+    return {} if why is None else {"next": why}
+
+
+def check_sessions(sample: Sample) -> None:
+    """Raises `Refused` where no session is told of: nobody can then be seen to stay, and everyone would be taken to stop."""
+    if len(sample.session) and not sample.session.any():
+        raise Refused(
+            "no attended session is told of (session.attended): bookings, ratings and contacts alone do not tell who stays"
+        )
+
+
+def _one_class(sample: Sample, output: int) -> str | None:
+    """Why there is nothing to tell apart at an output."""
+    found = sample.targets[sample.known(output), output]
+    if not len(found):
+        return "no outcome is determined yet; data must go on for some months after the first visits"
+    if found.min() == found.max():
+        what = "the target" if found[0] else "no client reaches the target"
+        return f"one class only ({what} in all {len(found)} rows); there is nothing to tell apart"
+    return None
+
+
+def _few_clients(sample: Sample, output: int) -> str | None:
+    """Why some clients cannot be held out at an output."""
+    for answer, what in ((1, "reach"), (0, "do not reach")):
+        clients = len(np.unique(sample.client[sample.targets[:, output] == answer]))
+        if clients < LEAST_CLIENTS:
+            return f"{clients} clients {what} the target, at least {LEAST_CLIENTS} are needed, so that some can be held out"
+    return None
 
 
 def check_features(sample: Sample, names: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from keepwell.care.endings import DAY, WINDOW
 from keepwell.contract.words import HORIZONS
-from keepwell.scoring.scorecard import OUTPUTS
+from keepwell.scoring.scorecard import OUTPUTS, Output
 from training.dataset import FEATURE_COLUMNS, Dataset
 from training.fit.bins import Matrix, Vector
 
@@ -49,6 +50,17 @@ class Sample(NamedTuple):
         """The rows whose target counts."""
         found: Mask = ~np.isnan(self.targets[:, output])
         return found
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The places in `OUTPUTS` of those that some row's target counts for."""
+        return tuple(output for output in range(len(OUTPUTS)) if self.known(output).any())
+
+    def without(self, outputs: Iterable[Output]) -> Sample:
+        """The same rows, where no target of some outputs counts."""
+        targets = self.targets.copy()
+        targets[:, [OUTPUTS.index(output) for output in outputs]] = np.nan
+        return self._replace(targets=targets)
 
     def stops(self) -> int:
         """Episodes with a row that counts as a stop at the headline: the events that a model is worth by."""

@@ -52,7 +52,7 @@ class Calibrated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def calibrated(sample: Sample, risks: Matrix, before: Mapping[Output, float | None]) -> tuple[Calibrated, ...]:
-    """Every output; `before` holds the AUROC that the release tells of itself, by output."""
+    """Every output; `before` holds the AUROC that the release tells of itself, by output, None where it has none."""
     return tuple(_of(sample, risks, output, before.get(OUTPUTS[output])) for output in range(len(OUTPUTS)))
 
 
@@ -61,6 +61,8 @@ def _of(sample: Sample, risks: Matrix, output: int, before: float | None) -> Cal
     target, risk, client = sample.targets[known, output], risks[known, output], sample.client[known]
     episodes = len(np.unique(sample.episode[known][target == 1]))
     base = Calibrated(output=OUTPUTS[output], rows=len(target), episodes=episodes)
+    if np.isnan(risks[:, output]).any():
+        return msgspec.structs.replace(base, gap="the release does not tell it")
     if episodes < LEAST_STOPS:
         return msgspec.structs.replace(
             base,

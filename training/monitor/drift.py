@@ -96,7 +96,7 @@ def drift(
     before = clients_before * here / clients  # as uneven as here: the reference holds counts only
     left_out = _left_out(reference, frame)
     names = [name for name in reference.features if name not in left_out]
-    level = LEVEL / (len(names) + len(OUTPUTS))
+    level = LEVEL / (len(names) + len(reference.risks))
 
     def compare(name: str, counted: Counted, column: Vector) -> Compared:
         return _compared(name, counted, _counts(name, counted, column), here, before, level)
@@ -107,7 +107,11 @@ def drift(
     return Drift(
         worth=here,
         worth_before=before,
-        risks=tuple(compare(name, reference.risks[name], risks[:, at]) for at, name in enumerate(OUTPUTS)),
+        risks=tuple(
+            compare(name, reference.risks[name], risks[:, at])
+            for at, name in enumerate(OUTPUTS)
+            if name in reference.risks
+        ),
         features=tuple(
             sorted(
                 (compare(name, reference.features[name], frame[name].to_numpy(dtype=np.float64)) for name in names),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from keepwell.contract.words import HORIZONS
 from keepwell.testing.made_up import made_up_clinic
 from models.release import default
 from training.dataset import Dataset, InMemory, build
@@ -50,8 +51,18 @@ def test_one_class_only(dataset: Dataset) -> None:
 def test_an_answer_that_hardly_any_client_gives(dataset: Dataset) -> None:
     frame = dataset.frame
     few = frame["client"].isin(frame["client"].unique()[:5])
+    stopped = frame["target_14d"].where(frame["target_14d"].isna(), few.astype(float))
+    assert "14d: 5 clients reach the target, at least 20 are needed" in refusal(changed(dataset, target_14d=stopped))
+
+
+def test_hardly_any_outcome_of_a_next_visit_leaves_it_out_and_blocks_nothing(dataset: Dataset) -> None:
+    frame = dataset.frame
+    few = frame["client"].isin(frame["client"].unique()[:5])
     missed = frame["target_next"].where(frame["target_next"].isna(), few.astype(float))
-    assert "next: 5 clients reach the target, at least 20 are needed" in refusal(changed(dataset, target_next=missed))
+    fitted = fit(changed(dataset, target_next=missed), default().policy, Options(budget=0.25))
+    why = "5 clients reach the target, at least 20 are needed, so that some can be held out"
+    assert fitted.report.left_out == {"next": why}
+    assert fitted.card.outputs == tuple(HORIZONS)
 
 
 def test_a_feature_that_tells_the_answer_is_named(dataset: Dataset) -> None:
