@@ -1,169 +1,193 @@
-"""`report.html`: the evaluation as one page that a clinician can read: no other host, no script, light, dark or on paper."""
+"""`report.html`: the evaluation as one page that a clinician can read: no other host, no script, light, dark or on paper.
+
+What it says stands in the templates below `pages`, one a section; what it draws is laid out here.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from html import escape
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from math import log2
+from typing import Final, NamedTuple
 
-from keepwell.scoring.scorecard import Scorecard
-from training.evaluate import contrast, quality
+from jinja2 import Environment
+
+from keepwell.scoring.features import BY_NAME, Feature
+from keepwell.scoring.scorecard import HEADLINE, Scorecard
+from keepwell.web.drawings import Axis, Chart, Forest, Series, Stairs
+from keepwell.web.pages import environment
 from training.evaluate.aims import VERDICTS, Aim
-from training.evaluate.disclosure import HTI_SOURCE, TRIPOD_SOURCE, Disclosed
-from training.evaluate.html import (
-    details,
-    document,
-    estimate,
-    interval,
-    notes,
-    number,
-    paragraph,
-    section,
-    share,
-    table,
-)
-from training.evaluate.report import Report
+from training.evaluate.burden import UNITS
+from training.evaluate.cells import LEAST_CLIENTS, Cell
+from training.evaluate.curve import Curve, Size
+from training.evaluate.disclosure import HTI_SOURCE, TRIPOD_SOURCE
+from training.evaluate.figures import FILTERS, TITLES, bar
+from training.evaluate.metrics import DRAWS, Point
+from training.evaluate.report import Data, Performance, Report
+from training.evaluate.rules import GAP, RULES
+from training.fit.held_out import words
 
 STANDARDS: Final = {"TRIPOD+AI": TRIPOD_SOURCE, "HTI-1": HTI_SOURCE}
-HEADING: Final = re.compile(r'<section id="([a-z]+)"><h2>(.*?)</h2>')
+THRESHOLDS: Final = [(n / 10, f"{n}0 %" if n else "0") for n in range(6)]
+"""Written below the decision curve."""
+
+
+class Section(NamedTuple):
+    """A section: the name of its template and its link, its heading, and when it is there."""
+
+    name: str
+    title: str
+    there: Callable[[Report], bool] = lambda report: True
+
+
+SECTIONS: Final = (
+    Section("short", "In short"),
+    Section("aims", "Does it reach what it should?", lambda report: report.oracle is not None),
+    Section("apart", "Does it tell apart who stops?"),
+    Section("true", "Are the percentages true?"),
+    Section("acting", "Is it worth acting on?"),
+    Section("alerts", "What would clinicians have got?"),
+    Section("withheld", "What do alerts do?", lambda report: report.held_out is not None),
+    Section("rules", "Is it better than simple rules?"),
+    Section("oracle", "How near is it to the best that can be done?", lambda report: report.oracle is not None),
+    Section("readable", "What does being readable cost?"),
+    Section("meanings", "Does it hold by other meanings of “dropout”?"),
+    Section("fair", "Is it the same for everyone?"),
+    Section("time", "Does it hold over time, and elsewhere?"),
+    Section("clinics", "Do clinics differ?"),
+    Section("curve", "Would more data help?"),
+    Section("model", "What does it look at?"),
+    Section("standards", "What such a report must tell"),
+    Section("missing", "What is not in here"),
+)
 
 
 def page(report: Report, card: Scorecard) -> str:
     """The whole page. Equal reports of equal scorecards are equal pages."""
-    sections = (
-        _in_short(report), _reached(report), quality.telling_apart(report), quality.true_percentages(report),
-        quality.worth_acting(report), contrast.alerts(report), contrast.withheld(report), contrast.rules(report),
-        contrast.oracle(report), contrast.models(report), contrast.definitions(report), contrast.fairness(report),
-        quality.over_time(report), quality.between_clinics(report), quality.learning(report), quality.looks_at(card),
-        _disclosures(report), _missing(report),
+    headline = report.performance[HEADLINE]
+    return _environment().get_template("report.html").render(
+        title=f"What “{report.release.title}” is worth",
+        report=report,
+        headline=headline,
+        sections=[section for section in SECTIONS if section.there(report)],
+        aims=_by_group(report.aims),
+        held_out=words(report.held_out, _who(report.data)) if report.held_out is not None else "",
+        no_effect=no_effect(report),
+        decision_chart=_decision_chart(headline),
+        learning_chart=_learning_chart(report.learning_curve),
+        features=list(_features(card)),
     )  # fmt: skip
-    body = "\n".join(section for section in sections if section)
-    links = "".join(f'<a href="#{name}">{words}</a>' for name, words in HEADING.findall(body))
-    return document(f"What “{report.release.title}” is worth", f"{_on_top(report)}\n<nav>{links}</nav>\n{body}")
 
 
-def _on_top(report: Report) -> str:
-    data, counts = report.data, report.data.about.counts
-    if data.simulated:
-        all_of = "All" if data.simulated >= counts.episodes else f"{data.simulated:,} of {counts.episodes:,}"
-        what = (
-            f"<strong>Simulated data.</strong> {all_of} episodes are made up by a program, and with them the alliance "
-            "ratings, the ruptures and why people stop. The figures show that the machinery works as meant; they say "
-            "nothing about people."
+def no_effect(report: Report) -> str | None:
+    """Why nothing is told of what alerts do; None where a hold-out tells it."""
+    found = report.held_out
+    if found is None:
+        return "no release in use withheld alerts: that takes a trial"
+    if found.difference is None:
+        return words(found, _who(report.data)).removesuffix(".")
+    if not found.raised.alerted:
+        return (
+            "no alert that was shown is told of in these events (--alerts), so nothing says that the release was in use"
         )
-    else:
-        what = "<strong>Recorded data.</strong> No clinic in these events has a name that the simulator gives."
-    fitted = "The release was set by hand and fitted to no data."
-    if data.same_as_fitted:
-        fitted = "<strong>The release was fitted to these very events: every figure here flatters it.</strong>"
-    elif data.fitted_to is not None:
-        fitted = "The release was fitted to other events. Whether persons are in both cannot be told here."
-    facts = (
-        f"{counts.episodes:,} episodes of {counts.clients:,} clients, {counts.events:,} events, {counts.rows:,} "
-        f"moments; outcomes known until {escape(data.about.as_of)}; {data.treated:,} moments shortly after an alert "
-        "or an act."
+    return None
+
+
+def calibration_chart(name: str, title: str, curve: Sequence[Point]) -> Chart:
+    """What was told against what happened, beside the line on which both are the same."""
+    points = [(point.risk, point.rate) for point in curve]
+    top = max(0.1, *(max(point) for point in points)) * 1.1
+    series = (
+        Series("as it should be", "b", ((0, 0), (top, top))),
+        Series("as it was", "a", points, dots=True),
     )
-    return (
-        f'<div class="note{" made-up" if data.simulated else ""}"><p>{what}</p><p>{fitted}</p><p>{facts}</p>'
-        f"<p class='small'>Release <code>{escape(report.release.digest)}</code>. {escape(report.release.origin)}<br>"
-        f"Events <code>{escape(data.about.fingerprint)}</code></p></div>"
-    )
+    return Chart(f"calibration-{name}", title, series, Axis(0, top, "risk told"), Axis(0, top, "share that did"))
 
 
-def _in_short(report: Report) -> str:
-    pooled = quality.headline(report).pooled
-    every = report.alerts.kinds[0]
-    cards = (
-        ("Tells apart", number(pooled.auroc.value, 3), f"AUROC, 30 days {interval(pooled.auroc)}; .5 is chance"),
-        ("Percentages", number(pooled.calibration.slope.value, 2),
-         "calibration slope; 1 is right, below 1 is too sure of itself"),
-        ("Off by", share(pooled.ece), "mean distance of risk and what happened"),
-        ("Asks for", number(every.per_clinician_week, 2), "alerts of all kinds per clinician-week"),
-        ("Right", share(every.precision.value), "of alerts are followed by a stop within 30 days"),
-        ("In time", share(every.in_time), "of stops had an alert before the last session"),
-    )  # fmt: skip
-    shown = "".join(
-        f'<div class="card"><b>{title}</b><span>{value}</span><small>{words}</small></div>'
-        for title, value, words in cards
-    )
-    simulated = "All six are of simulated episodes." if report.data.simulated else ""
-    return section("short", "In short", f'<div class="cards">{shown}</div>', paragraph(simulated) if simulated else "")
+@cache
+def _environment() -> Environment:
+    found = environment("training.evaluate", FILTERS)
+    found.globals |= {
+        "titles": TITLES, "units": UNITS, "rules": {rule.name: rule for rule in RULES}, "rules_gap": GAP,
+        "standards": STANDARDS, "verdicts": VERDICTS, "draws": DRAWS, "least_clients": LEAST_CLIENTS,
+        "by_auroc": _by_auroc, "by_calibration": _by_calibration, "calibration_chart": _of_output,
+    }  # fmt: skip
+    return found
 
 
-def _reached(report: Report) -> str:
-    """What it should reach on simulated data."""
-    if report.oracle is None:
-        return ""
+def _by_group(aims: Sequence[Aim]) -> Mapping[str, list[Aim]]:
+    """The aims that have a figure, by what is aimed at."""
     groups: dict[str, list[Aim]] = {}
-    for aim in report.aims:
+    for aim in aims:
         if aim.figure.value is not None:
             groups.setdefault(aim.group, []).append(aim)
-    rows = [
-        (
-            group,
-            f"{some[0].aim:.2f}",
-            str(len(some)),
-            *(str(sum(aim.verdict == one for aim in some)) for one in VERDICTS),
-        )
-        for group, some in groups.items()
+    return groups
+
+
+def _who(data: Data) -> str:
+    """What to call the clients of these data."""
+    if not data.simulated:
+        return "clients"
+    return "simulated clients" if data.simulated >= data.about.counts.episodes else "clients, some of them simulated"
+
+
+def _by_auroc(cells: Sequence[Cell]) -> Forest:
+    return Forest([bar(one.title, one.auroc, one.gap) for one in cells], 0.4, 1.0, 0.5, "AUROC", "chance")
+
+
+def _by_calibration(cells: Sequence[Cell], figure: str, what: str) -> Forest:
+    bars = [bar(one.title, getattr(one.calibration, figure), one.gap) for one in cells]
+    return Forest(bars, 0.0, 2.0, 1.0, what, "is right")
+
+
+def _of_output(found: Performance) -> Chart:
+    return calibration_chart(found.output, f"Calibration: {TITLES[found.output].capitalize()}", found.curve)
+
+
+def _decision_chart(headline: Performance) -> Chart:
+    model = [(point.threshold, point.model) for point in headline.decision]
+    everyone = [(point.threshold, point.everyone) for point in headline.decision]
+    top = max(0.01, *(value for _, value in model + everyone)) * 1.1
+    series = (
+        Series("by the model", "a", model),
+        Series("everyone", "b", everyone),
+        Series("nobody", "c", ((0.0, 0), (0.5, 0))),
+    )
+    across = Axis(0, 0.5, "risk from which one would act", THRESHOLDS)
+    return Chart("decision", "Decision curve", series, across, Axis(-top / 4, top, "net benefit a moment"))
+
+
+def _learning_chart(curve: Curve | None) -> Chart | None:
+    """None where no size has figures."""
+    told = [size for size in curve.sizes if size.gap is None] if curve is not None else []
+    if curve is None or not told:
+        return None
+    points = [(log2(size.episodes), size.auroc.value or 0.0) for size in told]
+    spans = list(_spans(told))
+    low, high = points[0][0] - 0.3, points[-1][0] + 0.3
+    series = [Series("fitted to so many", "a", points, dots=True, spans=spans)]
+    if curve.release_auroc.value is not None:
+        level = curve.release_auroc.value
+        series.append(Series("the release", "b", ((low, level), (high, level))))
+    across = Axis(low, high, "training episodes", [(log2(size.episodes), f"{size.episodes:,}") for size in told])
+    bottom = min(0.5, *(low for _, low, _ in spans)) if spans else 0.5
+    return Chart("learning", "Learning curve", series, across, Axis(bottom, 0.9, "AUROC, 30 days"))
+
+
+def _spans(sizes: Sequence[Size]) -> Iterator[tuple[float, float, float]]:
+    for size in sizes:
+        if size.auroc.low is not None and size.auroc.high is not None:
+            yield log2(size.episodes), size.auroc.low, size.auroc.high
+
+
+def _features(card: Scorecard) -> Iterator[tuple[Stairs, Feature]]:
+    """The step function of each feature at the headline, the widest first."""
+    slope = card.calibration[HEADLINE][1]
+    drawn = [
+        (term, [row[HEADLINE] * slope for row in term.points], term.missing[HEADLINE] * slope) for term in card.terms
     ]
-    every = [_aim_row(aim) for some in groups.values() for aim in some]
-    return section(
-        "aims",
-        "Does it reach what it should?",
-        paragraph(
-            "What was aimed at on simulated data, where the true risk is known. “Open”: the figure is below the aim, but its "
-            "interval is not. Where the truth itself is below an aim, no model can reach it on these data."
-        ),
-        table(("aim", "at least", "figures", *VERDICTS), rows),
-        details("Each of them", table(("figure", "aim", "is", "the truth itself", ""), every)),
-    )
-
-
-def _aim_row(aim: Aim) -> tuple[str, ...]:
-    return aim.words, f"{aim.aim:.2f}", estimate(aim.figure, 2), estimate(aim.best, 2), aim.verdict or ""
-
-
-def _disclosures(report: Report) -> str:
-    parts = []
-    for standard, source in STANDARDS.items():
-        items = [item for item in report.disclosures if item.standard == standard]
-        gaps = sum(item.told is None for item in items)
-        rows = [(item.number, item.item, item.told or "gap: to be written") for item in items]
-        parts.append(
-            details(
-                f"{standard} ({source}): {len(items)} items, {gaps} gaps",
-                table(("", "item", "what this run tells"), rows, words=True),
-            )
-        )
-    return section(
-        "standards",
-        "What such a report must tell",
-        paragraph(
-            "Every item of both standards, filled from this run. What no run can know is a gap, to be written by people."
-        ),
-        *parts,
-    )
-
-
-def _missing(report: Report) -> str:
-    return section("missing", "What is not in here", notes(_gaps(report)))
-
-
-def _gaps(report: Report) -> Iterator[str]:
-    if (why := contrast.no_effect(report)) is not None:
-        yield f"The effect of alerts on outcomes: {why}."
-    if all(found.output != "next" for found in report.performance):
-        yield "The chance that the next visit is missed: the release does not tell it."
-    if report.learning_curve is None:
-        yield "A learning curve (--learning-curve), or too few clients for one."
-    if not report.challengers:
-        yield "Models without constraints beside it: what being readable costs."
-    if report.elsewhere is None:
-        yield "Another log, such as a later one, to compare with (--compare)."
-    if report.oracle is None:
-        yield "The best that could be done: the true risks are known of simulated data only (--truth)."
-    open_items: list[Disclosed] = [item for item in report.disclosures if item.told is None]
-    named = "; ".join(f"{item.standard} {item.number} {item.item}" for item in open_items)
-    yield f"{len(open_items)} items that no run can fill: {named}."
+    tops = {term.feature: max(abs(value) for value in (*points, missing)) for term, points, missing in drawn}
+    top = max(tops.values(), default=0.0)
+    for term, points, missing in sorted(drawn, key=lambda one: (-tops[one[0].feature], one[0].feature)):
+        name = term.feature
+        yield Stairs(f"feature-{name}", name, term.edges, points, missing, top), BY_NAME[name]

@@ -72,6 +72,12 @@ def test_the_page_asks_no_other_host_and_runs_no_script(judged: Path) -> None:
     html = (judged / "report.html").read_text()
     assert not re.search(r"https?://|<script|<link|@import|url\(", html)
     assert html.count("<svg") > 20
+    assert " style=" not in html  # the page's own policy would not apply it
+    drawn = html.count('role="img"')
+    assert (
+        drawn > 20
+        and html.count("<title id=") == html.count("<desc id=") == html.count("The figures</summary>") == drawn
+    )
 
 
 def test_the_page_says_on_top_that_the_data_are_simulated(judged: Path) -> None:
