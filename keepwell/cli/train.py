@@ -187,7 +187,7 @@ def _recalibrated(
         policy = at(policy, line.line)
     offsets = found.pooled.offsets if found.pooled is not None else None
     return {
-        "release": release_again(found, base.digest, policy, dataset, origin, out, shown),
+        "release": release_again(found, dataset, out, base=base.digest, policy=policy, origin=origin, shown=shown),
         "folder": str(out),
         "recalibrated": base.digest,
         "stops": found.stops,

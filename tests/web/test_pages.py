@@ -52,7 +52,7 @@ class Read(HTMLParser):
 
 @pytest.fixture(scope="module")
 def pages() -> Environment:
-    return environment("training.evaluate", {"px": lambda value: f"{value:.1f}"})
+    return environment("training.evaluate", {})
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import numpy as np
 
 from training.evaluate.cells import LEAST_EVENTS
 from training.evaluate.metrics import Clusters, Counts, Estimate, Ints, Ordered, Vector, estimate, over
-from training.evaluate.rules import Rule
+from training.evaluate.rules import SimpleRule
 
 TENTH: Final = 0.10
 """Share of moments flagged where a rule only ranks."""
@@ -63,7 +63,7 @@ class AtBurden(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def at_burden(
-    rule: Rule, unit: str, target: Vector, verdict: Vector, risks: Mapping[str, Vector], client: Ints
+    rule: SimpleRule, unit: str, target: Vector, verdict: Vector, risks: Mapping[str, Vector], client: Ints
 ) -> AtBurden:
     """The comparison over rows whose target is known. `risks` are the model's, and the truth's where there is one."""
     positive = float(target.sum())

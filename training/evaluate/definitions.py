@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 
 from keepwell.care.endings import DAY, Spell, target
@@ -17,6 +18,7 @@ from keepwell.care.episode import Episode, Live
 from keepwell.care.history import AnyEntry, Attendance, End, effective
 from keepwell.care.visits import in_force
 from keepwell.contract.events import decode_accepted
+from training.constants import constants
 from training.dataset.sources import Gathered
 from training.evaluate.metrics import Vector
 from training.fit.sample import SETTLING_DAYS, Sample
@@ -27,7 +29,7 @@ HORIZON: Final = 30
 """Days, of `clinician-judgement`: the headline's."""
 
 
-class Definition(NamedTuple):
+class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A way to call an episode dropped out."""
 
     name: str
@@ -36,26 +38,12 @@ class Definition(NamedTuple):
     source: str
 
 
-JUDGEMENT: Final = Definition(
-    "clinician-judgement",
-    "The clinician says so",
-    "The episode was ended as `client_stopped`, not by mutual agreement, and no session came 30 days or more after the "
-    "moment. Episodes that nobody ended are left out.",
-    "Therapist judgement in Wierzbicki & Pekarik 1993, Prof Psychol Res Pr 24:190; Swift & Greenberg 2012",
-)
-EARLY: Final = Definition(
-    "before-session-4",
-    "Fewer than four sessions",
-    "Care ended, for whatever reason, before a fourth session; asked of moments before it.",
-    "Failure to attend a given number of sessions: Wierzbicki & Pekarik 1993; Hatchett & Park 2003. The number is ours",
-)
-PLAN: Final = Definition(
-    "plan-not-completed",
-    "Fewer sessions than planned",
-    "Care ended, for whatever reason, before the planned number of sessions; asked of moments before it, where a number "
-    "was told.",
-    "Failure to complete a treatment of fixed length: Swift & Greenberg 2012",
-)
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    definitions: tuple[Definition, ...]
+
+
+DEFINITIONS: Final = constants(__file__, _File).definitions
+OWN, JUDGEMENT, EARLY, PLAN = DEFINITIONS
 OTHERS: Final = (JUDGEMENT, EARLY, PLAN)
 
 

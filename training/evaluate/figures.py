@@ -1,36 +1,15 @@
-"""Figures as text, for pages and for the terminal: counts, shares, and estimates with their intervals."""
+"""Estimates as words: figures with their intervals, for pages and for the terminal."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from keepwell.web.drawings import Bar
-from keepwell.web.pages import Filter
+from keepwell.web.figures import NOTHING, Filter
 from training.evaluate.metrics import Estimate
 
 TITLES: Final = {"14d": "within 14 days", "30d": "within 30 days", "60d": "within 60 days", "next": "next visit missed"}
 """What the outputs are called."""
-NOTHING: Final = "–"
-
-
-def count(value: float) -> str:
-    """A number of things."""
-    return f"{value:,.0f}"
-
-
-def number(value: float | None, digits: int) -> str:
-    """A figure, or a dash where there is none."""
-    return NOTHING if value is None else f"{value:.{digits}f}"
-
-
-def share(value: float | None) -> str:
-    """A part of one, in per cent."""
-    return NOTHING if value is None else f"{value:.1%}"
-
-
-def percent(value: float) -> str:
-    """The same without a decimal."""
-    return f"{value:.0%}"
 
 
 def estimate(found: Estimate | None, digits: int = 3, signed: bool = False) -> str:
@@ -59,18 +38,12 @@ def middle(found: tuple[float, float, float] | None) -> str:
     return NOTHING if found is None else "{1:.0f} ({0:.0f} to {2:.0f})".format(*found)
 
 
-def pixels(value: float) -> str:
-    """A place on a drawing."""
-    return f"{value:.1f}"
-
-
 def bar(name: str, found: Estimate, gap: str | None = None) -> Bar:
     """An estimate as a row of a forest plot."""
     return Bar(name, found.value, found.low, found.high, estimate(found), gap)
 
 
 FILTERS: Final[dict[str, Filter]] = {
-    "count": count, "number": number, "share": share, "percent": percent, "estimate": estimate, "shares": shares,
-    "interval": interval, "middle": middle, "px": pixels,
+    "estimate": estimate, "shares": shares, "interval": interval, "middle": middle,
 }  # fmt: skip
 """What templates call them."""

@@ -20,14 +20,13 @@ from training.evaluate.aims import VERDICTS, Aim
 from training.evaluate.burden import UNITS
 from training.evaluate.cells import LEAST_CLIENTS, Cell
 from training.evaluate.curve import Curve, Size
-from training.evaluate.disclosure import HTI_SOURCE, TRIPOD_SOURCE
+from training.evaluate.disclosure import STANDARDS
 from training.evaluate.figures import FILTERS, TITLES, bar
 from training.evaluate.metrics import DRAWS, Point
 from training.evaluate.report import Data, Performance, Report
 from training.evaluate.rules import GAP, RULES
 from training.fit.held_out import words
 
-STANDARDS: Final = {"TRIPOD+AI": TRIPOD_SOURCE, "HTI-1": HTI_SOURCE}
 THRESHOLDS: Final = [(n / 10, f"{n}0 %" if n else "0") for n in range(6)]
 """Written below the decision curve."""
 
@@ -106,13 +105,11 @@ def calibration_chart(name: str, title: str, curve: Sequence[Point]) -> Chart:
 
 @cache
 def _environment() -> Environment:
-    found = environment("training.evaluate", FILTERS)
-    found.globals |= {
-        "titles": TITLES, "units": UNITS, "rules": {rule.name: rule for rule in RULES}, "rules_gap": GAP,
-        "standards": STANDARDS, "verdicts": VERDICTS, "draws": DRAWS, "least_clients": LEAST_CLIENTS,
-        "by_auroc": _by_auroc, "by_calibration": _by_calibration, "calibration_chart": _of_output,
-    }  # fmt: skip
-    return found
+    return environment(
+        "training.evaluate", FILTERS, titles=TITLES, units=UNITS, rules={rule.name: rule for rule in RULES}, rules_gap=GAP,
+        standards=STANDARDS, verdicts=VERDICTS, draws=DRAWS, least_clients=LEAST_CLIENTS, by_auroc=_by_auroc,
+        by_calibration=_by_calibration, calibration_chart=_of_output,
+    )  # fmt: skip
 
 
 def _by_group(aims: Sequence[Aim]) -> Mapping[str, list[Aim]]:

@@ -299,21 +299,15 @@ def _performance(sample: Sample, risk: Vector, column: int) -> Performance:
 
 
 def _by_definition(sample: Sample, risk: Vector, found: Mapping[str, Outcome], now: int) -> tuple[ByDefinition, ...]:
-    own = definitions.Definition(
-        DEFINITION, "Stopped coming, nothing agreed", "No sign and no session pending for 30 days, or ended as "
-        "`client_stopped`; within 30 days of the moment.", "This project's contract, section 3",
-    )  # fmt: skip
-    columns = {own.name: sample.targets[:, HEADLINE]} | definitions.targets(sample, found, now)
-    return tuple(
-        _of_definition(definition, columns[definition.name], risk, sample) for definition in (own, *definitions.OTHERS)
-    )
+    columns = {DEFINITION: sample.targets[:, HEADLINE]} | definitions.targets(sample, found, now)
+    return tuple(_of_definition(one, columns[one.name], risk, sample) for one in definitions.DEFINITIONS)
 
 
 def _of_definition(definition: definitions.Definition, target: Vector, risk: Vector, sample: Sample) -> ByDefinition:
     known = ~np.isnan(target)
     auroc, average_precision = discrimination(target[known], risk[known], sample.client[known])
     return ByDefinition(
-        **definition._asdict(),
+        **msgspec.structs.asdict(definition),
         rows=int(known.sum()),
         clients=len(np.unique(sample.client[known])),
         rate=float(target[known].mean()) if known.any() else None,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
+import msgspec
 import numpy as np
 import pandas as pd
 
 from keepwell.care.instruments import SRS, plain
 from keepwell.contract.events import Event, MeasureCompleted
+from training.constants import constants
 from training.evaluate.metrics import Vector
 
 SRS_CUTOFF: Final = 36.0
@@ -21,10 +23,9 @@ LEAST_FALL: Final = 1.0
 a single point is worth a talk)."""
 DIGITS: Final = 6
 """Digits that a difference of ratings keeps, so that 36.1 - 35.1 is a point."""
-OPENFIT: Final = "OpenFIT support, “Overview of the home page dashboard alerts” (article 204000069702)"
 
 
-class Rule(NamedTuple):
+class SimpleRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A rule that flags moments, or, where `ranks`, only orders them."""
 
     name: str
@@ -33,35 +34,16 @@ class Rule(NamedTuple):
     ranks: bool = False
 
 
-MISSED_TWICE: Final = Rule(
-    "missed-twice",
-    "Two visits missed, none attended since",
-    "Ours: what clinics usually act on; no paper sets the number",
-)
-SRS_LOW: Final = Rule(
-    "srs-below-36",
-    "Last SRS below 36",
-    f"Duncan et al. 2003, J Brief Ther 3:3; red in {OPENFIT}: `SRSPost < CutoffSRS`",
-)
-SRS_FALL: Final = Rule(
-    "srs-fall",
-    "Last SRS a point or more below the one before",
-    f"Red in {OPENFIT}: `SRSChangeFromLast <= -1`; Bargmann & Robinson 2012, ICCE manual 2",
-)
-SRS_OPENFIT: Final = Rule(
-    "openfit-srs",
-    "OpenFIT's SRS alerts: either of these two",
-    f"{OPENFIT}; the cut-off, which it does not state, is 36",
-)
-SRS_WARNING: Final = Rule(
-    "srs-or-item", "Last SRS below 36, or an item below 9", "Miller & Duncan 2004, scoring manual of ORS and SRS"
-)
-SRS_LOWEST: Final = Rule(
-    "srs-lowest", "The lowest last SRS first", "Ours: orders by the scale's total alone", ranks=True
-)
-RULES: Final = (MISSED_TWICE, SRS_LOW, SRS_FALL, SRS_OPENFIT, SRS_WARNING, SRS_LOWEST)
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    gap: str
+    rules: tuple[SimpleRule, ...]
 
-GAP: Final = "OpenFIT's ORS alerts compare with a predicted treatment response, whose formula is not public: not here."
+
+_FILE: Final = constants(__file__, _File)
+RULES: Final = _FILE.rules
+MISSED_TWICE, SRS_LOW, SRS_FALL, SRS_OPENFIT, SRS_WARNING, SRS_LOWEST = RULES
+GAP: Final = _FILE.gap
+"""What is not here, and why."""
 
 
 def verdicts(frame: pd.DataFrame, events: Iterable[Event]) -> dict[str, Vector]:

@@ -45,11 +45,12 @@ def release(fitted: Fitted, dataset: Dataset, origin: str | None, out: Path) -> 
 
 def release_again(
     recalibrated: Recalibrated,
+    dataset: Dataset,
+    out: Path,
+    *,
     base: str,
     policy: Policy,
-    dataset: Dataset,
-    origin: str | None,
-    out: Path,
+    origin: str | None = None,
     shown: HeldOut | None = None,
 ) -> str:
     """Writes a recalibrated release into the folder `out` and returns its digest. `base` is the digest of the one it was, and
@@ -66,7 +67,9 @@ def release_again(
         POLICY: _json(policy),
         "report.json": _json(report),
         "reference.json": _json(reference_of_card(recalibrated.card, dataset)),
-        "card.md": recalibration_card(recalibrated, base, policy, shown, dataset, told).encode(),
+        "card.md": recalibration_card(
+            recalibrated, dataset, base=base, policy=policy, shown=shown, origin=told
+        ).encode(),
     }
     if pooled is not None:
         files[OFFSETS] = _json(pooled.offsets)

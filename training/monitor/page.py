@@ -56,13 +56,11 @@ def words(report: Report) -> str:
 
 @cache
 def _environment() -> Environment:
-    found = environment("training.monitor", FILTERS)
-    found.globals |= {
-        "titles": TITLES, "chosen": CHOSEN, "against": AGAINST, "verdicts": VERDICTS, "gone": GONE, "to_do": TITLES_OF,
-        "gap_titles": GAP_TITLES, "some": SOME, "much": MUCH, "wait_days": WAIT_DAYS, "least_clients": LEAST_CLIENTS,
-        "name_of": _name_of, "calibration_chart": _of_output,
-    }  # fmt: skip
-    return found
+    return environment(
+        "training.monitor", FILTERS, titles=TITLES, chosen=CHOSEN, against=AGAINST, verdicts=VERDICTS, gone=GONE,
+        to_do=TITLES_OF, gap_titles=GAP_TITLES, some=SOME, much=MUCH, wait_days=WAIT_DAYS, least_clients=LEAST_CLIENTS,
+        name_of=_name_of, calibration_chart=_of_output,
+    )  # fmt: skip
 
 
 def _notes(seen: Seen) -> Iterator[str]:

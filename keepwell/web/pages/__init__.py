@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Final
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined
 
+from keepwell.web.figures import FILTERS, Filter
+
 STYLE: Final = "style.css"
 PLAIN: Final = (".txt", ".md")
 """Endings of templates that are no HTML, so that nothing in them is escaped."""
 
-Filter = Callable[..., str]
 
-
-def environment(package: str, filters: Mapping[str, Filter]) -> Environment:
+def environment(package: str, filters: Mapping[str, Filter], **known: object) -> Environment:
     """Renders the templates in the folder `pages` of a package, and under `web/` those that all pages share.
 
     Every value is escaped in HTML, and one that a template names and nobody gives is an error. `filters` turn figures into
-    words.
+    words, beside those of `keepwell.web.figures`; `known` are values and functions that every template may name.
     """
     shared = PrefixLoader({"web": PackageLoader("keepwell.web", "pages")})
     found = Environment(
@@ -32,8 +32,8 @@ def environment(package: str, filters: Mapping[str, Filter]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= filters
-    found.globals |= {"style": style(), "style_hash": style_hash()}
+    found.filters |= {**FILTERS, **filters}
+    found.globals |= {"style": style(), "style_hash": style_hash()} | known
     return found
 
 

@@ -47,7 +47,9 @@ def other(worlds: Path) -> Dataset:
 def folder(then: Dataset, worlds: Path) -> Path:
     """The folder of a release that knows `then`."""
     shipped = default()
-    release_again(recalibrate(then, shipped.scorer), shipped.digest, shipped.policy, then, None, worlds / "release")
+    release_again(
+        recalibrate(then, shipped.scorer), then, worlds / "release", base=shipped.digest, policy=shipped.policy
+    )
     return worlds / "release"
 
 

@@ -61,7 +61,7 @@ def test_what_came_in_otherwise_is_told_even_where_the_risks_hold(
     same: Report, release: Release, reference: Reference, other: Dataset, worlds: Path, tmp_path: Path
 ) -> None:
     fitted = recalibrate(other, release.scorer)  # what it says of itself is true there
-    release_again(fitted, release.digest, release.policy, other, None, tmp_path / "fitted")
+    release_again(fitted, other, tmp_path / "fitted", base=release.digest, policy=release.policy)
     holds = verified(read_in(tmp_path / "fitted"), "fitted")
     differs = looked(Subject(holds, reference, "named"), other, worlds / "other")
     assert [one.do for one in same.suggestions] == [one.do for one in differs.suggestions] == ["nothing"]
