@@ -34,7 +34,7 @@ def unwrap(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> dict[st
             content_type = content.decode("latin-1").lower()
         elif name.startswith(("ce_", "ce-")):
             attributes.append((name[3:], content))
-    media, charset = media_type(content_type)
+    media, charset = media_type(content_type) if content_type else ("", "utf-8")
     if charset not in CHARSETS:
         return Refusal("not_utf8", "$", "Send UTF-8, and say no other charset.")
     if media.startswith(STRUCTURED) or not any(name in MARKS for name, _ in attributes):

@@ -19,7 +19,6 @@ from keepwell.contract.events import (
     PSEUDONYM_PATTERN,
     AlertActioned,
     AnyEvent,
-    ControlEvent,
     Event,
     MeasureCompleted,
     Pseudonym,
@@ -136,7 +135,7 @@ def _whole(content: Any) -> Any:
 
 
 def _check_origin(event: Event, clinic: str | None) -> Refusal | None:
-    if isinstance(event, ControlEvent):
+    if event.type in CONTROL_TYPES:
         return Refusal("control_type", "$.type", "This type is written by Keepwell only; do not send it.")
     if clinic is not None and event.clinic != clinic:
         return Refusal("foreign_source", "$.source", "`source` must begin with the clinic that the key belongs to.")
