@@ -32,15 +32,15 @@ from keepwell.contract.events import (
     Ended,
     Event,
     Feedback,
-    HomeworkAssigned,
-    HomeworkReviewed,
+    HomeworkAssignment,
+    HomeworkReview,
     Measured,
     Missed,
     Opened,
-    RepairAttempted,
+    RepairAttempt,
     Rescheduled,
     Retracted,
-    RuptureNoted,
+    RuptureNote,
     Skipped,
 )
 from keepwell.contract.words import (
@@ -181,8 +181,8 @@ _missed = st.builds(Missed, appointment_id=_visit_ids, reason=_one_of(MissReason
 _ended = st.builds(Ended, reason=st.sampled_from(("client_stopped", *get_args(EndReason))), mutual=_flags)
 _homework_ids = _some(st.just("h-1"))
 _remarks: SearchStrategy[Data] = st.one_of(
-    st.builds(HomeworkAssigned, homework_id=_homework_ids),
-    st.builds(HomeworkReviewed, completion=st.sampled_from((0.0, 0.5, 1.0)), homework_id=_homework_ids),
+    st.builds(HomeworkAssignment, homework_id=_homework_ids),
+    st.builds(HomeworkReview, completion=st.sampled_from((0.0, 0.5, 1.0)), homework_id=_homework_ids),
     st.builds(
         Feedback,
         pillar=_pillars,
@@ -190,13 +190,13 @@ _remarks: SearchStrategy[Data] = st.one_of(
         wants_change=st.sampled_from(("none", "approach", "clinician", "format")),
     ),
     st.builds(
-        RuptureNoted,
+        RuptureNote,
         kind=st.sampled_from(("withdrawal", "confrontation")),
         pillar=_alliance,
         noted_by=_one_of(Rater),
     ),
     st.builds(
-        RepairAttempted,
+        RepairAttempt,
         pillar=_some(_pillars),
         strategy=_some(st.just("bond-invite-feedback")),
         alert_id=_some(st.just("al-1")),

@@ -155,7 +155,7 @@ class Review(Entry, frozen=True, tag=8):
     completion: float
 
     @classmethod
-    def of(cls, event: ev.HomeworkWasReviewed, source: int) -> Self:
+    def of(cls, event: ev.HomeworkReviewed, source: int) -> Self:
         d = event.data
         return cls(*_head(event, source), d.completion)
 
@@ -164,7 +164,7 @@ class Assignment(Entry, frozen=True, tag=9):
     """Ranks behind `Review`: old homework is reviewed before new is assigned."""
 
     @classmethod
-    def of(cls, event: ev.HomeworkWasAssigned, source: int) -> Self:
+    def of(cls, event: ev.HomeworkAssigned, source: int) -> Self:
         return cls(*_head(event, source))
 
 
@@ -185,7 +185,7 @@ class Noted(Entry, frozen=True, tag=11):
     by: str
 
     @classmethod
-    def of(cls, event: ev.RuptureWasNoted, source: int) -> Self:
+    def of(cls, event: ev.RuptureNoted, source: int) -> Self:
         d = event.data
         return cls(*_head(event, source), d.kind, d.pillar, d.noted_by)
 
@@ -195,7 +195,7 @@ class Repair(Entry, frozen=True, tag=12):
     outcome: str
 
     @classmethod
-    def of(cls, event: ev.RepairWasAttempted, source: int) -> Self:
+    def of(cls, event: ev.RepairAttempted, source: int) -> Self:
         d = event.data
         return cls(*_head(event, source), d.pillar, d.outcome)
 

@@ -263,25 +263,25 @@ class MeasureSkipped(Event, frozen=True, tag="keepwell.measure.skipped.v1"):
     data: Skipped
 
 
-class HomeworkAssigned(Data, frozen=True):
+class HomeworkAssignment(Data, frozen=True):
     homework_id: Pseudonym | None = None
 
 
-class HomeworkWasAssigned(Event, frozen=True, tag="keepwell.homework.assigned.v1"):
+class HomeworkAssigned(Event, frozen=True, tag="keepwell.homework.assigned.v1"):
     """Work between sessions was agreed."""
 
-    data: HomeworkAssigned = HomeworkAssigned()
+    data: HomeworkAssignment = HomeworkAssignment()
 
 
-class HomeworkReviewed(Data, frozen=True):
+class HomeworkReview(Data, frozen=True):
     completion: Annotated[float, Meta(ge=0, le=1)]
     homework_id: Pseudonym | None = None
 
 
-class HomeworkWasReviewed(Event, frozen=True, tag="keepwell.homework.reviewed.v1"):
+class HomeworkReviewed(Event, frozen=True, tag="keepwell.homework.reviewed.v1"):
     """Work between sessions was looked at together."""
 
-    data: HomeworkReviewed
+    data: HomeworkReview
 
 
 class Feedback(Data, frozen=True):
@@ -296,29 +296,29 @@ class FeedbackGiven(Event, frozen=True, tag="keepwell.feedback.given.v1"):
     data: Feedback
 
 
-class RuptureNoted(Data, frozen=True):
+class RuptureNote(Data, frozen=True):
     kind: RuptureKind
     pillar: AlliancePillar | None = None
     noted_by: Rater = "clinician"
 
 
-class RuptureWasNoted(Event, frozen=True, tag="keepwell.rupture.noted.v1"):
+class RuptureNoted(Event, frozen=True, tag="keepwell.rupture.noted.v1"):
     """Somebody noticed a rupture of the working alliance."""
 
-    data: RuptureNoted
+    data: RuptureNote
 
 
-class RepairAttempted(Data, frozen=True):
+class RepairAttempt(Data, frozen=True):
     pillar: Pillar | None = None
     strategy: Pseudonym | None = None
     alert_id: Pseudonym | None = None
     outcome: RepairOutcome = "unknown"
 
 
-class RepairWasAttempted(Event, frozen=True, tag="keepwell.repair.attempted.v1"):
+class RepairAttempted(Event, frozen=True, tag="keepwell.repair.attempted.v1"):
     """The clinician tried to repair a rupture."""
 
-    data: RepairAttempted = RepairAttempted()
+    data: RepairAttempt = RepairAttempt()
 
 
 class Contact(Data, frozen=True):
@@ -439,8 +439,8 @@ class InstrumentRegistered(Event, frozen=True, tag="keepwell.instrument.register
 
 AnyEvent = (
     EpisodeOpened | AppointmentBooked | AppointmentRescheduled | AppointmentCancelled | AppointmentMissed
-    | SessionAttended | MeasureCompleted | MeasureSkipped | HomeworkWasAssigned | HomeworkWasReviewed | FeedbackGiven
-    | RuptureWasNoted | RepairWasAttempted | ContactMade | ClinicianChanged | EpisodeEnded | AlertActioned
+    | SessionAttended | MeasureCompleted | MeasureSkipped | HomeworkAssigned | HomeworkReviewed | FeedbackGiven
+    | RuptureNoted | RepairAttempted | ContactMade | ClinicianChanged | EpisodeEnded | AlertActioned
     | EventRetracted | ClientErased | ClockTicked | ModelPromoted | InstrumentRegistered
 )  # fmt: skip
 

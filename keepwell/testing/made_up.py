@@ -38,20 +38,20 @@ from keepwell.contract.events import (
     Feedback,
     FeedbackGiven,
     HomeworkAssigned,
+    HomeworkAssignment,
+    HomeworkReview,
     HomeworkReviewed,
-    HomeworkWasAssigned,
-    HomeworkWasReviewed,
     MeasureCompleted,
     Measured,
     MeasureSkipped,
     Missed,
     Opened,
+    RepairAttempt,
     RepairAttempted,
-    RepairWasAttempted,
     Rescheduled,
     Retracted,
+    RuptureNote,
     RuptureNoted,
-    RuptureWasNoted,
     SessionAttended,
     Skipped,
     encode,
@@ -263,15 +263,15 @@ class _Course:
                 self._rupture = rng.randrange(3)
                 self._alliance[self._rupture] -= rng.uniform(2, 4)
                 if rng.random() < 0.4:
-                    noted = RuptureNoted(
+                    noted = RuptureNote(
                         kind="withdrawal" if rng.random() < 0.7 else "confrontation",
                         pillar=ALLIANCE_PILLARS[self._rupture],
                     )
-                    self._tell(RuptureWasNoted, NOTES, at + 10 * _MINUTE, noted)
+                    self._tell(RuptureNoted, NOTES, at + 10 * _MINUTE, noted)
         elif rng.random() < 0.45:
             better = rng.random() < 0.7
-            repair = RepairAttempted(pillar=ALLIANCE_PILLARS[self._rupture], outcome="better" if better else "same")
-            self._tell(RepairWasAttempted, NOTES, at + 10 * _MINUTE, repair)
+            repair = RepairAttempt(pillar=ALLIANCE_PILLARS[self._rupture], outcome="better" if better else "same")
+            self._tell(RepairAttempted, NOTES, at + 10 * _MINUTE, repair)
             if rng.random() < 0.3:
                 answer = Actioned(alert_id=f"al-{self._number}", action="repair_planned", by=self._clinician)
                 self._tell(AlertActioned, NOTES, at - 2 * _HOUR, answer)
@@ -317,10 +317,10 @@ class _Course:
         rng = self._rng
         if self._homework:
             completion = rng.choice((0.0, 0.25)) if self._rupture is not None else rng.choice((0.5, 0.75, 1.0, 1.0))
-            self._tell(HomeworkWasReviewed, NOTES, at, HomeworkReviewed(completion=completion))
+            self._tell(HomeworkReviewed, NOTES, at, HomeworkReview(completion=completion))
         self._homework = rng.random() < 0.6
         if self._homework:
-            self._tell(HomeworkWasAssigned, NOTES, at, HomeworkAssigned())
+            self._tell(HomeworkAssigned, NOTES, at, HomeworkAssignment())
         if rng.random() < 0.08:
             pillar = rng.choice(ALLIANCE_PILLARS) if self._rupture is None else ALLIANCE_PILLARS[self._rupture]
             feedback = (

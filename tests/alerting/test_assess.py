@@ -23,7 +23,7 @@ from keepwell.contract.events import (
     Measured,
     Missed,
     Retracted,
-    RuptureNoted,
+    RuptureNote,
     Skipped,
 )
 from keepwell.contract.outputs import Alert
@@ -209,7 +209,7 @@ def test_a_part_of_the_whole_alliance_counts_for_the_open_rupture_or_the_lowest_
     card = simple(term("alliance_level", 2.0))
     told: list[Happening] = [(0, opened()), (7, srs(9, 8.5, 9, 9))]
     assert alerts(told, 8, card)["risk"].pillar == "tasks"
-    noted: Happening = (7.5, RuptureNoted(kind="withdrawal", pillar="goals"))
+    noted: Happening = (7.5, RuptureNote(kind="withdrawal", pillar="goals"))
     assert alerts([*told, noted], 8, card)["risk"].pillar == "goals"
     assert alerts([(0, opened())], 8, card)["risk"].pillar is None
 
@@ -222,7 +222,7 @@ def test_a_rupture_alert_says_its_kind_pillar_and_how_it_is_known() -> None:
     )
     assert shown.suggestions
     assert "/north/booking#e-6" in shown.evidence
-    noted: Happening = (1, RuptureNoted(kind="confrontation", pillar="tasks"))
+    noted: Happening = (1, RuptureNote(kind="confrontation", pillar="tasks"))
     reported = alerts([(0, opened()), noted], 1)["rupture"]
     assert (reported.pillar, reported.reasons[0]) == ("tasks", "A confrontation rupture of the alliance was reported")
     assert "/north/booking#e-1" in reported.evidence
@@ -252,7 +252,7 @@ def test_an_ending_alert_offers_exactly_three_equal_options_whatever_else_is_goi
     told: list[Happening] = [
         (0, opened()), (0, measured("PHQ-9", 18)), *weekly(6), (42, measured("PHQ-9", 6)), (42, booked("z", 49)),
     ]  # fmt: skip
-    for more in ([], [(43, RuptureNoted(kind="withdrawal", pillar="bond"))]):
+    for more in ([], [(43, RuptureNote(kind="withdrawal", pillar="bond"))]):
         alert = alerts([*told, *more], 43)["ending"]
         assert [offer.id for offer in alert.suggestions] == [
             "ending-talk-about-ending-well", "ending-another-approach", "ending-warm-transfer"
@@ -264,7 +264,7 @@ def test_an_ending_alert_offers_exactly_three_equal_options_whatever_else_is_goi
 
 
 def test_a_resolved_alert_says_why_and_nothing_to_do() -> None:
-    told: list[Happening] = [(0, opened()), (1, RuptureNoted(kind="withdrawal", pillar="bond"))]
+    told: list[Happening] = [(0, opened()), (1, RuptureNote(kind="withdrawal", pillar="bond"))]
     _, [raised], memory = SHIPPED.assess(lived(story(*told)), Memory(), on(1), TRIGGER)
     told.append((2, Feedback(pillar="bond", sentiment="positive")))
     _, [resolved], _ = SHIPPED.assess(lived(story(*told)), memory, on(2), Trigger("ev-2", "/north/booking"))
@@ -273,7 +273,7 @@ def test_a_resolved_alert_says_why_and_nothing_to_do() -> None:
 
 
 def test_alerts_of_an_episode_that_is_over_are_resolved_without_a_risk() -> None:
-    told: list[Happening] = [(0, opened()), (1, RuptureNoted(kind="withdrawal", pillar="bond"))]
+    told: list[Happening] = [(0, opened()), (1, RuptureNote(kind="withdrawal", pillar="bond"))]
     _, _, memory = SHIPPED.assess(lived(story(*told)), Memory(), on(1), TRIGGER)
     told.append((2, Ended(reason="transferred")))
     _, [resolved], _ = SHIPPED.assess(lived(story(*told)), memory, on(2), Trigger("ev-2", "/north/booking"))
@@ -290,7 +290,7 @@ def test_a_timer_is_no_event_and_so_no_evidence() -> None:
 
 def test_the_trace_of_an_event_goes_on_into_its_alerts() -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    told = lived(story((0, opened()), (1, RuptureNoted(kind="withdrawal"))))
+    told = lived(story((0, opened()), (1, RuptureNote(kind="withdrawal"))))
     _, [alert], _ = SHIPPED.assess(told, Memory(), on(1), Trigger("ev-1", "/north/booking", trace))
     assert alert.traceparent == trace
 

@@ -21,8 +21,8 @@ from keepwell.contract.events import (
     Contact,
     Ended,
     Missed,
-    RepairAttempted,
-    RuptureNoted,
+    RepairAttempt,
+    RuptureNote,
     Skipped,
 )
 from tests.episodes import INTERPRET, Happening, booked, lived, measured, on, opened, story, weekly
@@ -127,7 +127,7 @@ def test_the_refractory_time_of_one_kind_does_not_silence_another() -> None:
     told = Told()
     told.when(0.3, 0)
     told.when(0.1, 10)
-    assert told.when(0.1, 11, (10.5, RuptureNoted(kind="withdrawal"))) == [("rupture", "raised", None)]
+    assert told.when(0.1, 11, (10.5, RuptureNote(kind="withdrawal"))) == [("rupture", "raised", None)]
 
 
 # ── answers ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -204,14 +204,14 @@ def test_an_answer_to_another_alert_changes_nothing() -> None:
 
 # ── rupture ─────────────────────────────────────────────────────────────────────────────────────────────
 
-NOTED: Final[Happening] = (1, RuptureNoted(kind="withdrawal", pillar="bond"))
+NOTED: Final[Happening] = (1, RuptureNote(kind="withdrawal", pillar="bond"))
 
 
 def test_a_rupture_is_raised_once_and_resolved_when_repaired() -> None:
     told = Told()
     assert told.when(0.1, 1, NOTED) == [("rupture", "raised", None)]
     assert told.when(0.1, 2, NOTED) == []
-    repaired = (NOTED, (3, RepairAttempted(outcome="better")))
+    repaired = (NOTED, (3, RepairAttempt(outcome="better")))
     assert told.when(0.1, 3, *repaired) == [("rupture", "resolved", "repaired")]
 
 
@@ -334,7 +334,7 @@ def test_safety_is_told_of_an_episode_that_is_not_open_too(state: State) -> None
 @pytest.mark.parametrize("state", ["stopped", "ended"])
 def test_all_open_alerts_are_resolved_when_the_episode_is_no_longer_open(state: State) -> None:
     told = Told(POLICY)
-    situation = [*treated(6, 18, 9), (43, RuptureNoted(kind="withdrawal"))]
+    situation = [*treated(6, 18, 9), (43, RuptureNote(kind="withdrawal"))]
     raised = told.decisions(0.4, 60, *situation)
     assert [each.kind for each in raised] == ["risk", "rupture", "silence", "ending"]
     over = told.decisions(None, 61, *situation, (61, Ended(reason="planned")), state=state)
@@ -345,7 +345,7 @@ def test_all_open_alerts_are_resolved_when_the_episode_is_no_longer_open(state: 
 
 def test_several_kinds_are_told_in_one_order() -> None:
     told = Told(POLICY)
-    told_of = [*treated(6, 18, 9), (43, RuptureNoted(kind="withdrawal"))]
+    told_of = [*treated(6, 18, 9), (43, RuptureNote(kind="withdrawal"))]
     kinds = [kind for kind, *_ in told.when(0.4, 60, *told_of, safety=True)]
     assert kinds == ["risk", "rupture", "silence", "ending", "safety"]
 
@@ -424,7 +424,7 @@ def test_a_risk_alert_is_withheld_in_the_hold_out_alone() -> None:
 
 
 def test_every_other_kind_is_told_in_the_hold_out_too() -> None:
-    silent = [(1, Missed(appointment_id="a")), (2, RuptureNoted(kind="withdrawal"))]
+    silent = [(1, Missed(appointment_id="a")), (2, RuptureNote(kind="withdrawal"))]
     every, held = (
         Told(msgspec.structs.replace(POLICY, withhold=share), IN).when(
             0.9, 9, (0, booked("a", 1)), *silent, safety=True

@@ -13,7 +13,7 @@ from keepwell.care.alliance import PRIOR_MEAN, REPAIR_SESSIONS, Alliance, Ruptur
 from keepwell.care.endings import DAY
 from keepwell.care.history import Measure
 from keepwell.care.instruments import SRS, Instrument
-from keepwell.contract.events import Attended, Contact, Data, Feedback, Measured, RepairAttempted, RuptureNoted
+from keepwell.contract.events import Attended, Contact, Data, Feedback, Measured, RepairAttempt, RuptureNote
 from tests.episodes import Happening, lived, measured, on, opened, srs, story
 
 EVEN = (9.2, 9.2, 9.2, 9.2)
@@ -104,21 +104,21 @@ def test_an_instrument_without_an_item_cutoff_has_no_published_warning_line() ->
 
 @pytest.mark.parametrize("noted_by", ["client", "clinician", "observer"])
 def test_a_reported_rupture_counts_as_it_is(noted_by: str) -> None:
-    note = RuptureNoted(kind="confrontation", pillar="tasks", noted_by=noted_by)  # type: ignore[arg-type]  # one of the contract's words
+    note = RuptureNote(kind="confrontation", pillar="tasks", noted_by=noted_by)  # type: ignore[arg-type]  # one of the contract's words
     rupture = only([(0, opened()), (7, note)])
     assert (rupture.pillar, rupture.kind, rupture.evidence) == ("tasks", "confrontation", "reported")
     assert rupture.scale is None
 
 
 def test_a_reported_rupture_without_a_pillar_takes_the_lowest_rated_one_and_else_the_bond() -> None:
-    note = RuptureNoted(kind="withdrawal")
+    note = RuptureNote(kind="withdrawal")
     assert only([*rated((9.5, 9.1, 9.5, 9.5)), (8, note)]).pillar == "tasks"
     assert only([(8, note)]).pillar == "bond"
 
 
 def test_a_note_on_an_open_rupture_tells_its_kind_and_pillar_and_gives_it_more_time() -> None:
     told = rated(EVEN, EVEN, EVEN, EVEN, (9.2, 9.2, 5, 9.2), (9.2, 9.2, 5, 9.2))
-    rupture = only([*told, (43, RuptureNoted(kind="confrontation", pillar="goals"))])
+    rupture = only([*told, (43, RuptureNote(kind="confrontation", pillar="goals"))])
     assert (rupture.kind, rupture.pillar, rupture.waited) == ("confrontation", "goals", 0)
 
 
@@ -199,28 +199,28 @@ def test_a_new_fall_after_a_repair_opens_a_new_rupture() -> None:
 
 
 def test_a_reported_rupture_is_repaired_by_a_good_attempt_and_not_by_another() -> None:
-    note = RuptureNoted(kind="withdrawal", pillar="bond")
+    note = RuptureNote(kind="withdrawal", pillar="bond")
     for outcome, repaired in (("better", True), ("same", False), ("worse", False), ("unknown", False)):
-        attempt = RepairAttempted(outcome=outcome)  # type: ignore[arg-type]  # one of the contract's words
+        attempt = RepairAttempt(outcome=outcome)  # type: ignore[arg-type]  # one of the contract's words
         rupture = only([(0, opened()), (7, note), (14, attempt)])
         assert (rupture.repaired, rupture.closed_at) == (repaired, on(14) if repaired else None)
 
 
 def test_a_measured_rupture_is_repaired_by_ratings_only() -> None:
     told = rated(*FALLEN)
-    assert only([*told, (36, RepairAttempted(outcome="better"))]).closed_at is None
+    assert only([*told, (36, RepairAttempt(outcome="better"))]).closed_at is None
     assert only([*told, (36, Feedback(pillar="bond", sentiment="positive"))]).closed_at is None
 
 
 def test_good_feedback_on_its_pillar_repairs_a_reported_rupture() -> None:
-    note = RuptureNoted(kind="withdrawal", pillar="tasks")
+    note = RuptureNote(kind="withdrawal", pillar="tasks")
     assert only([(7, note), (8, Feedback(pillar="tasks", sentiment="positive"))]).repaired
     assert only([(7, note), (8, Feedback(pillar="bond", sentiment="positive"))]).closed_at is None
     assert only([(7, note), (8, Feedback(pillar="tasks", sentiment="neutral"))]).closed_at is None
 
 
 def test_a_reported_rupture_is_not_repaired_by_a_rating_below_the_cutoff() -> None:
-    note = RuptureNoted(kind="withdrawal", pillar="bond")
+    note = RuptureNote(kind="withdrawal", pillar="bond")
     assert only([*rated((8, 8, 8, 8), (8, 8, 8, 8)), (15, note), (21, srs(8, 8, 8, 8))]).closed_at is None
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from keepwell.care.history import RANK, Answer, AnyEntry, Repair, entry_of
-from keepwell.contract.events import CONTROL_TYPES, EVENT_TYPES, Actioned, ClientErased, RepairAttempted
+from keepwell.contract.events import CONTROL_TYPES, EVENT_TYPES, Actioned, ClientErased, RepairAttempt
 from keepwell.contract.words import DismissReason, Pillar
 from tests.strategies import make
 
@@ -43,6 +43,6 @@ def test_an_answer_of_a_history_from_before_reasons_is_read_as_one_without() -> 
 
 @pytest.mark.parametrize("pillar", get_args(Pillar))
 def test_a_repair_remembers_its_pillar(pillar: str) -> None:
-    entry = entry_of(make(RepairAttempted(pillar=pillar), 0, "e-1"), 0)  # type: ignore[arg-type]  # a word
+    entry = entry_of(make(RepairAttempt(pillar=pillar), 0, "e-1"), 0)  # type: ignore[arg-type]  # a word
     assert isinstance(entry, Repair)
     assert entry.pillar == pillar

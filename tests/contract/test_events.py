@@ -72,6 +72,12 @@ def test_every_type_has_a_golden_file_and_no_golden_file_lacks_its_type() -> Non
     assert {path.stem for path in GOLDEN.glob("keepwell.*.json")} == set(EVENT_TYPES)
 
 
+def test_the_class_of_an_event_is_called_as_its_type_is_on_the_wire() -> None:
+    for name, cls in EVENT_TYPES.items():
+        noun, verb = name.split(".")[1:3]
+        assert cls.__name__ == noun.title() + verb.title()
+
+
 @pytest.mark.parametrize(("name", "size"), CASES)
 def test_an_event_becomes_the_bytes_of_its_golden_file(name: str, size: str) -> None:
     case = json.loads((GOLDEN / f"{name}.json").read_text("utf-8"))[size]

@@ -20,13 +20,13 @@ from keepwell.contract.events import (
     ClinicianChange,
     Contact,
     Feedback,
-    HomeworkAssigned,
-    HomeworkReviewed,
+    HomeworkAssignment,
+    HomeworkReview,
     Measured,
     Missed,
-    RepairAttempted,
+    RepairAttempt,
     Rescheduled,
-    RuptureNoted,
+    RuptureNote,
     Skipped,
 )
 from keepwell.contract.words import Pillar
@@ -90,7 +90,7 @@ def skipped(day: float, reason: str = "unknown", rater: str | None = None) -> Ha
 
 RUPTURE: Final = [OPEN, *[rate(7.0 * n) for n in range(1, 5)], rate(35, (9, 9, 4, 9))]
 """Four even ratings and a fall of the bond on day 35."""
-REPORTED: Final = [OPEN, (7, RuptureNoted(kind="confrontation", pillar="goals"))]
+REPORTED: Final = [OPEN, (7, RuptureNote(kind="confrontation", pillar="goals"))]
 
 TABLE: Final[list[tuple[str, Told, float, float | None]]] = [
     # attendance
@@ -209,9 +209,9 @@ TABLE: Final[list[tuple[str, Told, float, float | None]]] = [
     ("ruptures_repaired", [*RUPTURE, rate(42)], 43, 1),
     ("ruptures_unrepaired", [*REPORTED, *weekly(6, 8)], 60, 1),
     ("last_repair", [OPEN], 1, None),
-    ("last_repair", [(7, RepairAttempted())], 8, None),
-    ("last_repair", [(7, RepairAttempted(outcome="worse"))], 8, -1),
-    ("last_repair", [(7, RepairAttempted(outcome="worse")), (8, RepairAttempted(outcome="better"))], 9, 1),
+    ("last_repair", [(7, RepairAttempt())], 8, None),
+    ("last_repair", [(7, RepairAttempt(outcome="worse"))], 8, -1),
+    ("last_repair", [(7, RepairAttempt(outcome="worse")), (8, RepairAttempt(outcome="better"))], 9, 1),
     ("perfect_run", [rate(7), rate(14, (10, 10, 10, 10)), rate(21, (10, 10, 10, 10))], 22, 2),
     ("sessions_since_alliance", [rate(5), *weekly(3)], 22, 3),
     ("sessions_since_alliance", [*weekly(3), rate(21)], 22, 0),
@@ -241,12 +241,12 @@ TABLE: Final[list[tuple[str, Told, float, float | None]]] = [
     ("sessions_since_outcome", [phq(0, 20), *weekly(2)], 15, 2),
     # homework
     ("homework_last", [OPEN], 1, None),
-    ("homework_last", [(7, HomeworkReviewed(completion=1)), (14, HomeworkReviewed(completion=0.5))], 15, 0.5),
-    ("homework_mean", [(7, HomeworkReviewed(completion=1)), (14, HomeworkReviewed(completion=0.5))], 15, 0.75),
+    ("homework_last", [(7, HomeworkReview(completion=1)), (14, HomeworkReview(completion=0.5))], 15, 0.5),
+    ("homework_mean", [(7, HomeworkReview(completion=1)), (14, HomeworkReview(completion=0.5))], 15, 0.75),
     ("homework_mean", [OPEN], 1, None),
-    ("homework_fall", [(7, HomeworkReviewed(completion=1))], 8, None),
-    ("homework_fall", [(7, HomeworkReviewed(completion=1)), (14, HomeworkReviewed(completion=0.5))], 15, 0.5),
-    ("homework_unreviewed", [(1, HomeworkAssigned()), (2, HomeworkAssigned()), (7, HomeworkReviewed(completion=1))], 8, 1),
+    ("homework_fall", [(7, HomeworkReview(completion=1))], 8, None),
+    ("homework_fall", [(7, HomeworkReview(completion=1)), (14, HomeworkReview(completion=0.5))], 15, 0.5),
+    ("homework_unreviewed", [(1, HomeworkAssignment()), (2, HomeworkAssignment()), (7, HomeworkReview(completion=1))], 8, 1),
     # feedback and wishes
     *[
         (f"feedback_{pillar}", [feedback(7, pillar, "positive"), feedback(8, pillar, sentiment)], 9, expected)
@@ -352,7 +352,7 @@ TOPICS: Final = {
 }  # fmt: skip
 EVERYTHING: Final[Told] = [
     OPEN, *weekly(1), *missed("a", 8), (8, booked("b", 15)), moved("b", 9, 16), *[rate(10.0 + n) for n in range(3)],
-    (20, RuptureNoted(kind="withdrawal")), phq(21, 10), (22, HomeworkReviewed(completion=1)),
+    (20, RuptureNote(kind="withdrawal")), phq(21, 10), (22, HomeworkReview(completion=1)),
     feedback(23, "bond", "neutral"), skipped(24), outreach(25), (26, ClinicianChange(clinician_id="c-2")),
 ]  # fmt: skip
 

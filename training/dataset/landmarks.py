@@ -27,12 +27,12 @@ EVENT_KINDS: Final[Mapping[type[ev.Event], str]] = {
     ev.EventRetracted: "corrected",  # what was believed changes, and with it the risk
     ev.MeasureCompleted: "measured",
     ev.MeasureSkipped: "skipped",
-    ev.RuptureWasNoted: "rupture",
-    ev.RepairWasAttempted: "repair",
+    ev.RuptureNoted: "rupture",
+    ev.RepairAttempted: "repair",
     ev.FeedbackGiven: "feedback",
     ev.ClinicianChanged: "clinician_changed",
     ev.ContactMade: "contact",  # ends a silence, or deepens it when unanswered
-    ev.HomeworkWasReviewed: "homework",
+    ev.HomeworkReviewed: "homework",
 }
 """What the row after an event is called. Where several events fall on one moment there is one row, of what is known after
 all of them, and the kind declared first here names it. Left out: `homework.assigned` and `alert.actioned` (what the

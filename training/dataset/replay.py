@@ -27,7 +27,7 @@ from keepwell.contract.events import (
     AnyEvent,
     EpisodeOpened,
     EventRetracted,
-    RepairWasAttempted,
+    RepairAttempted,
     decode_accepted,
 )
 from keepwell.contract.words import HORIZONS
@@ -159,7 +159,7 @@ class _Walk:
 
     def take(self, event: AnyEvent, tick: int) -> None:
         """Looks at the episode after an event that was folded in; `tick` is the newest tick before it."""
-        if isinstance(event, AlertActioned | RepairWasAttempted | EventRetracted) or event.corrects is not None:
+        if isinstance(event, AlertActioned | RepairAttempted | EventRetracted) or event.corrects is not None:
             held = effective(self.live.episode.history)
             self._answers = [entry for entry in held if isinstance(entry, Answer | Repair)]
         kind = EVENT_KINDS.get(type(event))

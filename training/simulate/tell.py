@@ -227,14 +227,14 @@ class Teller:
             pillar = ALLIANCE_PILLARS[at_fault]
             if repair != 9:
                 went: Literal["worse", "same", "better"] = ("worse", "same", "better")[repair + 1]
-                self._tell(ev.RepairWasAttempted, "notes", person, end + 3, ev.RepairAttempted(outcome=went))
+                self._tell(ev.RepairAttempted, "notes", person, end + 3, ev.RepairAttempt(outcome=went))
             if reviewed:
-                self._tell(ev.HomeworkWasReviewed, "notes", person, end + 4, ev.HomeworkReviewed(completion=done))
+                self._tell(ev.HomeworkReviewed, "notes", person, end + 4, ev.HomeworkReview(completion=done))
             if assigned:
-                self._tell(ev.HomeworkWasAssigned, "notes", person, end + 5, ev.HomeworkAssigned())
+                self._tell(ev.HomeworkAssigned, "notes", person, end + 5, ev.HomeworkAssignment())
             if kind:
-                noted = ev.RuptureNoted(kind="withdrawal" if kind == 1 else "confrontation", pillar=pillar)
-                self._tell(ev.RuptureWasNoted, "notes", person, end + 6, noted)
+                noted = ev.RuptureNote(kind="withdrawal" if kind == 1 else "confrontation", pillar=pillar)
+                self._tell(ev.RuptureNoted, "notes", person, end + 6, noted)
             if sentiment != 9:
                 about: Pillar = pillar if rng.random() < 0.7 else rng.choice(OTHER_PILLARS)
                 wish: Literal["approach", "clinician", "format"] = rng.choice(

@@ -24,7 +24,7 @@ from keepwell.contract.events import (
     Promoted,
     Registered,
     Retracted,
-    RuptureNoted,
+    RuptureNote,
     encode,
 )
 from keepwell.streams.log import Record
@@ -207,7 +207,7 @@ def test_a_rupture_is_told_when_it_opens_and_when_it_is_repaired() -> None:
 
 def test_a_second_rupture_is_told_although_the_first_was_never_repaired() -> None:
     run = Run()
-    first, second = RuptureNoted(kind="withdrawal", pillar="bond"), RuptureNoted(kind="confrontation", pillar="goals")
+    first, second = RuptureNote(kind="withdrawal", pillar="bond"), RuptureNote(kind="confrontation", pillar="goals")
     run.take(*story((0, opened()), (1, first), *weekly(8), (60, second)))
     raised = [alert for alert in run.alerts if (alert["kind"], alert["status"]) == ("rupture", "raised")]
     assert [alert["pillar"] for alert in raised] == ["bond", "goals"]

@@ -22,9 +22,9 @@ from keepwell.contract.events import (
     ClientErased,
     ClockTicked,
     Ended,
-    HomeworkAssigned,
+    HomeworkAssignment,
     Missed,
-    RepairAttempted,
+    RepairAttempt,
     micros,
 )
 from keepwell.contract.outputs import Alert, Score
@@ -146,7 +146,9 @@ def test_a_silence_without_ticks_gives_no_rows() -> None:
 
 
 def test_a_file_ticks_at_midnight_and_at_its_end() -> None:
-    told = story((0.3, opened()), (0.3, booked("a", 7)), (7.3, Missed(appointment_id="a")), (12.3, HomeworkAssigned()))
+    told = story(
+        (0.3, opened()), (0.3, booked("a", 7)), (7.3, Missed(appointment_id="a")), (12.3, HomeworkAssignment())
+    )
     found = kinds(build(InMemory(told)).frame)
     midnight = -(on(0) % DAY) / DAY
     assert all((day - midnight) % 1 == 0 for day, kind in found if kind == "not_rebooked")
@@ -154,7 +156,9 @@ def test_a_file_ticks_at_midnight_and_at_its_end() -> None:
 
 
 def test_events_of_one_moment_give_one_row_of_what_is_known_after_all_of_them() -> None:
-    told = story((0, opened()), (7, Attended()), (7, srs(9, 9, 9, 9)), (7, HomeworkAssigned()), (50, Ended("planned")))
+    told = story(
+        (0, opened()), (7, Attended()), (7, srs(9, 9, 9, 9)), (7, HomeworkAssignment()), (50, Ended("planned"))
+    )
     frame = build(InMemory(told)).frame
     row = frame[frame.kind == "session"].iloc[0]
     assert (row.session, row.alliance_level, row.homework_unreviewed) == (1, 9.0, 1.0)
@@ -216,5 +220,5 @@ def test_an_answer_tells_that_an_alert_was_shown_and_an_act_that_something_was_d
 
 
 def test_an_attempt_at_repair_is_an_act_until_it_is_retracted() -> None:
-    told = story((0, opened()), (7, Attended()), (8, RepairAttempted()), (9, Attended()))
+    told = story((0, opened()), (7, Attended()), (8, RepairAttempt()), (9, Attended()))
     assert flags(told).acted.to_dict() == {0: False, 7: False, 8: True, 9: True}

@@ -15,7 +15,7 @@ from keepwell.contract.events import (
     EpisodeOpened,
     MeasureCompleted,
     MeasureSkipped,
-    RuptureWasNoted,
+    RuptureNoted,
     SessionAttended,
 )
 from tests.training.simulate.worlds import Log, Told
@@ -97,7 +97,7 @@ def test_withdrawal_is_the_more_frequent_rupture(logs: dict[str, Log]) -> None:
         event.data.kind
         for told in logs["clinic"].told.values()
         for event in told.events
-        if isinstance(event, RuptureWasNoted)
+        if isinstance(event, RuptureNoted)
     )
     assert rates.WITHDRAWAL_SHARE.holds(kinds["withdrawal"] / kinds.total())
 
