@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from keepwell.care import endings
 from keepwell.care.course import course_of
-from keepwell.care.endings import Standing
+from keepwell.care.endings import Sweep
 from keepwell.care.episode import Episode, Live
 from keepwell.care.history import AnyEntry, effective
 from keepwell.contract.events import AnyEvent
@@ -54,7 +54,7 @@ def _spells(events: Sequence[AnyEvent], now: int) -> list[Spell]:
     return [Spell(spell.start, spell.last_attended, spell.closed_at, spell.ending) for spell in found]
 
 
-def _standing(events: Sequence[AnyEvent], now: int) -> Standing:
+def _standing(events: Sequence[AnyEvent], now: int) -> Sweep:
     return course_of(_happened(events, now), INTERPRET).standing
 
 

@@ -9,21 +9,19 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
 from keepwell.contract.outputs import Suggestion
-from keepwell.contract.words import AlertKind, Pillar
-
-Rupture = Literal["withdrawal", "confrontation"]
+from keepwell.contract.words import AlertKind, Pillar, RuptureKind
 
 ENDING_OPTIONS: Final = 3
 """Ending well, another approach, a warm transfer: always all three, none before the others (CONTRACT section 3)."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PlaybookEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One entry of the playbook. Its first pillar is its main one; none: it fits whatever the pillar. `rupture`: it
     fits only that kind."""
 
@@ -33,9 +31,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     text: Annotated[str, Meta(min_length=20, max_length=240)]
     why: Annotated[str, Meta(min_length=20, max_length=240)]
     source: Annotated[str, Meta(pattern=r"\b(19|20)\d\d\b")]
-    rupture: Rupture | None = None
+    rupture: RuptureKind | None = None
 
-    def fits(self, kind: AlertKind, pillar: Pillar | None, rupture: Rupture | None) -> bool:
+    def fits(self, kind: AlertKind, pillar: Pillar | None, rupture: RuptureKind | None) -> bool:
         """Whether the entry may be offered with such an alert."""
         about = not self.pillars or pillar in self.pillars
         return kind in self.kinds and about and self.rupture in (None, rupture)
@@ -46,7 +44,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def suggest(
-    kind: AlertKind, pillar: Pillar | None, rupture: Rupture | None = None, limit: int = 3
+    kind: AlertKind, pillar: Pillar | None, rupture: RuptureKind | None = None, limit: int = 3
 ) -> tuple[Suggestion, ...]:
     """At most `limit` offers for an alert, the closest first.
 
@@ -64,13 +62,13 @@ def suggest(
     return tuple(entry.suggestion() for entry in fitting[:limit])
 
 
-def load(file: Path) -> tuple[Entry, ...]:
+def load(file: Path) -> tuple[PlaybookEntry, ...]:
     """The entries of a playbook file, in its order.
 
     Raises ValueError or msgspec.ValidationError, which say what is wrong where, if the file is not a playbook.
     """
     with file.open("rb") as opened:
-        entries = msgspec.convert(tomllib.load(opened)["suggestion"], tuple[Entry, ...])
+        entries = msgspec.convert(tomllib.load(opened)["suggestion"], tuple[PlaybookEntry, ...])
     for name, times in Counter(entry.id for entry in entries).items():
         if times > 1:
             raise ValueError(f"playbook: {name} is there {times} times")

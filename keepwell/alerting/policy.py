@@ -8,8 +8,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from keepwell.care.course import Course
-from keepwell.care.endings import State
-from keepwell.contract.words import AlertKind
+from keepwell.contract.words import AlertKind, State
 
 MOST_WITHHELD: Final = 0.2
 """No policy withholds `risk` alerts of a greater share of episodes; ours."""

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from keepwell.care.alliance import Alliance
-from keepwell.care.endings import DAY, Standing
+from keepwell.care.endings import DAY, Sweep
 from keepwell.care.history import (
-    Answer,
+    AlertAnswer,
     AnyEntry,
-    Assignment,
     Attendance,
     Booking,
     Cancellation,
     Handover,
+    HomeworkAssignment,
     Measure,
     Miss,
     Move,
@@ -85,7 +85,7 @@ class Course:
     """What the effective entries of an episode amount to, up to the newest of them. Times are µs, None: never."""
 
     interpret: Interpret
-    standing: Standing = field(default_factory=Standing)
+    standing: Sweep = field(default_factory=Sweep)
     visits: Visits = field(init=False)
     """Those of `standing`."""
     alliance: Alliance = field(default_factory=Alliance)
@@ -195,7 +195,7 @@ class Course:
         self.clinician = entry.clinician
         self.modality = entry.modality or self.modality
 
-    def _assign(self, entry: Assignment) -> None:
+    def _assign(self, entry: HomeworkAssignment) -> None:
         self.assigned += 1
 
     def _review(self, entry: Review) -> None:
@@ -372,7 +372,7 @@ class Course:
             self.wish = self.wish_at = None
         self.refs["continuity"] = (entry.source, entry.id)
 
-    def _answer(self, entry: Answer) -> None:
+    def _answer(self, entry: AlertAnswer) -> None:
         self.answers[entry.alert] = entry.action
         self.snoozed_until.pop(entry.alert, None)
         if entry.action == "snoozed" and entry.until is not None:
@@ -389,14 +389,14 @@ _TAKES: Final[dict[type, Callable[[Course, Any], None]]] = {
     Miss: Course._miss,
     Attendance: Course._attend,
     Skip: Course._skip,
-    Assignment: Course._assign,
+    HomeworkAssignment: Course._assign,
     Review: Course._review,
     Opinion: Course._opine,
     Noted: Course._note,
     Repair: Course._repair,
     Touch: Course._touch,
     Handover: Course._hand_over,
-    Answer: Course._answer,
+    AlertAnswer: Course._answer,
 }
 """What each kind of entry adds to a course, measures apart; the others add nothing."""
 

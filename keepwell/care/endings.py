@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from keepwell.care.history import AnyEntry, Attendance, Booking, Cancellation, End, Measure, Miss, Move, Opening
 from keepwell.care.instruments import Instrument
 from keepwell.care.visits import LATE_NOTICE, Change, Visit, Visits
+from keepwell.contract.words import State
 
 DEFINITION: Final = "unilateral-stop@1"
 DAY: Final = 86_400_000_000
 """Microseconds a day."""
 WINDOW: Final = 30 * DAY
 """W: how long after the last sign a stop is declared when no session is pending."""
-
-State = Literal["open", "stopped", "ended"]
 
 
 @dataclass(slots=True)
@@ -53,8 +52,8 @@ class OutcomeCourse:
 
 
 @dataclass(slots=True)
-class Standing:
-    """Where the sweep stands: the spells so far, the visits, the last sign and the outcome measures."""
+class Sweep:
+    """One sweep over the entries, and where it stands: the spells so far, the visits, the last sign and the outcome measures."""
 
     spells: list[Spell] = field(default_factory=list)
     visits: Visits = field(default_factory=Visits)
@@ -174,12 +173,12 @@ class Standing:
             spell.ending = "other" if entry.reason == "client_stopped" else entry.reason
 
 
-_TAKES: Final[dict[type, Callable[[Standing, Any, Instrument | None], None]]] = {
-    Opening: Standing._open,
-    Miss: Standing._miss,
-    Attendance: Standing._attend,
-    Measure: Standing._measure,
-    End: Standing._end,
+_TAKES: Final[dict[type, Callable[[Sweep, Any, Instrument | None], None]]] = {
+    Opening: Sweep._open,
+    Miss: Sweep._miss,
+    Attendance: Sweep._attend,
+    Measure: Sweep._measure,
+    End: Sweep._end,
 }
 """What each kind of entry does to a standing beside the visits; the others do nothing."""
 

@@ -160,7 +160,7 @@ class Review(Entry, frozen=True, tag=8):
         return cls(*_head(event, source), d.completion)
 
 
-class Assignment(Entry, frozen=True, tag=9):
+class HomeworkAssignment(Entry, frozen=True, tag=9):
     """Ranks behind `Review`: old homework is reviewed before new is assigned."""
 
     @classmethod
@@ -231,7 +231,7 @@ class End(Entry, frozen=True, tag=15):
         return cls(*_head(event, source), d.reason, bool(d.mutual))
 
 
-class Answer(Entry, frozen=True, tag=16):
+class AlertAnswer(Entry, frozen=True, tag=16):
     alert: str
     action: str
     until: int | None
@@ -253,8 +253,8 @@ class Retraction(Entry, frozen=True, tag=17):
 
 
 AnyEntry = (
-    Opening | Booking | Move | Cancellation | Miss | Attendance | Measure | Skip | Assignment | Review | Opinion
-    | Noted | Repair | Touch | Handover | End | Answer | Retraction
+    Opening | Booking | Move | Cancellation | Miss | Attendance | Measure | Skip | HomeworkAssignment | Review | Opinion
+    | Noted | Repair | Touch | Handover | End | AlertAnswer | Retraction
 )  # fmt: skip
 
 _KIND_OF: Final[Mapping[type[Event], Any]] = {get_type_hints(kind.of)["event"]: kind for kind in get_args(AnyEntry)}

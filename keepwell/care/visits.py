@@ -23,7 +23,7 @@ Change = Literal["taken", "ignored", "undone"]
 booked or past already; `undone`: an outcome that held before holds no more."""
 
 
-class Outcome(NamedTuple):
+class VisitOutcome(NamedTuple):
     """What was recorded of a visit. `session`: as what was known of its purpose then, it is a session."""
 
     entry: Cancellation | Miss | Attendance
@@ -38,7 +38,7 @@ class Visit:
     starts: int | None = None
     given: tuple[int, ...] = ()
     """Every start that was ever recorded: by these a booking that is sent again is known."""
-    outcomes: tuple[Outcome, ...] = ()
+    outcomes: tuple[VisitOutcome, ...] = ()
     """Those recorded that no later start has undone."""
 
     @property
@@ -46,7 +46,7 @@ class Visit:
         return self.purpose in SESSION_PURPOSES
 
     @property
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> VisitOutcome | None:
         """The one that holds: attended outweighs the others, else the one recorded last."""
         for outcome in reversed(self.outcomes):
             if type(outcome.entry) is Attendance:
@@ -161,7 +161,7 @@ class Visits:
         visit = self._visit(name)
         held = visit.outcome
         session = self.is_session(entry) if type(entry) is Attendance else visit.is_session
-        visit.outcomes = (*visit.outcomes, Outcome(entry, session))
+        visit.outcomes = (*visit.outcomes, VisitOutcome(entry, session))
         if held is None:
             self._sessions.pop(name, None)
             self._others.pop(name, None)
@@ -171,7 +171,7 @@ class Visits:
             self.void.add((entry.source, entry.id))
         return change
 
-    def _changed(self, held: Outcome, holds: Outcome | None) -> Change:
+    def _changed(self, held: VisitOutcome, holds: VisitOutcome | None) -> Change:
         if holds is held:
             return "ignored"
         self.void.add((held.entry.source, held.entry.id))

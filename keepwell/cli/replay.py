@@ -22,7 +22,7 @@ from keepwell.cli._offline import Instruments, moment, read_lines, registrations
 from keepwell.cli._options import Model, ReleasesAt
 from keepwell.cli._verify import Verdict, Verifier
 from keepwell.contract.events import InstrumentRegistered, micros, rfc3339
-from keepwell.files.events import Intake, Refused, records, take_in, with_ticks
+from keepwell.files.events import FileIntake, Refused, records, take_in, with_ticks
 from keepwell.streams.log import Log, Message, Partition, Record
 from keepwell.streams.topics import Topics
 from models.registry import Releases
@@ -242,7 +242,7 @@ def _untouched(content: bytes) -> dict[str, str]:
         return {"value_base64": base64.b64encode(content).decode()}
 
 
-def _of_intake(intake: Intake) -> dict[str, Any]:
+def _of_intake(intake: FileIntake) -> dict[str, Any]:
     identities = {(event.source, event.id) for event in intake.events}
     return {
         "received": len(intake.events) + len(intake.refused),

@@ -41,7 +41,7 @@ class Refused(NamedTuple):
     refusal: Refusal
 
 
-class Intake(NamedTuple):
+class FileIntake(NamedTuple):
     """What a set of files holds: accepted events in order of time, refused lines, and how many unknown members."""
 
     events: list[AnyEvent]
@@ -69,7 +69,7 @@ def check_lines(lines: Iterable[Line], instruments: Instruments, now: datetime) 
         yield Refused(line, checked) if isinstance(checked, Refusal) else checked
 
 
-def take_in(lines: Iterable[Line], instruments: Instruments, now: datetime) -> Intake:
+def take_in(lines: Iterable[Line], instruments: Instruments, now: datetime) -> FileIntake:
     """All that lines hold, checked by `check_lines` and in order of time."""
     events: list[AnyEvent] = []
     refused: list[Refused] = []
@@ -81,7 +81,7 @@ def take_in(lines: Iterable[Line], instruments: Instruments, now: datetime) -> I
             events.append(checked.event)
             unknown += checked.unknown
     events.sort(key=lambda event: (event.time, RANK[type(event)], event.source, event.id))
-    return Intake(events, refused, unknown)
+    return FileIntake(events, refused, unknown)
 
 
 def with_ticks(events: Sequence[AnyEvent], until: datetime) -> Iterator[AnyEvent]:

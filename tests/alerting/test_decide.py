@@ -13,7 +13,6 @@ from keepwell.alerting.kinds.ending import ending_because
 from keepwell.alerting.kinds.silence import silent_because
 from keepwell.alerting.policy import Memory, OpenAlert, Policy, Situation
 from keepwell.care.course import Course
-from keepwell.care.endings import State
 from keepwell.contract.events import (
     Actioned,
     Attended,
@@ -25,6 +24,7 @@ from keepwell.contract.events import (
     RuptureNote,
     Skipped,
 )
+from keepwell.contract.words import State
 from tests.episodes import INTERPRET, Happening, booked, lived, measured, on, opened, story, weekly
 from tests.strategies import DAY, moment
 

@@ -7,7 +7,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from keepwell.alerting.playbook import PLAYBOOK, Entry, load, suggest
+from keepwell.alerting.playbook import PLAYBOOK, PlaybookEntry, load, suggest
 from keepwell.contract.words import AlertKind, Pillar
 
 KINDS = get_args(AlertKind)
@@ -30,20 +30,20 @@ def test_the_playbook_has_at_least_25_entries() -> None:
 
 
 @every_entry
-def test_no_wording_directs_or_blames(entry: Entry) -> None:
+def test_no_wording_directs_or_blames(entry: PlaybookEntry) -> None:
     for text in (entry.text, entry.why):
         assert not DIRECTIVE_OR_BLAMING.search(text), text
 
 
 @every_entry
-def test_every_text_is_an_offer_of_one_or_two_sentences(entry: Entry) -> None:
+def test_every_text_is_an_offer_of_one_or_two_sentences(entry: PlaybookEntry) -> None:
     if entry.kinds != ("safety",):
         assert OFFER.match(entry.text), entry.text
     assert 1 <= len(re.findall(r"[.?](?= |$)", entry.text)) <= 2
 
 
 @every_entry
-def test_every_entry_names_author_year_and_where_it_was_published(entry: Entry) -> None:
+def test_every_entry_names_author_year_and_where_it_was_published(entry: PlaybookEntry) -> None:
     for source in entry.source.split("; "):
         assert AUTHOR_YEAR_WHERE.match(source), source
 

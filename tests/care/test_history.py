@@ -7,7 +7,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from keepwell.care.history import RANK, Answer, AnyEntry, Repair, entry_of
+from keepwell.care.history import RANK, AlertAnswer, AnyEntry, Repair, entry_of
 from keepwell.contract.events import CONTROL_TYPES, EVENT_TYPES, Actioned, ClientErased, RepairAttempt
 from keepwell.contract.words import DismissReason, Pillar
 from tests.strategies import make
@@ -31,14 +31,14 @@ def test_ranks_differ_and_leave_none_out_so_that_the_order_of_a_history_is_total
 def test_an_answer_remembers_why_an_alert_was_dismissed(reason: str | None) -> None:
     data = Actioned(alert_id="al-1", action="dismissed", by="c-1", reason=reason)  # type: ignore[arg-type]  # a word
     entry = entry_of(make(data, 0, "e-1"), 0)
-    assert isinstance(entry, Answer)
+    assert isinstance(entry, AlertAnswer)
     assert entry.reason == reason
     assert _decoder.decode(msgspec.msgpack.encode(entry)) == entry
 
 
 def test_an_answer_of_a_history_from_before_reasons_is_read_as_one_without() -> None:
     before = msgspec.msgpack.encode([16, 5, "e-1", 0, None, "al-1", "dismissed", None])
-    assert _decoder.decode(before) == Answer(5, "e-1", 0, None, "al-1", "dismissed", None, None)
+    assert _decoder.decode(before) == AlertAnswer(5, "e-1", 0, None, "al-1", "dismissed", None, None)
 
 
 @pytest.mark.parametrize("pillar", get_args(Pillar))

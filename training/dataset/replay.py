@@ -20,7 +20,17 @@ from numpy.typing import NDArray
 from keepwell.alerting.policy import Policy
 from keepwell.care.endings import DAY, next_visits_missed, spell_of, target
 from keepwell.care.episode import Episode, Live
-from keepwell.care.history import Answer, AnyEntry, Attendance, Booking, Cancellation, Miss, Move, Repair, effective
+from keepwell.care.history import (
+    AlertAnswer,
+    AnyEntry,
+    Attendance,
+    Booking,
+    Cancellation,
+    Miss,
+    Move,
+    Repair,
+    effective,
+)
 from keepwell.care.instruments import Instruments
 from keepwell.contract.events import (
     AlertActioned,
@@ -155,13 +165,13 @@ class _Walk:
         self.rows: list[_Row] = []
         self._clinic = live.episode.key.partition("/")[0]
         self._shown = shown
-        self._answers: list[Answer | Repair] = []
+        self._answers: list[AlertAnswer | Repair] = []
 
     def take(self, event: AnyEvent, tick: int) -> None:
         """Looks at the episode after an event that was folded in; `tick` is the newest tick before it."""
         if isinstance(event, AlertActioned | RepairAttempted | EventRetracted) or event.corrects is not None:
             held = effective(self.live.episode.history)
-            self._answers = [entry for entry in held if isinstance(entry, Answer | Repair)]
+            self._answers = [entry for entry in held if isinstance(entry, AlertAnswer | Repair)]
         kind = EVENT_KINDS.get(type(event))
         if kind is not None:
             self.look(tick, kind)
@@ -178,7 +188,7 @@ class _Walk:
         if course.standing.state_at(now) != "open":
             return
         acted = any(_is_act(entry) and _recent(entry.at, now) for entry in self._answers)
-        answered = any(type(entry) is Answer and _recent(entry.at, now) for entry in self._answers)
+        answered = any(type(entry) is AlertAnswer and _recent(entry.at, now) for entry in self._answers)
         alerted = answered or any(_recent(at, now) for at in self._shown)
         clinician = None if course.clinician is None else f"{self._clinic}/{course.clinician}"
         values = [read(course, now) for read in _READS]
@@ -257,4 +267,4 @@ def _recent(at: int, now: int) -> bool:
 
 
 def _is_act(entry: AnyEntry) -> bool:
-    return type(entry) is Repair or (type(entry) is Answer and entry.action in ACTS)
+    return type(entry) is Repair or (type(entry) is AlertAnswer and entry.action in ACTS)

@@ -9,7 +9,7 @@ import msgspec
 
 from training.evaluate.burden import MODEL, RULE, UNITS, AtBurden
 from training.evaluate.metrics import NONE, Estimate
-from training.evaluate.oracle import HEADLINE, KNOWN, UNKNOWN, Oracle, share_of
+from training.evaluate.oracle import HEADLINE, KNOWN, UNKNOWN, TruthCheck, share_of
 from training.evaluate.rules import RULES, SRS_LOWEST
 
 SHARE_UNKNOWN, SHARE_KNOWN = 0.97, 0.93
@@ -40,7 +40,7 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict | None
 
 
-def aims(oracle: Oracle | None, rules: tuple[AtBurden, ...]) -> tuple[Aim, ...]:
+def aims(oracle: TruthCheck | None, rules: tuple[AtBurden, ...]) -> tuple[Aim, ...]:
     """The aims that this run can speak of. `rules` are those over all rows, `oracle` has those over the truth's moments."""
     told = [*(_against_truth(oracle) if oracle is not None else ())]
     for found in rules:
@@ -53,7 +53,7 @@ def aims(oracle: Oracle | None, rules: tuple[AtBurden, ...]) -> tuple[Aim, ...]:
     return tuple(told)
 
 
-def _against_truth(oracle: Oracle) -> Iterator[Aim]:
+def _against_truth(oracle: TruthCheck) -> Iterator[Aim]:
     for near in oracle.near:
         if near.horizon == HEADLINE:
             for which, aim in ((UNKNOWN, SHARE_UNKNOWN), (KNOWN, SHARE_KNOWN)):

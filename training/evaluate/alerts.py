@@ -21,7 +21,7 @@ from keepwell.contract.events import InstrumentRegistered, encode, micros
 from keepwell.streams.log import Partition, Record
 from keepwell.streams.worker.step import Processor
 from training.dataset.sources import Gathered, Stream
-from training.evaluate.definitions import Outcome
+from training.evaluate.definitions import EpisodeOutcome
 from training.evaluate.metrics import Estimate, Ints, Vector, mean_of
 from training.fit.sample import SETTLING_DAYS
 
@@ -111,7 +111,7 @@ def _records(registrations: Sequence[InstrumentRegistered], stream: Stream, sour
 
 
 def judged(
-    alerts: Sequence[Raised], found: Mapping[str, Outcome], frame: pd.DataFrame, line: float, now: int
+    alerts: Sequence[Raised], found: Mapping[str, EpisodeOutcome], frame: pd.DataFrame, line: float, now: int
 ) -> Alerts:
     """The alerts of a replay, judged by what came of them. Only what is settled by `now` (µs) is judged."""
     weeks = clinician_weeks(frame)
@@ -166,7 +166,7 @@ def clinician_weeks(frame: pd.DataFrame) -> int:
     return int(pd.DataFrame({"seat": seat, "week": week}).drop_duplicates().shape[0])
 
 
-def _first_by_spell(alerts: Iterable[Raised], found: Mapping[str, Outcome]) -> dict[tuple[str, int], int]:
+def _first_by_spell(alerts: Iterable[Raised], found: Mapping[str, EpisodeOutcome]) -> dict[tuple[str, int], int]:
     """The moment of the first alert in each spell, by episode and the spell's start."""
     first: dict[tuple[str, int], int] = {}
     for alert in alerts:

@@ -47,7 +47,7 @@ OWN, JUDGEMENT, EARLY, PLAN = DEFINITIONS
 OTHERS: Final = (JUDGEMENT, EARLY, PLAN)
 
 
-class Outcome(NamedTuple):
+class EpisodeOutcome(NamedTuple):
     """What became of an episode. `judged` is its one spell by the clinician's word alone."""
 
     spells: Sequence[Spell]
@@ -61,7 +61,7 @@ class Outcome(NamedTuple):
         return self.spells[-1].closed_at is not None
 
 
-def outcomes(gathered: Gathered) -> dict[str, Outcome]:
+def outcomes(gathered: Gathered) -> dict[str, EpisodeOutcome]:
     """What became of each episode until now, by its key, through the live fold."""
     found = {}
     for stream in gathered.streams:
@@ -74,7 +74,7 @@ def outcomes(gathered: Gathered) -> dict[str, Outcome]:
     return found
 
 
-def targets(sample: Sample, found: Mapping[str, Outcome], now: int) -> dict[str, Vector]:
+def targets(sample: Sample, found: Mapping[str, EpisodeOutcome], now: int) -> dict[str, Vector]:
     """The targets of each row by the other definitions: 1, 0, or NaN where undetermined, not asked, or not settled by `now`
     (µs)."""
     columns = {definition.name: np.full(len(sample.frame), np.nan) for definition in OTHERS}
@@ -90,9 +90,9 @@ def targets(sample: Sample, found: Mapping[str, Outcome], now: int) -> dict[str,
     return columns
 
 
-def _outcome(live: Live, now: int) -> Outcome:
+def _outcome(live: Live, now: int) -> EpisodeOutcome:
     course = live.course
-    return Outcome(
+    return EpisodeOutcome(
         spells=course.standing.spells_at(now),
         judged=_judged(live, in_force(effective(live.episode.history))),
         sessions=course.sessions,
@@ -112,7 +112,7 @@ def _judged(live: Live, entries: Sequence[AnyEntry]) -> Spell:
     return spell
 
 
-def _short(outcome: Outcome, sessions: int, needed: int | None) -> int | None:
+def _short(outcome: EpisodeOutcome, sessions: int, needed: int | None) -> int | None:
     """Whether an episode ended short of `needed` sessions, asked when it had so many; None where it cannot be said."""
     if needed is None or sessions >= needed:
         return None

@@ -51,7 +51,7 @@ class NearOracle(msgspec.Struct, frozen=True, kw_only=True):
     gap: str | None = None
 
 
-class Oracle(msgspec.Struct, frozen=True, kw_only=True):
+class TruthCheck(msgspec.Struct, frozen=True, kw_only=True):
     """The comparison with the truth, over the `rows` of the `told` moments that the release has a risk for. `pooled` are all
     of them; `unnamed` of them are at no landmark, such as ten days after one missed visit when another was missed since."""
 
@@ -66,7 +66,7 @@ class Oracle(msgspec.Struct, frozen=True, kw_only=True):
         return next(one for one in self.near if (one.horizon, one.landmark) == (horizon, landmark))
 
 
-def oracle(moments: Sequence[Moment], frame: pd.DataFrame, verdicts: Mapping[str, Vector]) -> Oracle:
+def oracle(moments: Sequence[Moment], frame: pd.DataFrame, verdicts: Mapping[str, Vector]) -> TruthCheck:
     """The comparison. `verdicts` are the rules' on the rows of the landmark table `frame`."""
     joined = named(moments, frame)
     scored = [moment for moment in moments if moment.model is not None]
@@ -83,7 +83,7 @@ def oracle(moments: Sequence[Moment], frame: pd.DataFrame, verdicts: Mapping[str
             title = titles.get(landmark, "All moments of the truth")
             some = {which: risk[rows] for which, risk in risks.items()}
             near.append(_near(horizon, landmark, title, target[rows], some, client[rows]))
-    return Oracle(
+    return TruthCheck(
         told=len(moments), rows=len(kept), unnamed=int((name == "").sum()), near=tuple(near),
         rules=_at_rules(kept, name, client, {rule: of[joined["row"].to_numpy()] for rule, of in verdicts.items()}),
     )  # fmt: skip

@@ -22,7 +22,7 @@ from training.evaluate.cells import Cell, FairCell
 from training.evaluate.challengers import FOLDS, challengers, out_of_fold
 from training.evaluate.clinics import Clinics, clinics
 from training.evaluate.curve import Curve, learning_curve
-from training.evaluate.definitions import Outcome
+from training.evaluate.definitions import EpisodeOutcome
 from training.evaluate.disclosure import Disclosed, disclosed
 from training.evaluate.metrics import (
     Benefit,
@@ -35,7 +35,7 @@ from training.evaluate.metrics import (
     difference,
     discrimination,
 )
-from training.evaluate.oracle import Oracle, oracle
+from training.evaluate.oracle import TruthCheck, oracle
 from training.evaluate.truth import Moment
 from training.fit.bins import Matrix
 from training.fit.held_out import HeldOut, held_out
@@ -147,7 +147,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """None where the release withholds no alerts."""
     rules: OfRules
     challengers: tuple[AgainstModel, ...]
-    oracle: Oracle | None
+    oracle: TruthCheck | None
     aims: tuple[Aim, ...]
     fairness: tuple[FairCell, ...]
     learning_curve: Curve | None
@@ -168,7 +168,7 @@ class Evidence(NamedTuple):
     raised over it, and scored moments of a simulator's truth."""
 
     log: Log
-    outcomes: Mapping[str, Outcome]
+    outcomes: Mapping[str, EpisodeOutcome]
     alerts: Sequence[Raised]
     now: int
     truth: Sequence[Moment] | None = None
@@ -298,7 +298,9 @@ def _performance(sample: Sample, risk: Vector, column: int) -> Performance:
     )
 
 
-def _by_definition(sample: Sample, risk: Vector, found: Mapping[str, Outcome], now: int) -> tuple[ByDefinition, ...]:
+def _by_definition(
+    sample: Sample, risk: Vector, found: Mapping[str, EpisodeOutcome], now: int
+) -> tuple[ByDefinition, ...]:
     columns = {DEFINITION: sample.targets[:, HEADLINE]} | definitions.targets(sample, found, now)
     return tuple(_of_definition(one, columns[one.name], risk, sample) for one in definitions.DEFINITIONS)
 

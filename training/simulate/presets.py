@@ -12,7 +12,7 @@ from typing import Final
 
 
 @dataclass(frozen=True)
-class Intake:
+class OpeningEffects:
     """Effects of what is known at the opening on strain (logit)."""
 
     preference_unmet: float = 0.6
@@ -98,7 +98,7 @@ class World:
     reached, called and not reached; nothing booked."""
     called: float = 0.6
     reached: float = 0.5
-    intake: Intake = Intake()
+    intake: OpeningEffects = OpeningEffects()
     process: Process = Process()
     clinician_sd: float = 0.47
     """Logit; .45 to .69 (rates.CLINICIAN_SD)."""

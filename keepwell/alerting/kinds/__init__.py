@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import Final, assert_never
 
-from keepwell.alerting.kinds.ending import Ending
+from keepwell.alerting.kinds.ending import EndingAlert
 from keepwell.alerting.kinds.kind import Grounds, Holding, Kind, LastingKind
-from keepwell.alerting.kinds.risk import Risk
-from keepwell.alerting.kinds.rupture import Rupture
-from keepwell.alerting.kinds.safety import Safety
-from keepwell.alerting.kinds.silence import Silence
+from keepwell.alerting.kinds.risk import RiskAlert
+from keepwell.alerting.kinds.rupture import RuptureAlert
+from keepwell.alerting.kinds.safety import SafetyAlert
+from keepwell.alerting.kinds.silence import SilenceAlert
 from keepwell.contract.words import AlertKind
 
 __all__ = ["LASTING", "Grounds", "Holding", "Kind", "LastingKind", "kind_of"]
 
-_RISK: Final = Risk()
-_RUPTURE: Final = Rupture()
-_SILENCE: Final = Silence()
-_ENDING: Final = Ending()
-_SAFETY: Final = Safety()
+_RISK: Final = RiskAlert()
+_RUPTURE: Final = RuptureAlert()
+_SILENCE: Final = SilenceAlert()
+_ENDING: Final = EndingAlert()
+_SAFETY: Final = SafetyAlert()
 
 LASTING: Final[tuple[LastingKind, ...]] = (_RISK, _RUPTURE, _SILENCE, _ENDING)
 """In the order in which they are told of one moment; safety, which is told of an event, comes last."""

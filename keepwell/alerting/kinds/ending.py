@@ -11,7 +11,7 @@ from keepwell.contract.words import ResolvedBecause
 from keepwell.scoring.scorecard import Part
 
 
-class Ending(LastingKind):
+class EndingAlert(LastingKind):
     """Told once: the condition is never over, but for the end of the episode."""
 
     name = "ending"

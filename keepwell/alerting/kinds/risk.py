@@ -12,7 +12,7 @@ from keepwell.scoring.reasons import words_of
 from keepwell.scoring.scorecard import Part
 
 
-class Risk(LastingKind):
+class RiskAlert(LastingKind):
     """Raised at or above the line and resolved below the release, so that a risk at the line does not flicker."""
 
     name = "risk"

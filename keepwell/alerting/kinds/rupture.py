@@ -13,7 +13,7 @@ from keepwell.scoring.reasons import words_of
 from keepwell.scoring.scorecard import Part
 
 
-class Rupture(LastingKind):
+class RuptureAlert(LastingKind):
     """Holds while the newest rupture is open, and is over once it is repaired; between where it passed without repair."""
 
     name = "rupture"

@@ -10,7 +10,7 @@ from keepwell.care.course import Course
 from keepwell.scoring.scorecard import Part
 
 
-class Safety(Kind):
+class SafetyAlert(Kind):
     """Told of each endorsement, and resolved by nothing.
 
     The chance of stopping beside it could be read as how great the danger is, so it is left out.

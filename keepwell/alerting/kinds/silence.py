@@ -12,7 +12,7 @@ from keepwell.contract.words import ResolvedBecause
 from keepwell.scoring.scorecard import Part
 
 
-class Silence(LastingKind):
+class SilenceAlert(LastingKind):
     """Holds as long as there is anything that `silent_because` names."""
 
     name = "silence"

@@ -15,14 +15,14 @@ from tests.strategies import moment
 from training.dataset import Dataset, InMemory, build
 from training.dataset.sources import gather
 from training.evaluate.alerts import Raised, judged, replayed
-from training.evaluate.definitions import EARLY, JUDGEMENT, PLAN, Outcome, outcomes, targets
+from training.evaluate.definitions import EARLY, JUDGEMENT, PLAN, EpisodeOutcome, outcomes, targets
 from training.evaluate.rules import MISSED_TWICE, SRS_FALL, SRS_LOW, SRS_LOWEST, SRS_OPENFIT, SRS_WARNING, verdicts
 from training.fit.sample import sample_of
 
 NOW = moment(400 * DAY)
 
 
-def told(*happenings: Happening) -> tuple[Dataset, list[AnyEvent], dict[str, Outcome]]:
+def told(*happenings: Happening) -> tuple[Dataset, list[AnyEvent], dict[str, EpisodeOutcome]]:
     events = story(*happenings)
     found = outcomes(gather(InMemory(events), (), NOW, {}))
     return build(InMemory(events), as_of=NOW), events, found
