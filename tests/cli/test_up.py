@@ -15,9 +15,10 @@ import pytest
 
 from keepwell.cli._alone import alone
 from keepwell.settings import Settings
-from keepwell.streams.log import Log, LogError
+from keepwell.streams.log import Log, LogError, Message
 from keepwell.streams.open import lock_file, open_log
 from keepwell.streams.topics import Topics, ensure_topics
+from tests.services.notify.receivers import Receiver, serving
 
 PATIENCE = 60.0
 GROUPS = [(Topics().ingest_group, Topics().sessions), (Topics().predictor_group, Topics().episodes)]
@@ -165,3 +166,17 @@ def test_a_link_leads_to_the_same_lock(tmp_path: Path) -> None:
 def test_brokers_in_another_order_are_the_same_cluster() -> None:
     one, other = "kafka://a:9092,b:9092", "kafka://b:9092,a:9092"
     assert lock_file(one, "") == lock_file(other, "") != lock_file(one, "north.")
+
+
+def test_up_posts_alerts_where_a_webhook_is_set(tmp_path: Path) -> None:
+    topics = Topics()
+    with closing(open_log(f"sqlite:///{tmp_path / 'keepwell.db'}")) as log:
+        ensure_topics(log, topics, 2)
+        value = b'{"alert_id": "al-1", "status": "raised", "episode": "north/ep-1"}'
+        log.append([Message(topics.alerts, b"north/ep-1#al-1.raised", value)])
+    with serving(Receiver()) as receiver, Up(tmp_path, "--webhook", receiver.url) as up:
+        deadline = time.monotonic() + PATIENCE
+        while not receiver.posts:
+            assert up.process.poll() is None and time.monotonic() < deadline, up.told()
+            time.sleep(0.05)
+    assert receiver.ids == ["al-1.raised"]

@@ -56,7 +56,9 @@ def test_a_row_leads_to_settings_with_an_address_of_its_own(row: ServiceRow) -> 
 def test_a_row_leads_to_what_runs_over_a_log(row: ServiceRow, tmp_path: Path) -> None:
     log = MemoryLog()
     log.create_topics(Topics("t.").all(2))
-    flags = {"topic_prefix": "t.", "keys": tmp_path / "keys.json", f"{row.name}_port": 0}
+    flags: dict[str, object] = {"topic_prefix": "t.", "keys": tmp_path / "keys.json", f"{row.name}_port": 0}
+    if row.needs is not None:
+        flags[row.needs] = "https://alerts.north.example/in"
     service = row.make()(row.configured(flags), log)
     assert isinstance(service, Service)
     assert not service.work.ready().ok, "it has not begun"
