@@ -53,7 +53,7 @@ class OutcomeCourse:
 
 @dataclass(slots=True)
 class Sweep:
-    """One sweep over the entries, and where it stands: the spells so far, the visits, the last sign and the outcome measures."""
+    """One sweep over the entries, and where it stands: spells, visits, the last sign and the outcome measures."""
 
     spells: list[Spell] = field(default_factory=list)
     visits: Visits = field(default_factory=Visits)

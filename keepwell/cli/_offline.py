@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -16,11 +16,18 @@ from keepwell.files.instruments import read_registrations
 
 
 def read_lines(names: Sequence[str]) -> Iterator[Line]:
-    """The lines of the files that arguments name. Raises `typer.BadParameter` before any is read where one is missing."""
-    for name in names:
-        if name != "-" and not Path(name).is_file():
-            raise typer.BadParameter(f"{name}: no such file")
+    """The lines of the files that arguments name. Raises what `check_files` raises before any is read."""
+    check_files(names)
     return files.read_lines(names)
+
+
+def check_files(names: Iterable[str | Path]) -> None:
+    """Raises `typer.BadParameter` where an argument names no file; a pipe is one, and so is `-`, standard input."""
+    for name in map(str, names):
+        if name != "-" and not Path(name).exists():
+            raise typer.BadParameter(f"{name}: no such file")
+        if Path(name).is_dir():
+            raise typer.BadParameter(f"{name}: is a folder; name the files in it")
 
 
 Instruments = Annotated[

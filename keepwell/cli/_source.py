@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+from keepwell.cli._offline import check_files
 from keepwell.settings import Settings
 from keepwell.streams.topics import Topics
 from training.dataset import FromLog
@@ -17,9 +18,7 @@ def check_source(files: Sequence[str] | None, log: str | None, beside: Sequence[
     """Raises `typer.BadParameter` unless either files or a log are named, and where a file, or one `beside`, is missing."""
     if bool(files) == (log is not None):
         raise typer.BadParameter("name either FILES or --log")
-    for name in [*(files or ()), *map(str, beside)]:
-        if name != "-" and not Path(name).is_file():
-            raise typer.BadParameter(f"{name}: no such file")
+    check_files([*(files or ()), *beside])
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from keepwell.cli._offline import Instruments, moment, read_lines, registrations
 from keepwell.cli._options import Model, ReleasesAt
 from keepwell.cli._verify import Verdict, Verifier
 from keepwell.contract.events import InstrumentRegistered, micros, rfc3339
-from keepwell.files.events import FileIntake, Refused, records, take_in, with_ticks
+from keepwell.files.events import FileIntake, NothingAccepted, Refused, records, take_in, with_ticks
 from keepwell.streams.log import Log, Message, Partition, Record
 from keepwell.streams.topics import Topics
 from models.registry import Releases
@@ -86,7 +86,10 @@ def replay_files(
     registered: Sequence[InstrumentRegistered],
     out: Path,
 ) -> dict[str, Any]:
-    """Replays files into a folder and returns the summary. Without `until`, now is the time of the last event."""
+    """Replays files into a folder and returns the summary. Without `until`, now is the time of the last event.
+
+    Raises `NothingAccepted`, once the dead letters and the summary are written, and `UnreadableFile`.
+    """
     with progress() as bar:
         task = bar.add_task("reading", total=None)
         lines = _told(read_lines(files), bar, task)
@@ -102,6 +105,8 @@ def replay_files(
                 results.refuse(refused)
     summary = _of_intake(intake) | results.counts() | _of_episodes(worker, now)
     (out / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n")
+    if not intake.events:
+        raise NothingAccepted(files, intake.refused, len(intake.refused))
     return summary
 
 

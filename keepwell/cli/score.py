@@ -22,7 +22,7 @@ from keepwell.cli._offline import Instruments, moment, read_lines, registrations
 from keepwell.cli._options import Model, ReleasesAt
 from keepwell.contract.events import CONTROL_TYPES, AnyEvent, ClientErased, EpisodeOpened, micros
 from keepwell.contract.words import HORIZONS
-from keepwell.files.events import take_in
+from keepwell.files.events import NothingAccepted, take_in
 from keepwell.streams.topics import Topics
 from models.registry import Releases
 from services.predictor.bootstrap import processor
@@ -62,7 +62,9 @@ def command(
     with progress() as bar:
         bar.add_task("reading", total=None)
         intake = take_in(read_lines(files), known, until or datetime.now(UTC))
-    now = micros(until) if until is not None else micros(intake.events[-1].time) if intake.events else 0
+    if not intake.events:
+        raise NothingAccepted(files, intake.refused, len(intake.refused))
+    now = micros(until or intake.events[-1].time)
     assessor = processor(Topics(), settings.model, Releases.of(settings)).default
     rows = scored(intake.events, pairs, assessor, known, now)
     with out.open("w", newline="", encoding="utf-8") as file:

@@ -30,7 +30,7 @@ from keepwell.contract.events import (
     encode,
     micros,
 )
-from keepwell.files.events import Refused, check_lines, read_lines
+from keepwell.files.events import FIRST, NothingAccepted, Refused, check_lines, read_lines
 from keepwell.streams.log import Log, Partition
 from keepwell.streams.topics import Topics
 from training.dataset.archives import SUFFIX, Item, Order, order_of, read_archive, write_archive
@@ -93,7 +93,8 @@ def gather(
 
     `registrations` are of clinics' own instruments; those that a log or an archive holds are added.
     `shown` holds the moments (µs) of alerts shown, by episode; a log adds those it still holds.
-    Raises `ValueError` where files of different order are mixed, `OSError` and `LogError` where a source cannot be read.
+    Raises `NothingAccepted` where files hold no event, `ValueError` where files of different order are mixed, and
+    `UnreadableFile`, `OSError` and `LogError` where a source cannot be read.
     """
     counts = _Counts()
     order, items = _items(source, Instruments.of(registrations), as_of or datetime.now(UTC), counts)
@@ -114,6 +115,8 @@ def gather(
             continue
         latest = max(latest, item.at)
         gatherers[item.partition].take(item)
+    if not gatherers and not counts.later and not isinstance(source, FromLog | InMemory):
+        raise NothingAccepted(list(map(str, source)), counts.first, counts.refused)
     now = until if until is not None else latest
     streams = [
         Stream(gatherer.midnights(now) if order == "time" else gatherer.ticks(), gatherer.told(shown))
@@ -152,6 +155,7 @@ def shown_in_files(files: Sequence[str | Path]) -> dict[str, list[int]]:
 class _Counts:
     def __init__(self) -> None:
         self.refused = 0
+        self.first: list[Refused] = []
         self.later = 0
 
 
@@ -225,6 +229,8 @@ def _of_lines(files: Sequence[str], instruments: Instruments, clock: datetime, c
     for checked in check_lines(read_lines(files), instruments, clock):
         if isinstance(checked, Refused):
             counts.refused += 1
+            if counts.refused <= FIRST:
+                counts.first.append(checked)
         else:
             yield _item(checked.event, encode(checked.event))
 
