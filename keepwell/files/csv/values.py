@@ -1,81 +1,44 @@
-"""One value from a row of a table: texts with columns in them, maps, numbers, bands, moments, and conditions on rows."""
+"""One value from a row of a table: texts with columns in them, maps, numbers, bands and moments."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from itertools import pairwise
-from math import isfinite
 from typing import Any, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-Get = Callable[[str], str]
-"""A row: gives the cell of a column, the empty text where there is none."""
-Make = Callable[[Get], Any]
-"""Makes one value from a row; None where the cells it needs are empty."""
+from keepwell.files.csv import moments
+from keepwell.files.csv.cells import CellError, Cells, Constant, Make, MappingError, alike
+from keepwell.files.csv.conditions import Condition, Conditions, Reading
 
-
-Constant = str | int | float | bool
-
-
-class MappingError(ValueError):
-    """The mapping itself is wrong; says where and what to change."""
-
-
-class CellError(ValueError):
-    """A cell cannot be turned into what the mapping asks for. Names the columns, never the cell's content."""
-
-    def __init__(self, columns: tuple[str, ...], problem: str) -> None:
-        super().__init__(problem)
-        self.columns = columns
-        self.problem = problem
+Text = Callable[[Cells], str | None]
 
 
 class Shared(NamedTuple):
-    """What all values of a mapping share: the time zone, and maps by name."""
+    """What all values of a rule share: how cells are read, the time zone, and maps by name."""
 
+    reading: Reading
     zone: str | None
     maps: Mapping[str, Mapping[str, Constant]]
 
 
-class Range(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A condition on a number: the cell, less the cell of `minus` where given, between the ends. Empty cells fail."""
+class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A value for rows of some kind."""
 
-    at_least: float | None = None
-    at_most: float | None = None
-    minus: str | None = None
-
-
-Condition = str | list[str] | Range
-"""A cell's content, one of several, or a range. `""` is an empty cell, `"*"` one that is not empty."""
-
-
-def condition(tests: Mapping[str, Condition]) -> Callable[[Get], bool]:
-    """Whether a row passes every test. Raises `CellError` where a range meets a cell that is no number."""
-    ready = [(column, _test(column, wanted)) for column, wanted in tests.items()]
-    return lambda get: all(test(get) for _, test in ready)
-
-
-def columns_of_condition(tests: Mapping[str, Condition]) -> Iterator[str]:
-    """The columns that a condition looks at."""
-    for column, wanted in tests.items():
-        yield column
-        if isinstance(wanted, Range) and wanted.minus:
-            yield wanted.minus
-
-
-class _Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     where: dict[str, Condition]
     value: Constant
 
 
-class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"as_": "as"}):
+class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"as_": "as"}):
+    """A value as a mapping writes it."""
+
     text: str = ""
-    cases: tuple[_Case, ...] | None = None
+    cases: tuple[Case, ...] | None = None
     as_: Literal["text", "number", "integer", "boolean", "time"] = "text"
     map: dict[str, Constant] | str | None = None
     otherwise: Constant | None = None
@@ -85,84 +48,143 @@ class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"a
     plus_days: tuple[float | str | dict[str, Any], ...] = ()
     plus_minutes: tuple[float | str | dict[str, Any], ...] = ()
 
+    @classmethod
+    def written(cls, raw: str | dict[str, Any], place: str) -> Value:
+        """Raises `MappingError` naming `place`."""
+        try:
+            return cls(raw) if isinstance(raw, str) else msgspec.convert(raw, cls)
+        except msgspec.ValidationError as error:
+            raise MappingError(f"{place}: {error}") from error
 
-# ── values ─────────────────────────────────────────────────────────────────────────────────────────────
-
-_COLUMN: Final = re.compile(r"\{([^{}]+)\}")
+    def map_in(self, maps: Mapping[str, Mapping[str, Constant]], place: str) -> Mapping[str, Constant]:
+        """The map that it names, or holds; empty without one. Raises `MappingError`."""
+        found = maps.get(self.map) if isinstance(self.map, str) else self.map or {}
+        if found is None:
+            raise MappingError(f"{place}: there is no map of that name under [maps]")
+        return found
 
 
 def value(raw: str | dict[str, Any], shared: Shared, place: str) -> tuple[Make, tuple[str, ...]]:
     """The function that makes a value, and the columns it looks at. Raises `MappingError` naming `place`."""
-    try:
-        spec = _Value(raw) if isinstance(raw, str) else msgspec.convert(raw, _Value)
-    except msgspec.ValidationError as error:
-        raise MappingError(f"{place}: {error}") from error
+    spec = Value.written(raw, place)
+    constants = [spec.otherwise, *(case.value for case in spec.cases or ()), *spec.map_in(shared.maps, place).values()]
+    for constant in constants:
+        if isinstance(constant, str) and ("{" in constant or "}" in constant):
+            raise MappingError(
+                f"{place}: `{constant}` is taken as it stands; columns in braces are filled in in `text` only"
+            )
     if spec.cases is not None:
-        return _chosen(spec.cases, spec.otherwise)
-    text, columns = _template(spec.text)
+        return _chosen(spec.cases, spec.otherwise, shared)
+    text, columns = _template(spec.text, place)
     if spec.as_ == "time":
         make, more = _time(spec, text, columns, shared, place)
         return make, columns + more
     if spec.map is not None:
-        table = shared.maps.get(spec.map) if isinstance(spec.map, str) else spec.map
-        if table is None:
-            raise MappingError(f"{place}: there is no map of that name under [maps]")
-        return _mapped(table, spec.otherwise, text, columns), columns
+        return _mapped(spec.map_in(shared.maps, place), spec.otherwise, text, columns), columns
     if spec.bands is not None:
-        return _banded(spec.bands, text, columns), columns
-    convert = {"text": lambda cell, _: cell, "number": _number, "integer": _integer, "boolean": _boolean}[spec.as_]
+        return _banded(spec.bands, text, columns, shared.reading), columns
+    read = _reader(spec.as_, columns, shared.reading)
 
-    def make_plain(get: Get) -> Any:
-        cell = text(get)
-        return spec.otherwise if cell is None else convert(cell, columns)
+    def read_cell(cells: Cells) -> Any:
+        cell = text(cells)
+        return spec.otherwise if cell is None else read(cell)
 
-    return make_plain, columns
+    return read_cell, columns
 
 
-def _template(template: str) -> tuple[Callable[[Get], str | None], tuple[str, ...]]:
+def columns_of(template: str) -> tuple[str, ...]:
+    """The columns in a text."""
+    return tuple(_COLUMN.findall(template))
+
+
+_COLUMN: Final = re.compile(r"\{([^{}]+)\}")
+
+
+def _template(template: str, place: str) -> tuple[Text, tuple[str, ...]]:
     """A text with `{column}` in it. None where a column is empty, so that an optional member is left out."""
-    columns = tuple(_COLUMN.findall(template))
     pieces = _COLUMN.split(template)
+    for piece in pieces[::2]:
+        if "{" in piece or "}" in piece:
+            what = "closed" if "{" in piece else "opened"
+            raise MappingError(
+                f"{place}: `{template}` has a brace that is not {what} around a column's name; write {{column}}"
+            )
 
-    def fill(get: Get) -> str | None:
+    def fill(cells: Cells) -> str | None:
         out = []
         for index, piece in enumerate(pieces):
-            cell = get(piece) if index % 2 else piece
+            cell = cells[piece] if index % 2 else piece
             if index % 2 and not cell:
                 return None
             out.append(cell)
         return "".join(out)
 
-    return fill, columns
+    return fill, tuple(pieces[1::2])
 
 
-def _chosen(cases: tuple[_Case, ...], otherwise: Constant | None) -> tuple[Make, tuple[str, ...]]:
-    ready = [(condition(case.where), case.value) for case in cases]
+def _reader(kind: str, columns: tuple[str, ...], reading: Reading) -> Callable[[str], Any]:
+    def integer(cell: str) -> int:
+        number = reading.number(cell, columns)
+        if not number.is_integer():
+            raise CellError(columns, "not a whole number")
+        return int(number)
 
-    def make(get: Get) -> Any:
-        return next((content for applies, content in ready if applies(get)), otherwise)
+    def boolean(cell: str) -> bool:
+        meaning = _BOOLEANS.get(alike(cell))
+        if meaning is None:
+            raise CellError(columns, "not true/false, yes/no or 1/0; use a `map`")
+        return meaning
 
-    return make, tuple(column for case in cases for column in columns_of_condition(case.where))
+    readers: dict[str, Callable[[str], Any]] = {
+        "number": lambda cell: reading.number(cell, columns),
+        "integer": integer,
+        "boolean": boolean,
+    }
+    return readers.get(kind, lambda cell: cell)
 
 
-def _mapped(
-    table: Mapping[str, Constant],
-    otherwise: Constant | None,
-    text: Callable[[Get], str | None],
-    columns: tuple[str, ...],
-) -> Make:
-    def make(get: Get) -> Any:
-        cell = text(get)
-        if cell is not None and cell in table:
+_BOOLEANS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def _chosen(cases: tuple[Case, ...], otherwise: Constant | None, shared: Shared) -> tuple[Make, tuple[str, ...]]:
+    ready = [(Conditions(case.where, reading=shared.reading), case.value) for case in cases]
+
+    def make(cells: Cells) -> Any:
+        for conditions, content in ready:
+            if conditions.hold(cells):
+                return content
+        if otherwise is None:
+            cells.unnamed.update(told for conditions, _ in ready for told in conditions.unnamed(cells))
+        return otherwise
+
+    return make, tuple(column for conditions, _ in ready for column in conditions.columns)
+
+
+def _mapped(table: Mapping[str, Constant], otherwise: Constant | None, text: Text, columns: tuple[str, ...]) -> Make:
+    """By the content as it stands, else by the one key that is alike."""
+    by_form: dict[str, list[Constant]] = {}
+    for key, content in table.items():
+        by_form.setdefault(alike(key), []).append(content)
+
+    def make(cells: Cells) -> Any:
+        cell = text(cells)
+        if cell is None:
+            return otherwise
+        if cell in table:
             return table[cell]
-        if cell is not None and otherwise is None:
+        found = by_form.get(alike(cell), [])
+        if len(found) == 1:
+            return found[0]
+        if otherwise is None:
+            if len(columns) == 1:
+                cells.unnamed.add((columns[0], cell))
             raise CellError(columns, "the map has no entry for this content; add one, or `otherwise`")
         return otherwise
 
     return make
 
 
-def _banded(starts: tuple[int, ...], text: Callable[[Get], str | None], columns: tuple[str, ...]) -> Make:
+def _banded(starts: tuple[int, ...], text: Text, columns: tuple[str, ...], reading: Reading) -> Make:
     """Bands from each start to below the next, named `18-24`, `65+`, `<18`, as fairness reports want them."""
     names = [
         f"<{starts[0]}",
@@ -170,86 +192,39 @@ def _banded(starts: tuple[int, ...], text: Callable[[Get], str | None], columns:
         f"{starts[-1]}+",
     ]
 
-    def make(get: Get) -> str | None:
-        cell = text(get)
-        return None if cell is None else names[bisect_right(starts, _number(cell, columns))]
+    def make(cells: Cells) -> str | None:
+        cell = text(cells)
+        return None if cell is None else names[bisect_right(starts, reading.number(cell, columns))]
 
     return make
-
-
-def _number(cell: str, columns: tuple[str, ...]) -> float:
-    try:
-        number = float(cell)
-    except ValueError:
-        number = float("nan")
-    if not isfinite(number) or "_" in cell:
-        raise CellError(columns, "not a number")
-    return number
-
-
-def _integer(cell: str, columns: tuple[str, ...]) -> int:
-    number = _number(cell, columns)
-    if not number.is_integer():
-        raise CellError(columns, "not a whole number")
-    return int(number)
-
-
-def _boolean(cell: str, columns: tuple[str, ...]) -> bool:
-    meaning = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(cell.lower())
-    if meaning is None:
-        raise CellError(columns, "not true/false, yes/no or 1/0; use a `map`")
-    return meaning
-
-
-def _test(column: str, wanted: Condition) -> Callable[[Get], bool]:
-    if isinstance(wanted, Range):
-        return _range_test(column, wanted)
-    contents = frozenset([wanted] if isinstance(wanted, str) else wanted)
-    anything = "*" in contents
-    return lambda get: (cell := get(column)) in contents or (anything and cell != "")
-
-
-def _range_test(column: str, wanted: Range) -> Callable[[Get], bool]:
-    def test(get: Get) -> bool:
-        cells = [get(column), get(wanted.minus) if wanted.minus else "0"]
-        if "" in cells:
-            return False
-        difference = _number(cells[0], (column,)) - _number(cells[1], (wanted.minus or column,))
-        return (wanted.at_least is None or difference >= wanted.at_least) and (
-            wanted.at_most is None or difference <= wanted.at_most
-        )
-
-    return test
 
 
 # ── a moment ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _time(
-    spec: _Value, text: Callable[[Get], str | None], columns: tuple[str, ...], shared: Shared, place: str
+    spec: Value, text: Text, columns: tuple[str, ...], shared: Shared, place: str
 ) -> tuple[Make, tuple[str, ...]]:
     """A moment from a text, moved by days (of the calendar, in its zone) and minutes (of the clock)."""
-    zone = spec.zone or shared.zone
-    try:
-        tz = ZoneInfo(zone) if zone else None
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise MappingError(f"{place}: there is no time zone of the name given as `zone`") from error
+    zone = _zone(spec.zone or shared.zone, place)
     days = [value(part, shared, place) for part in _as_numbers(spec.plus_days)]
     minutes = [value(part, shared, place) for part in _as_numbers(spec.plus_minutes)]
     more = tuple(column for _, used in (*days, *minutes) for column in used)
 
-    def make(get: Get) -> str | None:
-        cell = text(get)
-        shifts = [[part(get) for part, _ in parts] for parts in (days, minutes)]
+    def make(cells: Cells) -> str | None:
+        cell = text(cells)
+        shifts = [[part(cells) for part, _ in parts] for parts in (days, minutes)]
         if cell is None or None in shifts[0] + shifts[1]:
             return None
-        moment = _moment(cell, spec.format, columns)
+        moment = moments.read(cell, spec.format, columns)
         try:
             moment += timedelta(days=sum(shifts[0]))
             if moment.tzinfo is None:
-                if tz is None:
+                if zone is None:
                     raise CellError(columns, "the moment has no offset; set `zone`")
-                moment = moment.replace(tzinfo=tz)
+                moment, doubt = moments.placed(moment, zone)
+                if doubt:
+                    cells.doubts[columns + more, doubt] = None
             return (moment.astimezone(UTC) + timedelta(minutes=sum(shifts[1]))).isoformat()
         except (OverflowError, ValueError) as error:
             if isinstance(error, CellError):
@@ -259,16 +234,16 @@ def _time(
     return make, more
 
 
+def _zone(name: str | None, place: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise MappingError(f"{place}: there is no time zone of the name given as `zone`") from error
+
+
 def _as_numbers(parts: tuple[float | str | dict[str, Any], ...]) -> Iterator[dict[str, Any]]:
     for part in parts:
         if isinstance(part, dict):
             yield {"as": "number"} | part
         else:
             yield {"text": str(part), "as": "number"}
-
-
-def _moment(cell: str, form: str | None, columns: tuple[str, ...]) -> datetime:
-    try:
-        return datetime.strptime(cell, form) if form else datetime.fromisoformat(cell)
-    except ValueError:
-        raise CellError(columns, f"not a moment of the form {form or 'ISO 8601'}") from None

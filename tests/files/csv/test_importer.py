@@ -20,9 +20,10 @@ import keepwell.files.csv.importer
 from keepwell.care.instruments import Instruments
 from keepwell.cli.main import app
 from keepwell.contract.decode import Accepted, decode
+from keepwell.files.csv.cells import MappingError
 from keepwell.files.csv.importer import Problem, Summary, import_csv
-from keepwell.files.csv.mapping import Table, _RawRule, load_mapping
-from keepwell.files.csv.values import MappingError, _Value
+from keepwell.files.csv.mapping import RawRule, Table, load_mapping
+from keepwell.files.csv.values import Value
 
 MAPPING = """
 zone = "Europe/Berlin"
@@ -441,10 +442,12 @@ def test_a_member_that_the_contract_does_not_have_is_told(clinic: Clinic) -> Non
     assert "does not have" in clinic.problems[0].detail
 
 
-def test_a_file_in_another_encoding_is_refused(clinic: Clinic) -> None:
+def test_a_file_in_another_encoding_than_the_declared_one_is_refused(clinic: Clinic) -> None:
     files = clinic.write()
     files[1].write_bytes(CASES.encode().replace(b"88", b"\xff\xff"))
-    with pytest.raises(MappingError, match="encoding"):
+    clinic.mapping = clinic.mapping.replace('key = "case"', 'key = "case"\nencoding = "utf-8"')
+    (clinic.folder / "mapping.toml").write_text(clinic.mapping)
+    with pytest.raises(MappingError, match=r"cases\.csv: after line 0: not in the encoding utf-8"):
         import_csv(
             load_mapping(clinic.folder / "mapping.toml"),
             files,
@@ -481,6 +484,38 @@ def test_the_command_exits_2_for_a_wrong_mapping(clinic: Clinic) -> None:
     assert command(clinic).exit_code == 2
 
 
+def test_the_command_exits_1_where_no_row_became_an_event(clinic: Clinic) -> None:
+    clinic.mapping = clinic.mapping.replace("%d.%m.%Y", "%d/%m/%Y")
+    clinic.cases = clinic.cases.replace("yes", "perhaps").replace(",40,", ",old,")
+    for options in ((), ("--json",)):
+        done = command(clinic, *options)
+        assert done.exit_code == 1
+        assert "no row became an event: nothing was written" in done.stderr
+        assert 'column `day`: its moments read with `format = "%d.%m.%Y %H:%M"`' in done.stderr
+    assert not clinic.out.exists()
+
+
+def test_the_command_lists_what_nothing_matched_on_standard_output_and_exits_1_with_strict(clinic: Clinic) -> None:
+    lenient, strict = command(clinic), command(clinic, "--strict")
+    assert (lenient.exit_code, strict.exit_code) == (0, 1)
+    for done in (lenient, strict):
+        assert "visits, column `status`: nothing in the mapping matches 1 rows: 'planned' 1" in done.stdout
+        assert "planned" not in done.stderr
+
+
+def test_the_command_says_how_each_file_was_read(clinic: Clinic) -> None:
+    done = command(clinic)
+    assert "4  rows of visits.csv: 8 columns by ; in utf-8" in done.stdout
+    assert "2  rows of cases.csv: 6 columns by , in utf-8" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["visits.csv", "--out", "x"], ["mapping.toml", "visits.csv"], ["nowhere.toml"]])
+def test_the_command_exits_2_where_an_argument_is_missing(clinic: Clinic, arguments: list[str]) -> None:
+    clinic.write()
+    named = [str(clinic.folder / one) if "." in one else one for one in arguments]
+    assert CliRunner().invoke(app, ["import-csv", *named]).exit_code == 2
+
+
 # ── the page ────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -493,7 +528,7 @@ def test_the_mapping_of_the_reference_page_imports(clinic: Clinic) -> None:
     assert list(events) == ["case-17", "case-18", "phq-1", "visit-1", "visit-2", "phq-4", "visit-4"]
 
 
-@pytest.mark.parametrize(("written", "names"), [("Tables", Table), ("Events", _RawRule), ("Values", _Value)])
+@pytest.mark.parametrize(("written", "names"), [("Tables", Table), ("Events", RawRule), ("Values", Value)])
 def test_the_reference_page_names_every_member(written: str, names: type[msgspec.Struct]) -> None:
     page = (Path(__file__).parents[3] / "docs" / "reference" / "csv-mapping.md").read_text("utf-8")
     told = set(re.findall(r"`(\w+)`", page[page.index(f"## {written}") :]))
