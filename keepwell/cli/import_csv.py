@@ -1,4 +1,4 @@
-"""`keepwell import-csv`: a clinic's own tables to events, by a mapping that holds no code."""
+"""`keepwell import-csv`: a clinic's own tables to events, by a mapping that holds no code, or a draft of such a mapping."""
 
 from __future__ import annotations
 
@@ -28,10 +28,15 @@ def command(
             metavar="MAPPING FILE…",
             exists=True,
             dir_okay=False,
-            help="The mapping (TOML), then the tables (.csv, .csv.gz).",
+            help="The mapping (TOML), then the tables (.csv, .csv.gz); with --draft the tables alone.",
         ),
     ],
-    out: Annotated[Path | None, typer.Option(help="Where the events go, as JSON lines.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the events go, as JSON lines; with --draft, where the draft goes.")
+    ] = None,
+    draft: Annotated[
+        bool, typer.Option("--draft", help="Write a draft of a mapping for the tables, on standard output or to --out.")
+    ] = False,
     strict: Annotated[
         bool, typer.Option(help="Write nothing and exit 1 where a row cannot be mapped, or nothing matches its status.")
     ] = False,
@@ -40,6 +45,9 @@ def command(
 ) -> None:
     """Turn a clinic's own tables into events of the contract, sorted by time."""
     try:
+        if draft:
+            _draft(names, out)
+            return
         if len(names) < 2:
             raise typer.BadParameter("name the mapping, then at least one table", param_hint="MAPPING FILE…")
         if out is None:
@@ -58,6 +66,18 @@ class _Run(NamedTuple):
     instruments: KnownInstruments
     strict: bool
     as_json: bool
+
+
+def _draft(files: Sequence[Path], out: Path | None) -> None:
+    from keepwell.files.csv.draft import draft_mapping
+
+    drafted = draft_mapping(files)
+    if out is None:
+        print(drafted.text, end="")
+    else:
+        out.write_text(drafted.text, "utf-8")
+    for warning in drafted.warnings:
+        print(warning, file=sys.stderr)
 
 
 def _import(run: _Run) -> None:
