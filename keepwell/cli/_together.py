@@ -7,19 +7,19 @@ from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from types import TracebackType
 
+from keepwell.cli._settings import read_all
 from keepwell.settings import Settings
 from keepwell.streams.log import Log
 from keepwell.streams.topics import Topics, ensure_topics
 from keepwell.streams.worker.loop import STALLED_SECONDS
 from keepwell.streams.worker.process import Check, Watchdog
-from keepwell.web.service import Face, Until, Work
+from keepwell.web.service import Face, Until, Work, address_by_setting
 from services.catalogue import SERVICES
 
 
 def settings_of(flags: Mapping[str, object], without: Collection[str] = ()) -> dict[str, Settings]:
-    """The settings of every service that is set, by its name; each takes the flags that it knows. Raises `ValueError`."""
-    chosen = {row: row.configured(flags) for row in SERVICES if row.name not in without}
-    return {row.name: settings for row, settings in chosen.items() if row.is_set(settings)}
+    """The settings of every service that is set, by its name; each takes the flags that it knows. Raises `WrongSettings`."""
+    return {row.name: settings for row, settings in read_all(flags, without).items() if row.is_set(settings)}
 
 
 def groups_of(settings: Mapping[str, Settings]) -> list[tuple[str, str]]:
@@ -51,7 +51,8 @@ class Together:
             faces: dict[str, Face] = {}
             for name, service in self._services.items():
                 if service.for_people:
-                    faces[name] = opened.enter_context(service.face(self._live, service.work.ready))
+                    with address_by_setting(name):
+                        faces[name] = opened.enter_context(service.face(self._live, service.work.ready))
                     self.addresses[name] = f"{self._hosts[name]}:{faces[name].port}"
                 opened.enter_context(service.beside)
                 opened.enter_context(Watchdog(service.work.silence, STALLED_SECONDS))

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from keepwell.cli._options import Host, Instance, Interval, LogUrl, Port, Prefix
+from keepwell.cli._settings import read
 from services.clock.bootstrap import run
 from services.clock.settings import ClockSettings
 
@@ -21,7 +22,13 @@ def command(
     once: Annotated[bool, typer.Option("--once", "--drain", help="Write the newest tick, then end.")] = False,
 ) -> None:
     """Tell every partition the time, so that silence is noticed. Several may run: they say the same."""
-    settings = ClockSettings(
-        log=log, topic_prefix=topic_prefix, instance=instance, tick_interval=interval, clock_host=host, clock_port=port
+    settings = read(
+        ClockSettings,
+        log=log,
+        topic_prefix=topic_prefix,
+        instance=instance,
+        tick_interval=interval,
+        clock_host=host,
+        clock_port=port,
     )
     run(settings, drain=once)

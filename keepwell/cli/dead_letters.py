@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from keepwell.cli._common import failed, say
+from keepwell.cli._settings import read
 from keepwell.settings import Settings
 from keepwell.streams.log import Log
 from keepwell.streams.topics import Topics
@@ -126,7 +127,7 @@ def drop(
 @contextmanager
 def _opened(log: str | None, topic_prefix: str | None) -> Iterator[tuple[Log, str]]:
     """The log and the name of its topic of dead letters."""
-    settings = Settings(log=log, topic_prefix=topic_prefix)
+    settings = read(Settings, log=log, topic_prefix=topic_prefix)
     with closing(settings.open_log(must_exist=True)) as target:
         yield target, Topics(settings.topic_prefix).dead_letters
 

@@ -19,6 +19,7 @@ import msgspec
 import typer
 
 from keepwell.cli._common import failed, progress
+from keepwell.cli._settings import read
 from keepwell.cli._together import Together, settings_of
 from keepwell.cli.replay import replay_log
 from keepwell.contract.control import CLOCK_KEY, tick
@@ -66,7 +67,7 @@ def _run(folder: Path, once: bool) -> None:
     shared: dict[str, Any] = {"log": f"sqlite:///{folder / 'demo.db'}", "instance": "demo"}
     token = KeyFile(folder / "keys.json").issue(CLINIC, datetime.now(UTC)).token
     flags = shared | {"keys": folder / "keys.json", "ingest_port": 0, "rate": 1e6, "burst": 1_000_000}
-    clock = ClockSettings(**shared)
+    clock = read(ClockSettings, **shared)
     stop = stop_on_signals() if not once else threading.Event()
     log = clock.open_log()
     try:

@@ -15,14 +15,15 @@ import msgspec
 import typer
 
 from keepwell.cli._common import failed
+from keepwell.cli._settings import known, read, read_all
 from keepwell.contract.events import ClockTicked, decode_accepted
-from keepwell.settings import Settings
+from keepwell.settings import Settings, WrongSettings
 from keepwell.streams.log import Log, LogError, Partition, Record
 from keepwell.streams.topics import TABLE, Topics, partitions_of
 from keepwell.streams.worker.dead_letters import letters
 from models.registry import Releases
 from models.release import InvalidRelease, default
-from services.catalogue import SERVICES, ServiceRow
+from services.catalogue import ServiceRow
 from services.predictor.settings import PredictorSettings
 from services.predictor.turns import recorded, roles_of, waiting
 
@@ -52,7 +53,7 @@ def command(
 ) -> None:
     """Check release, settings, services, log, topics, lag, clock and dead letters; exit 1 where something needs mending."""
     flags = {"log": log, "topic_prefix": topic_prefix}
-    findings = list(examine(Settings(**flags), {row: row.configured(flags) for row in SERVICES}))
+    findings = list(look(flags))
     if as_json:
         print(msgspec.json.encode([finding._asdict() for finding in findings]).decode())
     else:
@@ -65,9 +66,21 @@ def command(
         failed(f"{problems} of {len(findings)} checks found a problem")
 
 
+def look(flags: Mapping[str, object]) -> Iterator[Finding]:
+    """Everything that can be looked at, in the order in which it would have to be mended: settings first, as all else rests
+    on them."""
+    try:
+        services, settings = read_all(flags), read(Settings, **flags)
+    except WrongSettings as error:
+        for problem in error.problems:
+            yield Finding("settings", False, problem, "mend it there; every service refuses to start with it")
+        return
+    yield Finding("settings", True, f"{len(known())} known, none wrong")
+    yield from examine(settings, services)
+
+
 def examine(settings: Settings, services: Mapping[ServiceRow, Settings]) -> Iterator[Finding]:
-    """Everything that can be looked at, in the order in which it would have to be mended. `services` has each one's own
-    settings."""
+    """The installation that these settings are of. `services` has each one's own."""
     yield Finding("client", True, f"kafka-python {version('kafka-python')}, msgspec {version('msgspec')}")
     yield _tried("release", _release, "install Keepwell anew: the shipped release is damaged")
     try:
@@ -78,7 +91,12 @@ def examine(settings: Settings, services: Mapping[ServiceRow, Settings]) -> Iter
         )
         return
     with closing(opened) as log:
-        yield from _of_log(log, Topics(settings.topic_prefix), services)
+        try:
+            yield from _of_log(log, Topics(settings.topic_prefix), services)
+        except LogError as error:
+            yield Finding(
+                "log", False, str(error), "mend this, then ask again: what comes after could not be looked at"
+            )
     for row, own in services.items():
         yield _health(row.name, *row.address(own))
 

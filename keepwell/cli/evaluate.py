@@ -11,6 +11,7 @@ from keepwell.alerting.policy import Policy
 from keepwell.cli._common import progress, say
 from keepwell.cli._offline import Instruments, moment, registrations
 from keepwell.cli._options import AsJson, Prefix, ReleasesAt
+from keepwell.cli._settings import read
 from keepwell.cli._source import check_source, opened
 from keepwell.contract.events import decode_accepted
 from keepwell.streams.topics import Topics
@@ -51,7 +52,7 @@ def command(
 ) -> None:
     """Judge RELEASE on events it was not fitted to: discrimination, calibration, alerts, rules to beat, fairness."""
     check_source(files, log, [*(compare or ()), *(alerts or ())])
-    settings = PredictorSettings(log=log, topic_prefix=topic_prefix, model=release, releases=releases)
+    settings = read(PredictorSettings, log=log, topic_prefix=topic_prefix, model=release, releases=releases)
     topics, own = Topics(settings.topic_prefix), registrations(instruments)
     found = Releases.of(settings).open(release)
     truths = None

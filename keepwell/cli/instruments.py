@@ -13,6 +13,7 @@ import typer
 from keepwell.care.instruments import KNOWN
 from keepwell.cli._common import say
 from keepwell.cli._options import AsJson, LogUrl, Prefix
+from keepwell.cli._settings import read
 from keepwell.contract.control import INSTRUMENT_KEY
 from keepwell.contract.events import InstrumentRegistered, encode
 from keepwell.files.instruments import read_registrations
@@ -36,7 +37,7 @@ def register(
 ) -> None:
     """Register the instruments of FILE: from here on the clinic's measures of that name are read by these facts."""
     wanted = read_registrations(file, datetime.now(UTC))
-    settings = Settings(log=log, topic_prefix=topic_prefix)
+    settings = read(Settings, log=log, topic_prefix=topic_prefix)
     with closing(settings.open_log(must_exist=dry_run)) as opened:
         topics = Topics(settings.topic_prefix)
         if not dry_run:
@@ -57,7 +58,7 @@ def register(
 @app.command("list")
 def show(log: LogUrl = None, topic_prefix: Prefix = None, as_json: AsJson = False) -> None:
     """List the instruments known by name, and those that clinics registered."""
-    settings = Settings(log=log, topic_prefix=topic_prefix)
+    settings = read(Settings, log=log, topic_prefix=topic_prefix)
     with closing(settings.open_log(must_exist=True)) as opened:
         own = read_registered(opened, Topics(settings.topic_prefix))
     rows = [_row(None, name, known.low, known.high) for name, known in KNOWN.items()]

@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from keepwell.cli._settings import read
 from keepwell.web.keys import Issued, Key, KeyFile
 from services.ingest.settings import IngestSettings
 
@@ -69,7 +70,7 @@ def show(keys: File = None, as_json: AsJson = False) -> None:
 
 
 def _file(keys: Path | None) -> KeyFile:
-    return KeyFile(IngestSettings(keys=keys).keys)
+    return KeyFile(read(IngestSettings, keys=keys).keys)
 
 
 def _show(issued: Issued, as_json: bool) -> None:

@@ -17,7 +17,7 @@ from keepwell.streams.log import LogError
 
 COMMANDS: Final[Mapping[str, str]] = {
     "demo": "Send a made-up clinic through intake, ingest and predictor",
-    "up": "Run HTTP intake, ingest, predictor and clock in one process",
+    "up": "Run every service in one process, until Ctrl-C or SIGTERM",
     "ingest": "Take events in over HTTP, check and normalise everything that arrives",
     "predictor": "Fold accepted events into episodes; publish a score for each",
     "clock": "Tell every partition the time, so that silence is noticed",
@@ -31,7 +31,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "monitor": "Watch a release in use",
     "topics": "Create the topics that are missing, and show how many records each one holds",
     "schema": "Print or write the contract",
-    "doctor": "Check release, settings, log, topics, lag, clock and dead letters",
+    "doctor": "Check release, settings, services, log, topics, lag, clock and dead letters",
     "release": "List, verify, sign, publish, promote and compare releases of the model",
     "instruments": "Register clinics' own instruments in the log, and list them",
     "keys": "Issue, rotate, revoke and list the clinics' API keys",
@@ -95,8 +95,10 @@ def run() -> None:
     try:
         app()
     except (LogError, OSError, ValueError) as error:
-        print(f"keepwell: {error}", file=sys.stderr)
-        raise SystemExit(1) from error
+        from keepwell.settings import WrongSettings  # not above: `--help` does without pydantic
+
+        print("\n".join(f"keepwell: {line}" for line in str(error).splitlines()), file=sys.stderr)
+        raise SystemExit(2 if isinstance(error, WrongSettings) else 1) from error
     except Exception as error:
         print(_fault(error), file=sys.stderr)
         raise SystemExit(1) from error

@@ -14,6 +14,7 @@ from keepwell.cli import _promotion as promotion
 from keepwell.cli._common import progress
 from keepwell.cli._offline import Instruments, moment, registrations
 from keepwell.cli._options import AsJson, Prefix, ReleaseKeys, ReleasesAt
+from keepwell.cli._settings import read
 from keepwell.cli._source import check_source, opened
 from keepwell.contract.events import InstrumentRegistered
 from keepwell.files.events import read_lines
@@ -70,7 +71,8 @@ def command(
     if window.since is not None and window.until is not None and window.since > window.until:
         raise typer.BadParameter("--since lies after --until")
     check_source(files, log, alerts or ())
-    settings = PredictorSettings(
+    settings = read(
+        PredictorSettings,
         log=log,
         topic_prefix=topic_prefix,
         model=model,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from keepwell.cli._options import Drain, Host, Instance, LogUrl, Port, Prefix, Webhook
+from keepwell.cli._settings import read
 from services.notify.bootstrap import run
 from services.notify.settings import NotifySettings
 
@@ -19,8 +20,14 @@ def command(
     drain: Drain = False,
 ) -> None:
     """Post every alert to a webhook, signed after Standard Webhooks: at least once, with an id that tells a repetition."""
-    settings = NotifySettings(
-        webhook=webhook, log=log, topic_prefix=topic_prefix, instance=instance, notify_host=host, notify_port=port
+    settings = read(
+        NotifySettings,
+        webhook=webhook,
+        log=log,
+        topic_prefix=topic_prefix,
+        instance=instance,
+        notify_host=host,
+        notify_port=port,
     )
     if not settings.webhook:
         raise typer.BadParameter("name the address that alerts are posted to: --webhook https://…")

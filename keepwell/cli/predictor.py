@@ -14,6 +14,7 @@ from keepwell.cli._options import (
     ReleaseKeys,
     ReleasesAt,
 )
+from keepwell.cli._settings import read
 from services.predictor.bootstrap import run
 from services.predictor.settings import PredictorSettings
 
@@ -31,7 +32,8 @@ def command(
     drain: Drain = False,
 ) -> None:
     """Fold accepted events into episodes; publish a score for each, and the alerts that the policy draws from them."""
-    settings = PredictorSettings(
+    settings = read(
+        PredictorSettings,
         log=log, topic_prefix=topic_prefix, instance=instance, model=model, releases=releases, release_keys=release_keys,
         predictor_host=host, predictor_port=port, accept_gap=accept_gap,
     )  # fmt: skip

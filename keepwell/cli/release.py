@@ -14,6 +14,7 @@ import typer
 from keepwell.cli import _promotion as promotion
 from keepwell.cli._common import failed, say
 from keepwell.cli._options import AsJson, LogUrl, Prefix, ReleaseKeys, ReleasesAt
+from keepwell.cli._settings import read
 from keepwell.streams.log import Log
 from keepwell.streams.topics import Topics
 from models import signing
@@ -255,7 +256,7 @@ def _changed(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tupl
 def _settings(
     releases: str | None, release_keys: Path | None = None, log: str | None = None, topic_prefix: str | None = None
 ) -> PredictorSettings:
-    return PredictorSettings(releases=releases, release_keys=release_keys, log=log, topic_prefix=topic_prefix)
+    return read(PredictorSettings, releases=releases, release_keys=release_keys, log=log, topic_prefix=topic_prefix)
 
 
 def _log_is_named(settings: PredictorSettings) -> bool:

@@ -20,6 +20,7 @@ from keepwell.care.instruments import Instruments as KnownInstruments
 from keepwell.cli._common import failed, progress, say
 from keepwell.cli._offline import Instruments, moment, read_lines, registrations
 from keepwell.cli._options import Model, ReleasesAt
+from keepwell.cli._settings import read
 from keepwell.cli._verify import Verdict, Verifier
 from keepwell.contract.events import InstrumentRegistered, micros, rfc3339
 from keepwell.files.events import FileIntake, NothingAccepted, Refused, records, take_in, with_ticks
@@ -54,7 +55,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Run the live code over FILES, or over a log, and write scores, alerts, dead letters and a summary."""
-    settings = PredictorSettings(log=log, topic_prefix=topic_prefix, model=model, releases=releases)
+    settings = read(PredictorSettings, log=log, topic_prefix=topic_prefix, model=model, releases=releases)
     topics = Topics(settings.topic_prefix)
     worker = processor(topics, settings.model, Releases.of(settings))
     if log is None:

@@ -20,6 +20,7 @@ from keepwell.care.instruments import Instruments as KnownInstruments
 from keepwell.cli._common import progress, say
 from keepwell.cli._offline import Instruments, moment, read_lines, registrations
 from keepwell.cli._options import Model, ReleasesAt
+from keepwell.cli._settings import read
 from keepwell.contract.events import CONTROL_TYPES, AnyEvent, ClientErased, EpisodeOpened, micros
 from keepwell.contract.words import HORIZONS
 from keepwell.files.events import NothingAccepted, take_in
@@ -56,7 +57,7 @@ def command(
 ) -> None:
     """Score episodes of FILES at chosen moments: each risk from what was known then, each target from the whole file."""
     pairs = read_pairs(at)
-    settings = PredictorSettings(model=model, releases=releases)
+    settings = read(PredictorSettings, model=model, releases=releases)
     known = KnownInstruments.of(registrations(instruments))
     until = moment(as_of)
     with progress() as bar:

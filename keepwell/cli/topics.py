@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from keepwell.cli._common import say
+from keepwell.cli._settings import read
 from keepwell.settings import Settings
 from keepwell.streams.log import Partition
 from keepwell.streams.topics import Topics, ensure_topics
@@ -19,7 +20,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Create the topics that are missing, and show how many records each one holds."""
-    settings = Settings(log=log, topic_prefix=topic_prefix)
+    settings = read(Settings, log=log, topic_prefix=topic_prefix)
     target = settings.open_log()
     try:
         topics = Topics(settings.topic_prefix)

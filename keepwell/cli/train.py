@@ -13,6 +13,7 @@ from keepwell.alerting.policy import MOST_WITHHELD, Policy
 from keepwell.cli._common import progress, say
 from keepwell.cli._offline import Instruments, moment, registrations
 from keepwell.cli._options import AsJson, Prefix
+from keepwell.cli._settings import read
 from keepwell.cli._source import check_source, opened
 from keepwell.scoring.scorecard import HEADLINE
 from keepwell.settings import Settings
@@ -115,7 +116,7 @@ def command(
     until = moment(as_of)
     check_source(files, log, alerts or ())
     own = registrations(instruments)
-    settings = Settings(log=log, topic_prefix=topic_prefix)
+    settings = read(Settings, log=log, topic_prefix=topic_prefix)
     with progress() as bar, opened(files, settings) as source:
         bar.add_task("reading", total=None)
         moved = Releases(registry).open(recalibrated) if recalibrated is not None else None

@@ -11,21 +11,24 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from keepwell.metrics import REGISTRY
 from keepwell.streams.worker.process import Check
+from keepwell.web.listen import listen
 
 
 class HealthServer:
     """Serves the three pages from a daemon thread, for services without an HTTP face of their own. A context manager.
 
     Port 0 takes any free port; `port` tells which. `ended` is set once it serves no more. `live` and `ready` are called from
-    other threads and must not block.
+    other threads and must not block. Raises `NoAddress`.
     """
 
     def __init__(
         self, live: Callable[[], Check], ready: Callable[[], Check], host: str = "127.0.0.1", port: int = 0
     ) -> None:
-        self._server = ThreadingHTTPServer((host, port), _handler({"/livez": live, "/readyz": ready}))
+        self._server = ThreadingHTTPServer((host, port), _handler({"/livez": live, "/readyz": ready}), False)
+        self._server.socket.close()  # made for IPv4 alone, and not bound yet
+        self._server.socket = listen(host, port)
         self._server.daemon_threads = True
-        self.port: int = self._server.server_address[1]
+        self.port: int = self._server.socket.getsockname()[1]
         self.ended = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="health", daemon=True)
 

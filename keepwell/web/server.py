@@ -10,6 +10,8 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from keepwell.web.listen import listen
+
 GRACE_SECONDS: Final = 10
 """What a request has to end when the service does."""
 
@@ -17,12 +19,13 @@ GRACE_SECONDS: Final = 10
 class Server:
     """An ASGI application served from a thread of its own, from the start to the end of a `with` block.
 
-    Port 0 takes any free one; `port` tells which. `ended` is set once it serves no more. Raises `OSError` naming the address
-    where it cannot be had.
+    Port 0 takes any free one; `port` tells which. `ended` is set once it serves no more. Raises `NoAddress`.
     """
 
     def __init__(self, app: ASGIApp, host: str, port: int) -> None:
-        self._socket = _listen(host, port)
+        self._socket = listen(host, port)
+        # asyncio sets this only on sockets whose protocol is named; without it every small answer waits 40 ms for an ACK.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port: int = self._socket.getsockname()[1]
         self.ended = threading.Event()
         self._server = uvicorn.Server(
@@ -54,14 +57,3 @@ class Server:
         finally:
             self._socket.close()
             self.ended.set()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        raise OSError(f"cannot listen on {host}:{port} ({error.strerror}); another port: --port") from error
-    # asyncio sets this only on sockets whose protocol is named; without it every small answer waits 40 ms for an ACK.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listening

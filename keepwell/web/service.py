@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self, TypeVar
 
@@ -14,6 +14,7 @@ from keepwell.streams.log import Log
 from keepwell.streams.topics import Topics, ensure_topics
 from keepwell.streams.worker.loop import STALLED_SECONDS, Stop
 from keepwell.streams.worker.process import Check, Watchdog, stop_on_signals, tune_gc
+from keepwell.web.listen import NoAddress
 
 Checked = Callable[[], Check]
 """A check that any thread may ask for, and that does not block."""
@@ -87,7 +88,8 @@ def run(
             with Watchdog(service.work.silence, STALLED_SECONDS):
                 service.work.drain(stop)
         else:
-            serve(service, stop)
+            with address_by_setting(name):
+                serve(service, stop)
     finally:
         log.close()
 
@@ -103,6 +105,18 @@ def serve(service: Service, stop: Stop) -> None:
         work.run(Until(stop, face.ended))
     if not stop.is_set():
         raise RuntimeError("the HTTP server ended by itself")
+
+
+@contextmanager
+def address_by_setting(name: str) -> Iterator[None]:
+    """Says of an address that the service of this name cannot have by which flag or setting it would have another."""
+    try:
+        yield
+    except NoAddress as error:
+        part = error.part
+        raise OSError(
+            f"{name} {error}: name another {part} with --{part} or KEEPWELL_{name.upper()}_{part.upper()}"
+        ) from error
 
 
 class Until:
