@@ -42,6 +42,14 @@ Via = Literal["page", "api", "card", "email"]
 InstrumentKind = Literal["outcome", "alliance"]
 Role = Literal["champion", "shadow", "none"]
 
+Theme = Literal[Pillar, "alliance", "attendance", "progress", "homework", "feedback", "silence", "context"]
+"""What a reason of a score is about: a pillar, or what is none (`pillar` in CONTRACT section 3)."""
+Unit = Literal[
+    "-1 to 1", "-1/0/1", "0/1", "changes", "contacts", "days", "episodes", "hours", "measures", "minutes",
+    "points of 10", "ratings", "reliable changes", "returns", "ruptures", "sessions", "share", "standard errors", "tasks",
+    "times the usual interval", "visits", "weeks",
+]  # fmt: skip
+"""What the value of a feature is told in. Words for people already."""
 Horizon = Literal["14d", "30d", "60d"]
 State = Literal["open", "stopped", "ended"]
 AlertKind = Literal["risk", "rupture", "silence", "safety", "ending"]
@@ -99,6 +107,12 @@ class Vocabulary(NamedTuple):
         return get_args(self.literal)
 
 
+_PILLARS: Final = {
+    "goals": "agreement on what to work for", "tasks": "agreement on how to work",
+    "bond": "liking and trust between the two", "trust": "feeling safe to speak", "empathy": "feeling understood",
+    "consistency": "the same person at the same times", "culture": "respect for where the client comes from",
+    "pace": "neither too fast nor too slow", "logistics": "times, ways and money",
+}  # fmt: skip
 _ABSENCE: Final = {
     "illness": "ill", "work": "kept by work", "family": "kept by family", "travel": "could not travel",
     "cost": "could not pay", "weather": "kept by the weather", "technical": "a technical fault",
@@ -124,12 +138,11 @@ VOCABULARIES: Final[Mapping[str, Vocabulary]] = {
         "self": "came by themselves", "primary_care": "sent by primary care", "specialist": "sent by a specialist",
         "court": "sent by a court", "employer": "sent by the employer", "other": "sent by others",
     }),
-    "pillar": Vocabulary(Pillar, {
-        "goals": "agreement on what to work for", "tasks": "agreement on how to work",
-        "bond": "liking and trust between the two", "trust": "feeling safe to speak",
-        "empathy": "feeling understood", "consistency": "the same person at the same times",
-        "culture": "respect for where the client comes from", "pace": "neither too fast nor too slow",
-        "logistics": "times, ways and money",
+    "pillar": Vocabulary(Pillar, _PILLARS),
+    "theme": Vocabulary(Theme, {
+        **_PILLARS, "alliance": "the alliance as a whole", "attendance": "coming, cancelling and missing",
+        "progress": "getting better or not", "homework": "work between sessions", "feedback": "what the client said",
+        "silence": "what was not heard", "context": "what was known at the start",
     }),
     "cancel_reason": Vocabulary(CancelReason, _ABSENCE),
     "miss_reason": Vocabulary(MissReason, {

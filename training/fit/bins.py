@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import floor, log10
 from typing import Final, NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
+from keepwell.contract.words import Unit
 from keepwell.scoring.features import BY_NAME
 
 Vector = NDArray[np.float64]
@@ -27,7 +28,7 @@ LEAST_ROWS: Final = 50
 """Rows a bin holds at least, and a feature to be looked at at all; ours."""
 SLACK: Final = 0.4
 """By this share of the rows of a bin an edge may move to a rounder number; ours."""
-GRAIN: Final = {
+GRAIN: Final[Mapping[Unit, float]] = {
     "days": 0.5, "hours": 1.0, "minutes": 1.0, "weeks": 0.5, "share": 0.01, "points of 10": 0.1, "-1 to 1": 0.1,
     "standard errors": 0.1, "reliable changes": 0.1, "times the usual interval": 0.05,
 }  # fmt: skip

@@ -48,7 +48,7 @@ def strongest_pillar(course: Course, raising: Sequence[Part]) -> str | None:
     latest = course.alliance.ruptures[-1] if course.alliance.ruptures else None
     weights: dict[str, float] = {}
     for part in raising[:MOST_GROUNDS]:
-        pillar = part.feature.pillar
+        pillar: str = part.feature.pillar
         if pillar == "alliance":
             pillar = latest.pillar if latest and latest.closed_at is None else course.alliance.lowest or pillar
         if pillar in PILLARS:

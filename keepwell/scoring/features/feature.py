@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from keepwell.care.course import Course
 from keepwell.care.endings import DAY
+from keepwell.contract.words import Theme, Unit
 
 Value = float | None
 Read = Callable[[Course, int], Value]
@@ -26,8 +27,8 @@ class Feature(NamedTuple):
     newest event that bears on it (`Course.refs`)."""
 
     name: str
-    pillar: str
-    unit: str
+    pillar: Theme
+    unit: Unit
     read: Read
     words: Words
     missing: str
