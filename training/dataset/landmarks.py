@@ -43,8 +43,8 @@ TIMER_KINDS: Final[Mapping[str, str]] = {
     "nothing-booked": "nothing_booked",
     "visit-unrecorded": "unrecorded",
 }
-"""What the row after a live timer (`keepwell.alerting.policy.timers`) is called. `stop-declared` ends the risk, and
-`snooze-over` belongs to an alert, not to the episode."""
+"""What the row after a live timer (`keepwell.alerting.decide.timers`) is called. `stop-declared` ends the risk, and
+`snooze-over` and `caught-up` are about alerts, not about the episode."""
 
 AFTER_MISS: Final = "missed_10d"
 AFTER_MISS_DAYS: Final = 10

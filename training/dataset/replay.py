@@ -1,7 +1,7 @@
 """One episode replayed through the live fold and the live features: its rows, and what became of each from the whole log.
 
 Nothing is computed here that runs live too: the fold is `keepwell.care.episode.Live`, the features are
-`keepwell.scoring.features`, the moments of silence are `keepwell.alerting.policy.timers`, the targets
+`keepwell.scoring.features`, the moments of silence are `keepwell.alerting.decide.timers`, the targets
 are `keepwell.care.endings`.
 """
 
