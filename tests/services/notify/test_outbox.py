@@ -289,6 +289,19 @@ def test_a_letter_put_back_is_posted_again_under_its_name_and_no_alert_is_writte
     assert len(house.told.tries) == 2, "a marker that was followed is done with"
 
 
+def test_letters_put_back_come_in_the_order_of_their_episode() -> None:
+    house = House(lambda _: Rejected(400) if broken else Sent(), partitions=4)
+    broken = True
+    names = [f"al-{number}" for number in range(12)]
+    for name in names:
+        house.alert(name)
+    house.turn()
+    broken = False
+    dead_letters.replay(house.log, letters(house.log, TOPICS.dead_letters))
+    house.turn()
+    assert house.told.notices[12:] == [f"{name}.raised" for name in names]
+
+
 def test_a_letter_put_back_and_rejected_again_counts_its_attempts_until_it_stays() -> None:
     house = House(lambda _: Rejected(400))
     house.alert("al-1")
