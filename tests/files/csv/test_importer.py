@@ -354,6 +354,17 @@ def test_a_row_that_cannot_be_mapped_is_named_by_file_line_and_column(
     assert 0 < summary.events <= before.events
 
 
+@pytest.mark.parametrize("id_", ["8 8", "88 ", "Zq7@x.org", "Zq7\u00fc", "8" * 200])
+def test_an_id_that_is_no_pseudonym_is_told_with_its_column_and_what_to_change(clinic: Clinic, id_: str) -> None:
+    clinic.cases = clinic.cases.replace("17,88", f"17,{id_}")
+    summary = clinic.run()
+    (problem,) = clinic.problems
+    assert (problem.file, problem.line, problem.columns) == ("cases.csv", 2, ("client",))
+    assert "$.data.client_id: Send a pseudonym: 1 to 128 visible ASCII characters without an @" in str(problem)
+    assert id_ not in str(problem)
+    assert summary.events == 6
+
+
 def test_a_problem_holds_no_content_of_the_row(clinic: Clinic) -> None:
     clinic.visits = clinic.visits.replace("02.03.2026", "Zq7canary").replace(";14;", ";Zq7canary;")
     clinic.cases = clinic.cases.replace("A,yes", "Zq7canary,Zq7canary")

@@ -36,7 +36,8 @@ def test_marks_inside_of_quoted_cells_mislead_nobody(tmp_path: Path, note: str) 
 
 
 def test_the_columns_that_the_mapping_uses_decide_between_delimiters(tmp_path: Path) -> None:
-    rows = [("Appt ID", "Case", "Status", "When", "a|b|c|d|e"), *((*row, "1|2|3|4|5") for row in ROWS[1:])]
+    """By its looks alone, this table would be one of pipes."""
+    rows = [("Appt ID", "Case", "Status", "When", "a|b|c|d|e|f|g"), *((*row, "1|2|3|4|5|6|7") for row in ROWS[1:])]
     assert list(Import(tmp_path, written(*rows).encode(), MAPPING).events) == ["visit-1", "visit-2"]
 
 
