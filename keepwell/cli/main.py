@@ -109,7 +109,8 @@ def _load(name: str) -> Any:
     module = import_module(f"keepwell.cli.{name.replace('-', '_')}")
     import structlog  # after the command, of which most bring it along; `--help` does without
 
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # only results go to standard output
+    # Only results go to standard output. Asked at each line, as who runs a command within a process may put it elsewhere.
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     if hasattr(module, "app"):
         group = typer.main.get_group(module.app)
         group.name = name
