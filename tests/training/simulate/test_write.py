@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from keepwell.care.instruments import Instruments
 from keepwell.cli.main import app
 from keepwell.contract.decode import Accepted, decode
-from keepwell.contract.events import EVENT_TYPES, decode_accepted
+from keepwell.contract.events import CONTROL_TYPES, EVENT_TYPES, decode_accepted
 from training.simulate import PRESETS, simulate
 from training.simulate.intake import FAIRNESS, arrive, roster
 from training.simulate.people import DAY
@@ -35,9 +35,8 @@ def test_the_events_come_in_order_of_time_under_ids_of_their_own(preset: str, fo
     events = [decode_accepted(line) for line in (folders[preset] / "events.jsonl").read_bytes().splitlines()]
     assert all(one.time <= following.time for one, following in pairwise(events))
     assert len({(event.source, event.id) for event in events}) == len(events)
-    kinds = {event.type.split(".", 1)[1] for event in events}
-    untold = {"alert.actioned.v1", "event.retracted.v1", "client.erased.v1", "clock.ticked.v1", "model.promoted.v1"}
-    assert kinds == {name.split(".", 1)[1] for name in EVENT_TYPES} - untold
+    untold = {"keepwell.alert.actioned.v1", "keepwell.event.retracted.v1", "keepwell.client.erased.v1"} | CONTROL_TYPES
+    assert {event.type for event in events} == EVENT_TYPES.keys() - untold
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
