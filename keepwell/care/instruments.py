@@ -34,6 +34,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     """Names by which the instrument itself knows a subscale."""
     item_cutoff: float | None = None
     """A single item below this is a warning of its own (SRS)."""
+    total_is_sum: bool = False
+    """By its manual the total is the sum of the subscales, so that another total is a mistake (ORS, SRS)."""
 
     def limits(self, scale: str) -> tuple[float, float] | None:
         """Lowest and highest possible score of `total` or a subscale; None for a scale that is not interpreted."""
@@ -48,7 +50,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
         """The scores of a measure that are interpreted, by the name the contract gives them: the one reading of a measure.
 
         Names count whatever their case. Where one score is given under two names, the exact one counts. A total that is
-        missing is the sum of all subscales, where the instrument adds up.
+        missing is the sum of all subscales, where the instrument adds up. A score out of range is none: it was accepted
+        before the clinic registered the instrument.
 
         >>> ORS.readable({"Individual": 4, "interpersonal": 5, "social": 4, "overall": 5, "mood": 1})["total"]
         18
@@ -56,7 +59,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
         found: dict[str, float] = {}
         for scale, score in scores.items():
             name = self._known_as(scale)
-            if (name == "total" or name in self.scales) and (name not in found or scale == name):
+            known = name == "total" or name in self.scales
+            if known and (name not in found or scale == name) and self._within(name, score):
                 found[name] = score
         if "total" not in found and self._adds_up(found):
             found["total"] = self._sum(found)
@@ -75,7 +79,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
                 return Refusal(
                     "score_given_twice", path, "This score is given twice with different values; send it once."
                 )
-        if "total" not in given or not self._adds_up(given):
+        if not self.total_is_sum or "total" not in given or not self._adds_up(given):
             return None
         total, together = given["total"], self._sum(given)
         if abs(total - together) <= SUM_NOISE:
@@ -85,6 +89,10 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
             f"The total is {total:g}, but the subscales add up to {together:g}; send the sum, or leave the total out."
         )
         return Refusal("total_not_the_sum", path, detail)
+
+    def _within(self, name: str, score: float) -> bool:
+        low, high = self.range_of(name)
+        return low <= score <= high
 
     def _known_as(self, scale: str) -> str:
         if scale == "total" or scale in self.scales:
@@ -126,11 +134,12 @@ _ORS = {"individual": (0.0, 10.0), "interpersonal": (0.0, 10.0), "social": (0.0,
 
 ORS: Final = Instrument(
     name="ORS", low=0, high=40, higher_is_better=True, cutoff=25, reliable_change=5, scales=_ORS,
+    total_is_sum=True,
     source="Miller, Duncan, Brown, Sparks & Claud 2003, J Brief Ther 2:91",
 )  # fmt: skip
 SRS: Final = Instrument(
     name="SRS", kind="alliance", low=0, high=40, higher_is_better=True, cutoff=36, reliable_change=5, scales=_MINI,
-    aliases={"approach": "tasks", "relationship": "bond"}, item_cutoff=9,
+    aliases={"approach": "tasks", "relationship": "bond"}, item_cutoff=9, total_is_sum=True,
     source="Duncan, Miller, Sparks et al. 2003, J Brief Ther 3:3; cut-off 36, item 9",
 )  # fmt: skip
 WAI_SR: Final = Instrument(

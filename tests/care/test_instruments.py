@@ -114,6 +114,17 @@ def test_scores_that_the_instrument_does_not_know_are_not_readable() -> None:
     assert KNOWN["PHQ-9"].refusal({"sum": 1200}) is None
 
 
+def test_a_score_out_of_range_is_none() -> None:
+    assert KNOWN["ORS"].readable({"individual": 4, "social": 11, "total": 41}) == {"individual": 4}
+
+
+@pytest.mark.parametrize(("name", "refused"), [("ORS", True), ("SRS", True), ("WAI-SR", False)])
+def test_a_total_must_be_the_sum_where_the_contract_says_so(name: str, refused: bool) -> None:
+    known = KNOWN[name]
+    scores = {scale: low for scale, (low, _) in known.scales.items()} | {"total": known.high - 1}
+    assert (known.refusal(scores) is not None) is refused
+
+
 def _own(high: float) -> Instrument:
     return Instrument(
         name="OWN", low=0, high=high, higher_is_better=True, cutoff=5, reliable_change=2, source="own",
