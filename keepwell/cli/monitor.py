@@ -116,7 +116,7 @@ def _looked(source: Source, subject: Subject, shown: Sequence[Shown] | None, run
     gathered = gather(source, run.registrations, run.as_of, shown_in_files(run.alerts))
     dataset = table(gathered, subject.release.policy, run.jobs)
     told = [one for stream in gathered.streams for one in stream.told]
-    return monitor(subject, dataset, told, shown, gathered.instruments, run.window, gathered.refused)
+    return monitor(subject, dataset, told, shown, gathered.instruments, window=run.window, refused=gathered.refused)
 
 
 def _in_use(settings: PredictorSettings, log: Log, topics: Topics) -> Subject:

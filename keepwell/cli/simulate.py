@@ -26,5 +26,5 @@ def command(
     """Simulate clinics: events as any clinic would send them, and the true risk at landmarks. Nothing in it is real."""
     with progress() as bar:
         bar.add_task("simulating", total=None)
-        written = simulate(preset, episodes, seed, out, rollouts)
+        written = simulate(preset, episodes, seed, out, rollouts=rollouts)
     say({"simulated_events": written.events, "simulated_truths": written.truths}, as_json)

@@ -49,7 +49,9 @@ def aims(oracle: TruthCheck | None, rules: tuple[AtBurden, ...]) -> tuple[Aim, .
             best = beside.ratio.get(f"{UNKNOWN}/{RULE}", NONE) if beside is not None else NONE
             group = "Precision in parts of that of the lowest ratings, a tenth flagged"
             figure = found.ratio[f"{MODEL}/{RULE}"]
-            told.append(_aim(f"lift/{found.rule}/{found.unit}", group, UNITS[found.unit], TIMES_LOWEST, figure, best))
+            told.append(
+                _aim(f"lift/{found.rule}/{found.unit}", group, UNITS[found.unit], TIMES_LOWEST, figure, best=best)
+            )
     return tuple(told)
 
 
@@ -71,7 +73,7 @@ def _same(rules: tuple[AtBurden, ...], wanted: AtBurden) -> AtBurden | None:
     return next((one for one in rules if (one.rule, one.unit) == (wanted.rule, wanted.unit)), None)
 
 
-def _aim(name: str, group: str, words: str, aim: float, figure: Estimate, best: Estimate = ITSELF) -> Aim:
+def _aim(name: str, group: str, words: str, aim: float, figure: Estimate, *, best: Estimate = ITSELF) -> Aim:
     verdict: Verdict | None = None
     if figure.value is not None:
         verdict = "reached" if figure.value >= aim else "open" if (figure.high or figure.value) >= aim else "missed"

@@ -63,7 +63,7 @@ class AtBurden(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def at_burden(
-    rule: SimpleRule, unit: str, target: Vector, verdict: Vector, risks: Mapping[str, Vector], client: Ints
+    rule: SimpleRule, unit: str, verdict: Vector, risks: Mapping[str, Vector], *, target: Vector, client: Ints
 ) -> AtBurden:
     """The comparison over rows whose target is known. `risks` are the model's, and the truth's where there is one."""
     positive = float(target.sum())

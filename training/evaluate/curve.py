@@ -15,10 +15,10 @@ from training.evaluate.metrics import NONE, SEED, Estimate, Ints, Vector, discri
 from training.fit.bags import held_of, learn, rows_of
 from training.fit.bins import bins_of
 from training.fit.calibrate import calibrate
-from training.fit.learners import Settings
+from training.fit.learners import Recipe, Settings
 from training.fit.logit import expit
 from training.fit.measures import LEAST_RISK
-from training.fit.sample import Mask, Sample
+from training.fit.sample import Coded, Mask, Sample
 from training.fit.steps import steps_of
 
 HEADLINE: Final = OUTPUTS.index("30d")
@@ -89,12 +89,12 @@ def _size(sample: Sample, features: Sequence[str], train: Mask, test: Mask, clie
         return msgspec.structs.replace(found, gap=f"fewer than {LEAST_STOPS} episodes that stopped on one side")
     settings = Settings()
     bins = bins_of(lambda name: sample.column(name)[learning], features)
-    codes = bins.codes(sample.column)
-    held = held_of(sample, codes, stopping, HEADLINE, 1.0, SEED)
-    rows = rows_of(sample, codes, learning, HEADLINE, settings.power, 1.0, SEED)
-    steps = steps_of(learn(bins, rows, held, "boosting", settings, SEED), bins)
+    coded, recipe = Coded(sample, bins, bins.codes(sample.column)), Recipe(seed=SEED)
+    held = held_of(coded, stopping, HEADLINE, recipe)
+    rows = rows_of(coded, learning, HEADLINE, settings.power, recipe)
+    steps = steps_of(learn(bins, rows, held, recipe, settings), bins)
     calibration = calibrate(steps.logits(held.codes), held.target, np.zeros(len(held.target), dtype=np.int64))
-    risk = expit(calibration.of(steps.logits(codes[test]), np.zeros(int(test.sum()), dtype=np.int64)))
+    risk = expit(calibration.of(steps.logits(coded.codes[test]), np.zeros(int(test.sum()), dtype=np.int64)))
     target, client = sample.targets[test, HEADLINE], sample.client[test]
     return msgspec.structs.replace(
         found, auroc=discrimination(target, risk, client)[0], log_loss=_log_loss(target, risk, client)

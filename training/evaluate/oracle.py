@@ -82,7 +82,7 @@ def oracle(moments: Sequence[Moment], frame: pd.DataFrame, verdicts: Mapping[str
             rows = ~np.isnan(target) & ((name == landmark) | (landmark == POOLED))
             title = titles.get(landmark, "All moments of the truth")
             some = {which: risk[rows] for which, risk in risks.items()}
-            near.append(_near(horizon, landmark, title, target[rows], some, client[rows]))
+            near.append(_near(horizon, landmark, title, target=target[rows], risks=some, client=client[rows]))
     return TruthCheck(
         told=len(moments), rows=len(kept), unnamed=int((name == "").sum()), near=tuple(near),
         rules=_at_rules(kept, name, client, {rule: of[joined["row"].to_numpy()] for rule, of in verdicts.items()}),
@@ -129,7 +129,7 @@ def named(moments: Sequence[Moment], frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _near(
-    horizon: str, landmark: str, title: str, target: Vector, risks: Mapping[str, Vector], client: Ints
+    horizon: str, landmark: str, title: str, *, target: Vector, risks: Mapping[str, Vector], client: Ints
 ) -> NearOracle:
     base = NearOracle(
         horizon=horizon, landmark=landmark, title=title, rows=len(target), clients=len(np.unique(client)),
@@ -157,8 +157,8 @@ def _at_rules(
     units = {AFTER_SESSION: after, LANDMARKS: name != ""}
     return tuple(
         at_burden(
-            rule, unit, target[rows], verdicts[rule.name][rows], {which: risk[rows] for which, risk in risks.items()},
-            client[rows],
+            rule, unit, verdicts[rule.name][rows], {which: risk[rows] for which, risk in risks.items()},
+            target=target[rows], client=client[rows],
         )
         for unit, where in units.items()
         for rows in [np.flatnonzero(where & ~np.isnan(target))]

@@ -332,8 +332,8 @@ def _against_rules(sample: Sample, risk: Vector, verdicts: Mapping[str, Vector])
         },
         at_burden=tuple(
             at_burden(
-                rule, unit, sample.targets[rows, HEADLINE], verdicts[rule.name][rows], {MODEL: risk[rows]},
-                sample.client[rows],
+                rule, unit, verdicts[rule.name][rows], {MODEL: risk[rows]}, target=sample.targets[rows, HEADLINE],
+                client=sample.client[rows],
             )
             for unit, rows in units.items()
             for rule in rules.RULES

@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_limits
 from keepwell.scoring.scorecard import OUTPUTS
 from training.dataset.split import folds
 from training.fit.bins import Bins, Codes, Matrix
-from training.fit.learners import Learner, Rows, Settings, boost, regress
-from training.fit.sample import Ints, Mask, Sample
+from training.fit.learners import Recipe, Rows, Settings, boost, regress
+from training.fit.sample import Coded, Ints, Mask, Sample
 from training.fit.steps import Steps, mean, steps_of
 
 Vector = NDArray[np.float64]
@@ -41,19 +41,19 @@ class Bagged(NamedTuple):
     mean deserves a slope so much steeper than the single bags' by which it is calibrated."""
 
 
-def bag(
-    sample: Sample, codes: Codes, bins: Bins, learner: Learner, settings: Settings, treated: float, seed: int, jobs: int,
-    outputs: Sequence[int],
-) -> Bagged:  # fmt: skip
-    """Fits the bags of outputs. `treated` is the weight of rows that an alert or an act may have changed."""
-    splits = list(folds(sample.frame, k=FOLDS, seed=seed))
+def bag(coded: Coded, recipe: Recipe, settings: Settings, outputs: Sequence[int]) -> Bagged:
+    """Fits the bags of outputs."""
+    sample, bins, codes = coded
+    splits = list(folds(sample.frame, k=FOLDS, seed=recipe.seed))
     tasks = [
-        (rows_of(sample, codes, split.train, output, settings.power, treated, seed + fold),
-         held_of(sample, codes, split.test, output, treated, seed + fold))
+        (
+            rows_of(coded, split.train, output, settings.power, recipe._replace(seed=recipe.seed + fold)),
+            held_of(coded, split.test, output, recipe._replace(seed=recipe.seed + fold)),
+        )
         for output in outputs
         for fold, split in enumerate(splits)
-    ]  # fmt: skip
-    found = Parallel(n_jobs=jobs)(delayed(learn)(bins, rows, held, learner, settings, seed) for rows, held in tasks)
+    ]
+    found = Parallel(n_jobs=recipe.jobs)(delayed(learn)(bins, rows, held, recipe, settings) for rows, held in tasks)
     raw = np.full((len(codes), len(OUTPUTS)), np.nan)
     some = codes[:: max(1, len(codes) // MOST_ROWS)]
     estimators, steps, seen, calmed = [], [], [], []
@@ -71,34 +71,26 @@ def bag(
     return Bagged(tuple(estimators), tuple(steps), raw, tuple(seen), tuple(calmed))
 
 
-def learn(bins: Bins, rows: Rows, held: Rows, learner: Learner, settings: Settings, seed: int) -> Any:
+def learn(bins: Bins, rows: Rows, held: Rows, recipe: Recipe, settings: Settings) -> Any:
     """One fitted additive estimator. It takes one core: the fits are many, and threads that wait for each other on small
     pieces cost more than they give."""
     with threadpool_limits(limits=1):
-        if learner == "logistic":
+        if recipe.learner == "logistic":
             return regress(bins, rows, settings.shrinkage)
-        return boost(bins, rows, held, settings, seed)
+        return boost(bins, rows, held, settings, recipe.seed)
 
 
-def rows_of(
-    sample: Sample,
-    codes: Codes,
-    where: Mask,
-    output: int,
-    power: float,
-    treated: float,
-    seed: int,
-    most: int = MOST_ROWS,
-) -> Rows:
+def rows_of(coded: Coded, where: Mask, output: int, power: float, recipe: Recipe, *, most: int = MOST_ROWS) -> Rows:
     """The rows to learn from on a side of a split: those whose target counts, at most `most` of them, with their weights.
 
     Of more rows, the rarer class is drawn first, up to half, and weights restore the balance: what is learnt of stopping is
     learnt from those who stop (case-control sampling; King & Zeng 2001, Polit Anal 9:137).
     """
-    places = np.flatnonzero(where & sample.known(output) & ((treated > 0) | ~sample.treated))
+    sample = coded.sample
+    places = _counting(sample, where, output, recipe)
     share = np.ones(len(places))
     if len(places) > most:
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(recipe.seed)
         positive = sample.targets[places, output] == 1
         rare, common = sorted((np.flatnonzero(positive), np.flatnonzero(~positive)), key=len)
         few = min(len(rare), most // 2)
@@ -109,18 +101,21 @@ def rows_of(
         order = np.argsort(kept)
         share = share[order] * (len(places) / most)  # a mean weight of 1
         places = places[kept[order]]
-    weight = weights(sample.client[places], power) * np.where(sample.treated[places], treated, 1.0) / share
-    return Rows(codes[places], sample.targets[places, output], weight)
+    weight = weights(sample.client[places], power) * np.where(sample.treated[places], recipe.treated, 1.0) / share
+    return Rows(coded.codes[places], sample.targets[places, output], weight)
 
 
-def held_of(
-    sample: Sample, codes: Codes, where: Mask, output: int, treated: float, seed: int, most: int = MOST_HELD
-) -> Rows:
+def held_of(coded: Coded, where: Mask, output: int, recipe: Recipe, *, most: int = MOST_HELD) -> Rows:
     """The rows to stop and judge by on a side of a split, as they come: drawn alike, and each of weight 1."""
-    places = np.flatnonzero(where & sample.known(output) & ((treated > 0) | ~sample.treated))
+    places = _counting(coded.sample, where, output, recipe)
     if len(places) > most:
-        places = np.sort(np.random.default_rng(seed).choice(places, most, replace=False))
-    return Rows(codes[places], sample.targets[places, output], np.ones(len(places)))
+        places = np.sort(np.random.default_rng(recipe.seed).choice(places, most, replace=False))
+    return Rows(coded.codes[places], coded.sample.targets[places, output], np.ones(len(places)))
+
+
+def _counting(sample: Sample, where: Mask, output: int, recipe: Recipe) -> Ints:
+    """The places of rows whose target counts and that may be learnt from."""
+    return np.flatnonzero(where & sample.known(output) & ((recipe.treated > 0) | ~sample.treated))
 
 
 def weights(client: Ints, power: float) -> Vector:

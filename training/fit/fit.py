@@ -12,19 +12,19 @@ from keepwell.alerting.policy import Policy
 from keepwell.scoring.scorecard import OUTPUTS, Offsets, Output, Scorecard, coherent
 from training.dataset import FEATURE_COLUMNS, Dataset
 from training.fit.bags import Bagged, bag
-from training.fit.bins import Bins, Codes, Matrix, bins_of
+from training.fit.bins import Matrix, bins_of
 from training.fit.calibrate import Calibration, calibrate
 from training.fit.compile import compile_card
 from training.fit.estimator import Estimator
 from training.fit.held_out import HeldOut
-from training.fit.learners import Learner
+from training.fit.learners import Learner, Recipe
 from training.fit.line import Line, at, check_line, line_of
 from training.fit.logit import expit
 from training.fit.measures import Measures, measures
 from training.fit.offsets import crossed, offsets_of
 from training.fit.reference import Reference, reference_of
 from training.fit.refuse import check, check_features, check_result
-from training.fit.sample import Sample, sample_of
+from training.fit.sample import Coded, Sample, sample_of
 from training.fit.select import Choice, choose, choose_size
 from training.fit.signs import NEEDS_YEARS
 from training.fit.treated import Treated, treated_of
@@ -43,6 +43,11 @@ class Options(NamedTuple):
     use_offsets: bool = False
     seed: int = 0
     jobs: int = 1
+
+    @property
+    def recipe(self) -> Recipe:
+        """How rows are learnt from."""
+        return Recipe(self.learner, self.treated, self.seed, self.jobs)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,13 +102,10 @@ def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
     left_out = check(sample)
     sample = sample.without(left_out)
     check_features(sample, FEATURE_COLUMNS)
-    bins, codes = _coded(sample, options.jobs)
-    choice = choose(sample, codes, bins, options.learner, options.treated, options.seed, options.jobs)
-    codes = codes[:, [bins.features.index(name) for name in choice.features]]
-    bins = bins.only(choice.features)
-    bagged = bag(
-        sample, codes, bins, options.learner, choice.settings, options.treated, options.seed, options.jobs, sample.outputs
-    )  # fmt: skip
+    coded = _coded(sample, options.jobs)
+    choice = choose(coded, options.recipe)
+    coded = coded.only(choice.features)
+    bagged = bag(coded, options.recipe, choice.settings, sample.outputs)
     calibrations, logits = _calibrated(sample, bagged)
     risks = coherent(expit(logits))
     found = _measured(sample, risks)
@@ -116,39 +118,37 @@ def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
         one.steeper(calmed, float(bagged.raw[sample.known(output), output].mean()))
         for output, one, calmed in zip(sample.outputs, calibrations, bagged.calmed, strict=True)
     )
-    card = compile_card(bins, bagged.steps, final, codes)
+    card = compile_card(coded.bins, bagged.steps, final, coded.codes)
     return Fitted(
         card=card,
         policy=at(base, line.line),
         offsets=offsets,
-        estimator=Estimator(bins, bagged.estimators, final),
-        reference=reference_of(bins, codes, risks),
+        estimator=Estimator(coded.bins, bagged.estimators, final),
+        reference=reference_of(coded.bins, coded.codes, risks),
         report=Report(
-            rows=len(codes),
+            rows=len(coded.codes),
             clients=len(np.unique(sample.client)),
             episodes=len(np.unique(sample.episode)),
             stops=sample.stops(),
             measures=found,
-            beside=_beside(sample, codes, bins, choice, options),
+            beside=_beside(coded, choice, options.recipe),
             with_offsets=_measured(sample, coherent(expit(logits + crossed(sample, logits)))),
             spread=spread,
             choice=choice,
             seen={OUTPUTS[output]: rows for output, rows in zip(sample.outputs, bagged.seen, strict=True)},
             line=line,
-            treated=treated_of(
-                sample, codes, bins, options.learner, choice.settings, risks[:, HEADLINE], options.treated, options.seed
-            ),
+            treated=treated_of(coded, options.recipe, choice.settings, risks[:, HEADLINE]),
             left_out=left_out or msgspec.UNSET,
         ),
     )
 
 
-def _coded(sample: Sample, jobs: int) -> tuple[Bins, Codes]:
-    """The bins of the features that may be learnt from, and every row's codes."""
+def _coded(sample: Sample, jobs: int) -> Coded:
+    """Every row's codes, in the bins of the features that may be learnt from."""
     years = sample.years()
     allowed = [name for name in FEATURE_COLUMNS if years >= NEEDS_YEARS.get(name, 0.0)]
     bins = bins_of(sample.column, allowed, jobs)
-    return bins, bins.codes(sample.column, jobs)
+    return Coded(sample, bins, bins.codes(sample.column, jobs))
 
 
 def _calibrated(sample: Sample, bagged: Bagged) -> tuple[tuple[Calibration, ...], Matrix]:
@@ -171,11 +171,10 @@ def _measured(sample: Sample, risks: Matrix) -> dict[str, Measures]:
     }
 
 
-def _beside(sample: Sample, codes: Codes, bins: Bins, choice: Choice, options: Options) -> Measures:
+def _beside(coded: Coded, choice: Choice, recipe: Recipe) -> Measures:
     """The measures at the headline, out of fold, of the learner that was not asked for, on the chosen features."""
-    other: Learner = "logistic" if options.learner == "boosting" else "boosting"
-    settings = choose_size(sample, codes, bins, other, choice.power, options.treated, options.seed, options.jobs)
-    bagged = bag(sample, codes, bins, other, settings, options.treated, options.seed, options.jobs, (HEADLINE,))
+    sample, other = coded.sample, recipe._replace(learner="logistic" if recipe.learner == "boosting" else "boosting")
+    bagged = bag(coded, other, choose_size(coded, other, choice.power), (HEADLINE,))
     known = sample.known(HEADLINE)
     raw, target, session = bagged.raw[known, HEADLINE], sample.targets[known, HEADLINE], sample.session[known]
     return measures(target, expit(calibrate(raw, target, session).of(raw, session)))

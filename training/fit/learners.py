@@ -35,6 +35,16 @@ class Settings(NamedTuple):
     power: float = 0.5
 
 
+class Recipe(NamedTuple):
+    """What a person decides of how rows are learnt from. `treated` is the weight of rows that an alert or act may have
+    changed: 1 keeps them, 0 leaves them out. The result does not depend on `jobs`."""
+
+    learner: Learner = "boosting"
+    treated: float = 1.0
+    seed: int = 0
+    jobs: int = 1
+
+
 class Rows(NamedTuple):
     """Rows to learn from: codes, targets, weights with a mean of about 1."""
 

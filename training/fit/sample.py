@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from keepwell.care.endings import DAY, WINDOW
 from keepwell.contract.words import HORIZONS
 from keepwell.scoring.scorecard import OUTPUTS, Output
 from training.dataset import FEATURE_COLUMNS, Dataset
-from training.fit.bins import Matrix, Vector
+from training.fit.bins import Bins, Codes, Matrix, Vector
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -70,6 +70,20 @@ class Sample(NamedTuple):
     def years(self) -> float:
         """How long the rows span."""
         return float((self.as_of.max() - self.as_of.min()) / DAY / 365.25) if len(self.as_of) else 0.0
+
+
+class Coded(NamedTuple):
+    """A sample as learners see it: bins, and every row's codes in them."""
+
+    sample: Sample
+    bins: Bins
+    codes: Codes
+
+    def only(self, features: Sequence[str]) -> Coded:
+        """The same with some of the features, in their order here."""
+        bins = self.bins.only(features)
+        columns = [self.bins.features.index(name) for name in bins.features]
+        return Coded(self.sample, bins, self.codes[:, columns])
 
 
 def sample_of(dataset: Dataset) -> Sample:

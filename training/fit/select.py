@@ -17,12 +17,12 @@ from joblib import Parallel, delayed
 from keepwell.scoring.scorecard import OUTPUTS
 from training.dataset.split import Split, by_time, folds
 from training.fit.bags import held_of, importance, learn, rows_of
-from training.fit.bins import Bins, Codes
+from training.fit.bins import Bins
 from training.fit.calibrate import calibrate
-from training.fit.learners import Learner, Rows, Settings
+from training.fit.learners import Learner, Recipe, Rows, Settings
 from training.fit.logit import expit
 from training.fit.measures import auroc, log_loss
-from training.fit.sample import Sample
+from training.fit.sample import Coded, Sample
 from training.fit.steps import Steps, steps_of
 
 HEADLINE: Final = OUTPUTS.index("30d")
@@ -85,42 +85,36 @@ class _Compared(NamedTuple):
     trials: list[Trial]
 
 
-def choose(sample: Sample, codes: Codes, bins: Bins, learner: Learner, treated: float, seed: int, jobs: int) -> Choice:
+def choose(coded: Coded, recipe: Recipe) -> Choice:
     """Chooses by log loss at the headline: first the trees (or the ridge), then the weight of clients with many rows."""
-    how, splits = splits_of(sample, seed)
-    first = _compare(sample, codes, bins, _sizes(learner), splits, learner, treated, seed, jobs)
+    how, splits = splits_of(coded.sample, recipe.seed)
+    first = _compare(coded, recipe, _sizes(recipe.learner), splits)
     powers = [first.settings._replace(power=power) for power in POWERS if power != first.settings.power]
-    second = _compare(sample, codes, bins, powers, splits, learner, treated, seed, jobs)
+    second = _compare(coded, recipe, powers, splits)
     trials = (*first.trials, *second.trials)
     chosen, steps, _ = min((first, second), key=lambda found: min(trial.log_loss for trial in found.trials))
-    worth = importance(steps, codes)
-    kept = tuple(name for name, size in zip(bins.features, worth, strict=True) if size >= LEAST_POINTS)
+    worth, features = importance(steps, coded.codes), coded.bins.features
+    kept = tuple(name for name, size in zip(features, worth, strict=True) if size >= LEAST_POINTS)
     return Choice(
-        learner=learner, validated=how, features=kept or bins.features, trials=trials, leaves=chosen.leaves,
+        learner=recipe.learner, validated=how, features=kept or features, trials=trials, leaves=chosen.leaves,
         least_rows=chosen.least_rows, shrinkage=chosen.shrinkage, power=chosen.power,
     )  # fmt: skip
 
 
-def choose_size(
-    sample: Sample, codes: Codes, bins: Bins, learner: Learner, power: float, treated: float, seed: int, jobs: int
-) -> Settings:
+def choose_size(coded: Coded, recipe: Recipe, power: float) -> Settings:
     """Chooses the trees (or the ridge) alone, the weight of clients with many rows being decided."""
-    sizes = [settings._replace(power=power) for settings in _sizes(learner)]
-    return _compare(sample, codes, bins, sizes, splits_of(sample, seed)[1], learner, treated, seed, jobs).settings
+    sizes = [settings._replace(power=power) for settings in _sizes(recipe.learner)]
+    return _compare(coded, recipe, sizes, splits_of(coded.sample, recipe.seed)[1]).settings
 
 
 def _sizes(learner: Learner) -> tuple[Settings, ...]:
     return TREES if learner == "boosting" else tuple(Settings(shrinkage=ridge) for ridge in RIDGES)
 
 
-def _compare(
-    sample: Sample, codes: Codes, bins: Bins, candidates: Sequence[Settings], splits: list[Split], learner: Learner,
-    treated: float, seed: int, jobs: int,
-) -> _Compared:  # fmt: skip
+def _compare(coded: Coded, recipe: Recipe, candidates: Sequence[Settings], splits: list[Split]) -> _Compared:
     tasks = [(settings, split) for settings in candidates for split in splits]
-    found = Parallel(n_jobs=jobs)(
-        delayed(_try)(bins, *_pair(sample, codes, split, settings, treated, seed), learner, settings, seed)
-        for settings, split in tasks
+    found = Parallel(n_jobs=recipe.jobs)(
+        delayed(_try)(coded.bins, *_pair(coded, split, settings, recipe), recipe, settings) for settings, split in tasks
     )
     trials: list[Trial] = []
     for n, settings in enumerate(candidates):
@@ -128,7 +122,7 @@ def _compare(
         loss, area = (float(np.mean([one[i] for one in mine])) for i in (1, 2))
         trials.append(
             Trial(
-                learner=learner, leaves=settings.leaves, least_rows=settings.least_rows,
+                learner=recipe.learner, leaves=settings.leaves, least_rows=settings.least_rows,
                 shrinkage=settings.shrinkage, power=settings.power, log_loss=loss, auroc=area,
             )
         )  # fmt: skip
@@ -158,18 +152,14 @@ def _useful(sample: Sample, split: Split) -> bool:
     )
 
 
-def _pair(
-    sample: Sample, codes: Codes, split: Split, settings: Settings, treated: float, seed: int
-) -> tuple[Rows, Rows]:
-    rows = rows_of(sample, codes, split.train, HEADLINE, settings.power, treated, seed, MOST_ROWS)
-    return rows, held_of(sample, codes, split.test, HEADLINE, treated, seed)
+def _pair(coded: Coded, split: Split, settings: Settings, recipe: Recipe) -> tuple[Rows, Rows]:
+    rows = rows_of(coded, split.train, HEADLINE, settings.power, recipe, most=MOST_ROWS)
+    return rows, held_of(coded, split.test, HEADLINE, recipe)
 
 
-def _try(
-    bins: Bins, rows: Rows, held: Rows, learner: Learner, settings: Settings, seed: int
-) -> tuple[Steps, float, float]:
+def _try(bins: Bins, rows: Rows, held: Rows, recipe: Recipe, settings: Settings) -> tuple[Steps, float, float]:
     """The steps of one candidate, with its log loss, calibrated as the release will be, and AUROC on held-out rows."""
-    steps = steps_of(learn(bins, rows, held, learner, settings, seed), bins)
+    steps = steps_of(learn(bins, rows, held, recipe, settings), bins)
     raw = steps.logits(held.codes)
     alike = np.zeros(len(raw), dtype=np.int64)
     risk = expit(calibrate(raw, held.target, alike).of(raw, alike))

@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 
 from keepwell.scoring.scorecard import OUTPUTS
 from training.fit.bags import held_of, learn, rows_of
-from training.fit.bins import Bins, Codes
 from training.fit.calibrate import calibrate
-from training.fit.learners import Learner, Settings
+from training.fit.learners import Recipe, Settings
 from training.fit.logit import expit
 from training.fit.measures import auroc
-from training.fit.sample import Sample
+from training.fit.sample import Coded
 from training.fit.select import MOST_ROWS, splits_of
 from training.fit.steps import steps_of
 
@@ -38,25 +37,17 @@ class Treated(msgspec.Struct, frozen=True, kw_only=True):
     gain: float | None
 
 
-def treated_of(
-    sample: Sample,
-    codes: Codes,
-    bins: Bins,
-    learner: Learner,
-    settings: Settings,
-    risk: Vector,
-    weight: float,
-    seed: int,
-) -> Treated:
+def treated_of(coded: Coded, recipe: Recipe, settings: Settings, risk: Vector) -> Treated:
     """What treated rows are and do. `risk` is the headline's, out of fold."""
+    sample = coded.sample
     known = sample.known(HEADLINE)
     target = sample.targets[:, HEADLINE]
     here, there = known & sample.treated, known & ~sample.treated
     difference = gain = None
     if here.any():
-        difference, gain = _contrast(sample, codes, bins, learner, settings, seed)
+        difference, gain = _contrast(coded, recipe, settings)
     return Treated(
-        weight=weight,
+        weight=recipe.treated,
         rows=int(here.sum()),
         stopped=_mean(target[here]),
         expected=_mean(risk[here]),
@@ -68,18 +59,17 @@ def treated_of(
     )
 
 
-def _contrast(
-    sample: Sample, codes: Codes, bins: Bins, learner: Learner, settings: Settings, seed: int
-) -> tuple[float | None, float | None]:
+def _contrast(coded: Coded, recipe: Recipe, settings: Settings) -> tuple[float | None, float | None]:
     """Two models on the last validation split, one without the treated rows, judged on rows that were not treated."""
-    split = splits_of(sample, seed)[1][-1]
-    held = held_of(sample, codes, split.test & ~sample.treated, HEADLINE, 1.0, seed)
+    split = splits_of(coded.sample, recipe.seed)[1][-1]
+    held = held_of(coded, split.test & ~coded.sample.treated, HEADLINE, recipe._replace(treated=1.0))
     risks = []
     for weight in (1.0, 0.0):
-        rows = rows_of(sample, codes, split.train, HEADLINE, settings.power, weight, seed, MOST_ROWS)
+        weighed = recipe._replace(treated=weight)
+        rows = rows_of(coded, split.train, HEADLINE, settings.power, weighed, most=MOST_ROWS)
         if not _two_classes(rows.target) or not _two_classes(held.target):
             return None, None
-        raw = steps_of(learn(bins, rows, held, learner, settings, seed), bins).logits(held.codes)
+        raw = steps_of(learn(coded.bins, rows, held, weighed, settings), coded.bins).logits(held.codes)
         alike = np.zeros(len(raw), dtype=np.int64)
         risks.append(expit(calibrate(raw, held.target, alike).of(raw, alike)))
     every, without = risks

@@ -99,7 +99,7 @@ def answers(told: Iterable[Told], instruments: Instruments) -> list[Given]:
 
 
 def acceptance(
-    records: Sequence[Shown], given: Iterable[Given], clients: Mapping[str, str], since: int, until: int, now: int
+    records: Sequence[Shown], given: Iterable[Given], clients: Mapping[str, str], *, since: int, until: int, now: int
 ) -> Acceptance:
     """Counts the alerts shown from `since` to `until`; `now` is the end of the data (all µs). `clients` are those of
     episodes."""

@@ -99,7 +99,7 @@ def drift(
     level = LEVEL / (len(names) + len(reference.risks))
 
     def compare(name: str, counted: Counted, column: Vector) -> Compared:
-        return _compared(name, counted, _counts(name, counted, column), here, before, level)
+        return _compared(name, counted, _counts(name, counted, column), n=here, m=before, level=level)
 
     def most(found: Compared) -> tuple[float, str]:
         return -found.psi, found.name
@@ -152,7 +152,7 @@ def _counts(name: str, counted: Counted, column: Vector) -> Vector:
     return np.bincount(codes[:, 0], minlength=len(counted.edges) + 2).astype(np.float64)
 
 
-def _compared(name: str, counted: Counted, counts: Vector, n: float, m: float, level: float) -> Compared:
+def _compared(name: str, counted: Counted, counts: Vector, *, n: float, m: float, level: float) -> Compared:
     """`counts` are rows by bin, the missing ones last."""
     here, before = counts / counts.sum(), np.array([*counted.rows, counted.missing], dtype=np.float64)
     before /= before.sum()

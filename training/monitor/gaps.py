@@ -82,7 +82,9 @@ def gaps(frame: pd.DataFrame, window: Mask) -> Gaps:
     enough = table.clients(window) >= LEAST_CLIENTS
     return Gaps(
         overall={kind: float(table.present(kind)[window].mean()) for kind in GAP_KINDS} if enough else {},
-        clinics=tuple(_clinic(name, table, code, window, before, level) for code, name in enumerate(names)),
+        clinics=tuple(
+            _clinic(name, table, code, window=window, before=before, level=level) for code, name in enumerate(names)
+        ),
     )
 
 
@@ -101,7 +103,7 @@ class _Table:
         return len(np.unique(self.client[rows]))
 
 
-def _clinic(name: str, table: _Table, code: int, window: Mask, before: Mask, level: float) -> Clinic:
+def _clinic(name: str, table: _Table, code: int, *, window: Mask, before: Mask, level: float) -> Clinic:
     own = table.clinic == code
     here = own & window
     if table.clients(here) < LEAST_CLIENTS:

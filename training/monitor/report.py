@@ -93,6 +93,7 @@ def monitor(
     told: Sequence[Told],
     alerts: Sequence[Shown] | None,
     instruments: Instruments,
+    *,
     window: Window,
     refused: int = 0,
 ) -> Report:
@@ -195,9 +196,9 @@ def _acceptance(
         alerts,
         answers(told, instruments),
         dict(zip(clients["episode"], clients["client"], strict=True)),
-        micros(window.since) if window.since is not None else 0,
-        min(now, micros(window.until)) if window.until is not None else now,
-        now,
+        since=micros(window.since) if window.since is not None else 0,
+        until=min(now, micros(window.until)) if window.until is not None else now,
+        now=now,
     )
 
 

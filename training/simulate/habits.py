@@ -36,7 +36,7 @@ def readings(marks: Landmarks, world: World, tables: Tables) -> Iterator[Reading
     standing, late = (habit(people, world).astype(int) for habit in (keeps_hours, enters_late))
     unsaid = _unsaid(marks)
     none, logit = none_booked(people, world, tables)
-    chances = _chances(marks, world, standing, late, unsaid, none)
+    chances = _chances(marks, world, standing=standing, late=late, unsaid=unsaid, none=none)
     every = np.arange(len(marks))
     for other_hours in (0, 1):
         for other_entry in (0, 1):
@@ -65,7 +65,7 @@ def _unsaid(marks: Landmarks) -> Bools:
     return np.asarray((people.sessions == 1) & (marks.at == people.last + AFTER) & nothing)
 
 
-def _chances(marks: Landmarks, world: World, standing: Ints, late: Ints, unsaid: Bools, none: Floats) -> Floats:
+def _chances(marks: Landmarks, world: World, *, standing: Ints, late: Ints, unsaid: Bools, none: Floats) -> Floats:
     """By row, whether hours are kept and whether entry is late: how likely that is by the episode's log."""
     people = marks.people
     habits = np.zeros((2, 2))

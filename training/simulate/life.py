@@ -31,7 +31,7 @@ class Lives:
     """Lives people from their openings to their endings or the cut."""
 
     def __init__(
-        self, people: People, arrivals: Arrivals, world: World, tables: Tables, staff: Roster, teller: Teller,
+        self, people: People, arrivals: Arrivals, world: World, *, tables: Tables, staff: Roster, teller: Teller,
         rng: np.random.Generator,
     ) -> None:  # fmt: skip
         self._all, self._world, self._tables, self._staff, self._tell, self._rng = (

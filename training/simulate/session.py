@@ -62,7 +62,9 @@ def session(people: People, world: World, tables: Tables, rng: np.random.Generat
     people.lost_at[:] = np.nan
     repair = _repair(people, rng, strained)
     people.late = np.rint(np.minimum(rng.exponential(2.5, n) * (1 + 0.9 * (strained | hit)), 40))
-    alliance, ratings = _rate(people, world, rng, strained, open_one, pillar, repair == 1)
+    alliance, ratings = _rate(
+        people, world, rng, strained=strained, rupture=open_one, pillar=pillar, repaired=repair == 1
+    )
     kind = _note(people, rng, open_one)
     reviewed, assigned = _homework(people, rng, hit)
     sentiment, wishes = _feedback(people, rng, hit | strained)
@@ -113,6 +115,7 @@ def _rate(
     people: People,
     world: World,
     rng: np.random.Generator,
+    *,
     strained: Bools,
     rupture: Ints,
     pillar: Ints,

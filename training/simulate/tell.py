@@ -202,18 +202,20 @@ class Teller:
             name = instruments[kind].name
             safety = float(rng.random() < 0.15) if name == "PHQ-9" and score > 15 else None
             scores = {"total": round(score, 1)}
-            self._measure(person, end - 55, outcome, name, visit, scores, safety)
+            self._measure(person, end - 55, outcome, instrument=name, visit=visit, scores=scores, safety=safety)
             data = ev.Attended(
                 appointment_id=visit, started_at=moment(end - 50 + late), minutes_late=late, duration_minutes=50 - late,
                 clinician_id=f"c-{clinician}", modality=self._modality[person],
             )  # fmt: skip
             self._tell(ev.SessionAttended, "notes", person, end, data)
             if session in WAI_SESSIONS and alliance == DONE:
-                self._measure(person, end + 1, DONE, "WAI-SR", visit, self._wai(ratings))
+                self._measure(person, end + 1, DONE, instrument="WAI-SR", visit=visit, scores=self._wai(ratings))
             goals, tasks, bond = ratings
             overall = round(sum(ratings) / 3, 1)
             scores = {"total": round(goals + tasks + bond + overall, 1), "goals": goals, "tasks": tasks, "bond": bond}
-            self._measure(person, end + 2, alliance, "SRS", visit, scores | {"overall": overall})
+            self._measure(
+                person, end + 2, alliance, instrument="SRS", visit=visit, scores=scores | {"overall": overall}
+            )
         self._work(people, said)
 
     def _work(self, people: People, said: Said) -> None:
@@ -247,7 +249,7 @@ class Teller:
                 self._tell(ev.FeedbackGiven, "measures", person, end + 8, feedback)
 
     def _measure(
-        self, person: int, at: float, status: int, instrument: str, visit: str, scores: dict[str, float],
+        self, person: int, at: float, status: int, *, instrument: str, visit: str, scores: dict[str, float],
         safety: float | None = None,
     ) -> None:  # fmt: skip
         if status == DONE:

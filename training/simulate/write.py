@@ -31,7 +31,7 @@ class Written(NamedTuple):
     truths: int
 
 
-def simulate(preset: str, episodes: int, seed: int, out: Path, rollouts: int = ROLLOUTS, jobs: int = 2) -> Written:
+def simulate(preset: str, episodes: int, seed: int, out: Path, *, rollouts: int = ROLLOUTS, jobs: int = 2) -> Written:
     """Writes `events.jsonl` and, unless `rollouts` is 0, `truth.jsonl` to the folder `out`.
 
     The same arguments give the same bytes. Raises `KeyError` for a preset that there is not.
@@ -43,7 +43,7 @@ def simulate(preset: str, episodes: int, seed: int, out: Path, rollouts: int = R
     teller = Teller(world, instruments, CUT, int(seeds[2].generate_state(1)[0]))
     staff = roster(world, episodes, life)
     people, arrivals = arrive(world, staff, episodes, life)
-    landmarks = Lives(people, arrivals, world, instruments, staff, teller, life).run()
+    landmarks = Lives(people, arrivals, world, tables=instruments, staff=staff, teller=teller, rng=life).run()
     out.mkdir(parents=True, exist_ok=True)
     told = _write(out / "events.jsonl", teller.lines())
     if not rollouts:

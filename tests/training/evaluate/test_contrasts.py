@@ -32,7 +32,9 @@ def test_the_model_flags_as_many_moments_as_the_rule() -> None:
     flags = np.r_[np.ones(20), np.zeros(80)]
     target = np.r_[np.ones(10), np.zeros(10), np.ones(10), np.zeros(70)]
     model = np.r_[np.full(20, 0.1), np.full(10, 0.9), np.full(10, 0.5), np.full(60, 0.0)]
-    found = at_burden(MISSED_TWICE, "landmarks", target, flags, {"model": model, "truth": target}, np.arange(100))
+    found = at_burden(
+        MISSED_TWICE, "landmarks", flags, {"model": model, "truth": target}, target=target, client=np.arange(100)
+    )
     assert (found.rows, found.positive, found.flagged) == (100, 20, 0.2)
     assert [found.precision[who].value for who in ("rule", "model", "truth")] == [0.5, 0.5, 1.0]
     assert [found.recall[who] for who in ("rule", "model", "truth")] == [0.5, 0.5, 1.0]
@@ -43,7 +45,7 @@ def test_the_model_flags_as_many_moments_as_the_rule() -> None:
 
 def test_in_each_sample_the_model_flags_as_many_as_the_rule_does_there() -> None:
     flags = (np.quantile(RISK, 0.7) < RISK).astype(np.float64)
-    found = at_burden(MISSED_TWICE, "landmarks", TARGET, flags, {"model": RISK}, CLIENT)
+    found = at_burden(MISSED_TWICE, "landmarks", flags, {"model": RISK}, target=TARGET, client=CLIENT)
     # The model flags the very rows that the rule does, whoever is drawn.
     assert found.precision["model"] == found.precision["rule"] == ratio_of(TARGET * flags, flags, CLIENT)
     assert found.ratio["model/rule"] == Estimate(value=1.0, low=1.0, high=1.0)
@@ -52,7 +54,7 @@ def test_in_each_sample_the_model_flags_as_many_as_the_rule_does_there() -> None
 def test_a_rule_that_ranks_flags_a_tenth_and_those_that_tie_by_chance() -> None:
     lowest = np.full(200, -np.inf)  # nobody has been rated
     target = (np.arange(200) < 50).astype(np.float64)
-    found = at_burden(SRS_LOWEST, "after-session", target, lowest, {"model": target}, np.arange(200))
+    found = at_burden(SRS_LOWEST, "after-session", lowest, {"model": target}, target=target, client=np.arange(200))
     assert found.flagged == 0.1
     assert found.precision["rule"].value == pytest.approx(0.25)
     assert found.precision["model"].value == 1.0
@@ -60,7 +62,7 @@ def test_a_rule_that_ranks_flags_a_tenth_and_those_that_tie_by_chance() -> None:
 
 def test_a_rule_that_hardly_ever_holds_has_a_gap_and_no_figure() -> None:
     flags = (np.arange(ROWS) < 9).astype(np.float64)
-    found = at_burden(MISSED_TWICE, "landmarks", TARGET, flags, {"model": RISK}, CLIENT)
+    found = at_burden(MISSED_TWICE, "landmarks", flags, {"model": RISK}, target=TARGET, client=CLIENT)
     assert found.gap is not None and not found.precision and not found.ratio
 
 

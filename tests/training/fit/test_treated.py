@@ -9,17 +9,18 @@ import numpy as np
 from models.release import default
 from training.dataset import Dataset
 from training.fit.bags import held_of, rows_of, weights
-from training.fit.bins import bins_of
+from training.fit.bins import Bins, bins_of
 from training.fit.fit import Fitted, Options, fit
-from training.fit.sample import sample_of
+from training.fit.learners import Recipe
+from training.fit.sample import Coded, sample_of
 
 
 def test_rows_of_treated_moments_are_kept_weighed_or_left_out(dataset: Dataset) -> None:
     sample = sample_of(dataset)
     bins = bins_of(sample.column, dataset.about.features)
-    codes = bins.codes(sample.column)
-    everyone = np.ones(len(codes), dtype=np.bool_)
-    kept, half, without = (rows_of(sample, codes, everyone, 1, 0.0, weight, 0) for weight in (1.0, 0.5, 0.0))
+    coded = Coded(sample, bins, bins.codes(sample.column))
+    everyone = np.ones(len(coded.codes), dtype=np.bool_)
+    kept, half, without = (rows_of(coded, everyone, 1, 0.0, Recipe(treated=weight)) for weight in (1.0, 0.5, 0.0))
     known = sample.known(1)
     assert sample.treated[known].sum() > 0
     assert set(kept.weight) == {1.0} and set(half.weight) == {0.5, 1.0}
@@ -51,12 +52,12 @@ def test_a_client_with_many_rows_weighs_as_the_power_says() -> None:
 
 def test_of_too_many_rows_stops_are_drawn_first_and_the_balance_is_kept(dataset: Dataset) -> None:
     sample = sample_of(dataset)
-    codes = np.zeros((len(sample.client), 1), dtype=np.uint8)
-    everyone = np.ones(len(codes), dtype=np.bool_)
-    every = rows_of(sample, codes, everyone, 1, 0.0, 1.0, 0)
-    drawn = rows_of(sample, codes, everyone, 1, 0.0, 1.0, 0, most=2000)
+    coded = Coded(sample, Bins(("sessions",), ((),)), np.zeros((len(sample.client), 1), dtype=np.uint8))
+    everyone = np.ones(len(coded.codes), dtype=np.bool_)
+    every = rows_of(coded, everyone, 1, 0.0, Recipe())
+    drawn = rows_of(coded, everyone, 1, 0.0, Recipe(), most=2000)
     assert len(drawn.target) == 2000 and drawn.target.mean() == 0.5 > every.target.mean()
     share = np.average(drawn.target, weights=drawn.weight)
     assert abs(share - every.target.mean()) < 1e-9
-    held = held_of(sample, codes, everyone, 1, 1.0, 0, most=2000)
+    held = held_of(coded, everyone, 1, Recipe(), most=2000)
     assert abs(held.target.mean() - every.target.mean()) < 0.05 and set(held.weight) == {1.0}

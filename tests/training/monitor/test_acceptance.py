@@ -24,7 +24,7 @@ def given(number: int, action: str = "acknowledged", hours: float = 5, helpful: 
 
 
 def counted(records: list[Shown], answered: list[Given]) -> dict[str, object]:
-    found = acceptance(records, answered, {}, micros(START), NOW, NOW)
+    found = acceptance(records, answered, {}, since=micros(START), until=NOW, now=NOW)
     return {one.kind: one for one in found.kinds}
 
 
@@ -37,7 +37,7 @@ def test_answers_are_counted_by_alert_and_by_answer() -> None:
         *(given(n, "dismissed", hours=30, helpful=False) for n in range(40, 60)),
         given(999),
     ]
-    found = acceptance(records, answered, {}, micros(START), NOW, NOW)
+    found = acceptance(records, answered, {}, since=micros(START), until=NOW, now=NOW)
     every = found.kinds[0]
     assert (every.kind, every.alerts, every.answered) == (ALL, 80, 0.75)
     assert every.by_answer == {"acknowledged": 0.5, "dismissed": 0.25, "repair_planned": 0.25}
@@ -47,7 +47,9 @@ def test_answers_are_counted_by_alert_and_by_answer() -> None:
 
 def test_an_alert_counts_when_it_was_first_shown_and_once() -> None:
     records = [shown(n) for n in range(50)] + [shown(n, status="escalated", day=9) for n in range(50)]
-    found = acceptance(records, [given(n, hours=6) for n in range(50)], {}, micros(START), NOW, NOW).kinds[0]
+    found = acceptance(
+        records, [given(n, hours=6) for n in range(50)], {}, since=micros(START), until=NOW, now=NOW
+    ).kinds[0]
     assert found.alerts == 50 and found.hours == (6, 6, 6)
 
 
@@ -55,22 +57,24 @@ def test_alerts_that_may_yet_be_answered_and_those_outside_the_window_are_left_o
     records = [shown(n) for n in range(60)]
     records += [shown(n, day=55) for n in range(60, 70)] + [shown(n, day=-1) for n in range(70, 90)]
     records += [shown(n, status="resolved", day=5) for n in range(90, 93)]
-    found = acceptance(records, [], {}, micros(START), NOW, NOW)
+    found = acceptance(records, [], {}, since=micros(START), until=NOW, now=NOW)
     assert (found.kinds[0].alerts, found.recent, found.unplaced) == (60, 10, 3)
     assert found.kinds[0].answered == 0 and found.kinds[0].hours is None
 
 
 def test_alerts_about_few_clients_are_not_shown_not_even_how_many() -> None:
     records = [shown(n) for n in range(60)] + [shown(n, "rupture") for n in range(60, 109)]
-    found = {one.kind: one for one in acceptance(records, [given(70)], {}, micros(START), NOW, NOW).kinds}
+    found = {
+        one.kind: one for one in acceptance(records, [given(70)], {}, since=micros(START), until=NOW, now=NOW).kinds
+    }
     assert found["rupture"].gap == "alerts about fewer than 50 clients: not shown"
     assert found["rupture"].alerts == 0 and found["rupture"].answered is None and found["risk"].gap is None
     same = {f"north/ep-{n}": f"north/cl-{n // 2}" for n in range(60)}
-    assert acceptance(records[:60], [], same, micros(START), NOW, NOW).kinds[0].gap is not None
+    assert acceptance(records[:60], [], same, since=micros(START), until=NOW, now=NOW).kinds[0].gap is not None
 
 
 def test_without_alerts_nothing_is_told() -> None:
-    found = acceptance([], [given(1)], {}, micros(START), NOW, NOW)
+    found = acceptance([], [given(1)], {}, since=micros(START), until=NOW, now=NOW)
     assert found.kinds == () and "no alert was shown" in (found.gap or "")
 
 

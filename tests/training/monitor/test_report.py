@@ -31,7 +31,7 @@ SINCE = datetime(2024, 1, 1, tzinfo=UTC)
 def looked(subject: Subject, dataset: Dataset, world: Path, window: Window | None = None) -> Report:
     gathered = gather([world / "events.jsonl"], (), None, {})
     told = [one for stream in gathered.streams for one in stream.told]
-    return monitor(subject, dataset, told, None, Instruments(), window or Window())
+    return monitor(subject, dataset, told, None, Instruments(), window=window or Window())
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_a_window_without_moments_is_refused(release: Release, now: Dataset) -> 
             [],
             None,
             Instruments(),
-            Window(since=datetime(2050, 1, 1, tzinfo=UTC)),
+            window=Window(since=datetime(2050, 1, 1, tzinfo=UTC)),
         )
 
 
@@ -136,7 +136,7 @@ def test_the_file_holds_what_is_known_and_no_sample_for_what_is_not(same: Report
     digest = released(tmp_path / "by-hand")
     by_hand = Releases().open(str(tmp_path / "by-hand"))
     few = Window(since=datetime(2025, 1, 1, tzinfo=UTC))
-    report = monitor(Subject(by_hand, None, "shipped"), now, [], None, Instruments(), few)
+    report = monitor(Subject(by_hand, None, "shipped"), now, [], None, Instruments(), window=few)
     assert report.release.digest == digest and report.drift.gap is not None
     write(report, tmp_path / "few.prom")
     unknown = set(known) - set(samples(tmp_path / "few.prom"))

@@ -24,7 +24,9 @@ def marks() -> Landmarks:
     rng = np.random.default_rng(3)
     staff = roster(WORLD, EPISODES, rng)
     people, arrivals = arrive(WORLD, staff, EPISODES, rng)
-    return Lives(people, arrivals, WORLD, TABLES, staff, Teller(WORLD, TABLES, CUT, 1), rng).run()
+    return Lives(
+        people, arrivals, WORLD, tables=TABLES, staff=staff, teller=Teller(WORLD, TABLES, CUT, 1), rng=rng
+    ).run()
 
 
 def test_a_lost_visit_and_a_second_session_leave_nothing_open(marks: Landmarks) -> None:

@@ -35,7 +35,9 @@ def judged(request: pytest.FixtureRequest) -> Judged:
     instruments, rng = tables(world), np.random.default_rng(3)
     staff = roster(world, 1_000, rng)
     people, arrivals = arrive(world, staff, 1_000, rng)
-    marks = Lives(people, arrivals, world, instruments, staff, Teller(world, instruments, CUT, 1), rng).run()
+    marks = Lives(
+        people, arrivals, world, tables=instruments, staff=staff, teller=Teller(world, instruments, CUT, 1), rng=rng
+    ).run()
     oracle = Oracle(world, instruments, staff)
     score, truth = (oracle.risks(marks, np.random.SeedSequence(seed), rollouts=24, jobs=2) for seed in (1, 2))
     return Judged(marks, score, truth)
