@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata  # type: ignore[import-untyped]  # scipy has no types
+from sklearn.metrics import roc_auc_score
 from sklearn.tree import DecisionTreeClassifier
 
 from keepwell.contract.events import AnyEvent, EventRetracted, Retracted, decode_accepted, encode, micros
@@ -253,8 +254,5 @@ def suspects(frame: pd.DataFrame, columns: Sequence[str] = FEATURE_COLUMNS) -> I
 
 
 def _auroc(target: NDArray[Any], values: NDArray[np.float64]) -> float:
-    """The area under the ROC curve, from ranks, so that infinities may stand for what is missing."""
-    positive = target == 1
-    count = int(positive.sum())
-    ranks = rankdata(values)
-    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(target) - count)))
+    """The area under the ROC curve; of ranks, so that infinities may stand for what is missing."""
+    return float(roc_auc_score(target, rankdata(values)))

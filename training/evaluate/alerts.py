@@ -22,7 +22,7 @@ from keepwell.streams.log import Partition, Record
 from keepwell.streams.worker.step import Processor
 from training.dataset.sources import Gathered, Stream
 from training.evaluate.definitions import EpisodeOutcome
-from training.evaluate.metrics import Estimate, Ints, Vector, mean_of
+from training.evaluate.metrics import Estimate, Ints, Vector, mean_of, quartiles
 from training.fit.sample import SETTLING_DAYS
 
 HORIZON: Final = 30
@@ -147,7 +147,7 @@ def judged(
                 precision=mean_of(*_columns(true)),
                 recall=len(leads) / len(stops) if stops else None,
                 in_time=in_time / len(stops) if stops else None,
-                lead_days=_quartiles(leads),
+                lead_days=quartiles(leads),
             )
         )
     return Alerts(line=line, clinician_weeks=weeks, stops=len(stops), kinds=tuple(burdens))
@@ -175,10 +175,3 @@ def _first_by_spell(alerts: Iterable[Raised], found: Mapping[str, EpisodeOutcome
             key = (alert.episode, spell.start)
             first[key] = min(first.get(key, alert.at), alert.at)
     return first
-
-
-def _quartiles(days: Sequence[float]) -> tuple[float, float, float] | None:
-    if not days:
-        return None
-    low, median, high = np.percentile(days, (25, 50, 75)).tolist()
-    return low, median, high

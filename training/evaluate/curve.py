@@ -17,7 +17,7 @@ from training.fit.bins import bins_of
 from training.fit.calibrate import calibrate
 from training.fit.learners import Recipe, Settings
 from training.fit.logit import expit
-from training.fit.measures import LEAST_RISK
+from training.fit.measures import losses
 from training.fit.sample import Coded, Mask, Sample
 from training.fit.steps import steps_of
 
@@ -106,5 +106,4 @@ def _stops(sample: Sample, rows: Mask) -> int:
 
 
 def _log_loss(target: Vector, risk: Vector, client: Ints) -> Estimate:
-    risk = np.clip(risk, LEAST_RISK, 1 - LEAST_RISK)
-    return mean_of(-(target * np.log(risk) + (1 - target) * np.log1p(-risk)), client)
+    return mean_of(losses(target, risk), client)

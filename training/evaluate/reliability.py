@@ -10,10 +10,8 @@ import numpy as np
 
 from training.evaluate.metrics import NONE, Clusters, Estimate, Ints, Vector, ratio_of
 from training.fit.logit import Matrix, Prior, expit, fit
-from training.fit.measures import logits
+from training.fit.measures import WIDE, intercept, logits
 
-NORMAL: Final = 1.959964
-"""Standard errors either way of a 95 % interval."""
 FREE: Final = Prior(np.array([0.0, 1.0]), np.full(2, np.inf))
 """Nothing is known of intercept and slope before."""
 
@@ -37,17 +35,12 @@ def reliability(target: Vector, risk: Vector, client: Ints) -> Reliability:
     clusters = Clusters(client)
     design = np.column_stack([np.ones_like(x), x])
     slope = _coefficients(design, target, clusters, fit(design, target, FREE))[1]
-    at_one = np.array([_intercept(x, target), 1.0])
+    at_one = np.array([intercept(x, target), 1.0])
     return Reliability(
         slope=slope,
         intercept=_coefficients(design, target, clusters, at_one, held=1)[0],
         observed_expected=ratio_of(target, risk, client),
     )
-
-
-def _intercept(x: Vector, target: Vector) -> float:
-    """The intercept where the slope is held at 1."""
-    return float(fit(np.column_stack([np.ones_like(x), x]), target, Prior(FREE.mean, np.array([np.inf, 1e-6])))[0])
 
 
 def _coefficients(design: Matrix, target: Vector, clusters: Clusters, found: Vector, held: int = 0) -> list[Estimate]:
@@ -63,6 +56,6 @@ def _coefficients(design: Matrix, target: Vector, clusters: Clusters, found: Vec
         return [Estimate(value=float(value)) for value in found]
     spread = bread @ (scores.T @ scores) @ bread * len(clusters) / max(1, len(clusters) - 1)
     return [
-        Estimate(value=float(value), low=float(value - NORMAL * error), high=float(value + NORMAL * error))
+        Estimate(value=float(value), low=float(value - WIDE * error), high=float(value + WIDE * error))
         for value, error in zip(found, (sqrt(max(0.0, one)) for one in np.diag(spread)), strict=False)
     ]

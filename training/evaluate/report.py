@@ -76,6 +76,14 @@ class OfRelease(msgspec.Struct, frozen=True, kw_only=True):
     created: str
     code: str
 
+    @classmethod
+    def of(cls, release: Release) -> OfRelease:
+        """What the manifest of a release tells."""
+        told = release.manifest
+        return cls(
+            digest=release.digest, title=told.title, origin=told.origin, created=told.created, code=told.code
+        )  # fmt: skip
+
 
 class Performance(msgspec.Struct, frozen=True, kw_only=True):
     """How good the risks of one output are."""
@@ -197,10 +205,7 @@ def evaluate(
     report = Report(
         format=FORMAT,
         definition=DEFINITION,
-        release=OfRelease(
-            digest=release.digest, title=release.manifest.title, origin=release.manifest.origin,
-            created=release.manifest.created, code=release.manifest.code,
-        ),
+        release=OfRelease.of(release),
         data=_data(release, dataset, sample, events),
         performance=tuple(_performance(sample, risk, OUTPUTS.index(output)) for output in release.scorer.card.outputs),
         clinics={

@@ -17,12 +17,11 @@ from models.release import Release
 from training.dataset import Dataset
 from training.fit.bins import Vector
 from training.fit.line import raised
+from training.fit.measures import WIDE
 from training.fit.sample import Ints, Sample, sample_of
 
 LEAST_CLIENTS: Final = 50
 """Clients in either arm below which no figures are told: they would be noise, and could point at persons; ours."""
-WIDE: Final = 1.959964
-"""Standard errors to either side of a 95 % interval."""
 
 
 class Share(msgspec.Struct, frozen=True):

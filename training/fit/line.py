@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import exp, log
 from typing import Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit  # type: ignore[import-untyped]  # scipy has no types
 
 from keepwell.alerting.decide import decide
 from keepwell.alerting.policy import Memory, Policy, Situation
@@ -85,8 +85,8 @@ def at(base: Policy, line: float) -> Policy:
     return msgspec.structs.replace(
         base,
         line=round(line, 4),
-        release=round(_expit(_logit(line) - RELEASE_BELOW), 4),
-        escalate=round(_expit(_logit(line) + ESCALATE_ABOVE), 4),
+        release=round(float(expit(logit(line) - RELEASE_BELOW)), 4),
+        escalate=round(float(expit(logit(line) + ESCALATE_ABOVE)), 4),
     )
 
 
@@ -149,13 +149,5 @@ def _seats(sample: Sample) -> Ints:
 
 def _step(place: int) -> float:
     """The line at a step of the range that is searched."""
-    low, high = _logit(LOWEST), _logit(HIGHEST)
-    return _expit(low + (high - low) * place / 2**STEPS)
-
-
-def _logit(risk: float) -> float:
-    return log(risk / (1 - risk))
-
-
-def _expit(x: float) -> float:
-    return 1 / (1 + exp(-x))
+    low, high = logit(LOWEST), logit(HIGHEST)
+    return float(expit(low + (high - low) * place / 2**STEPS))

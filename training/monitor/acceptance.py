@@ -9,7 +9,6 @@ from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
-import numpy as np
 
 from keepwell.care.endings import DAY
 from keepwell.care.episode import Episode, Live
@@ -22,6 +21,7 @@ from keepwell.contract.events import (
 from keepwell.contract.words import Action
 from training.dataset.replay import Told
 from training.evaluate.cells import LEAST_CLIENTS
+from training.evaluate.metrics import quartiles
 
 ALL: Final = "all"
 WAIT_DAYS: Final = 7
@@ -134,13 +134,12 @@ def _answers(
     actions = Counter(action for _, answers in got for action in {answer.action for answer in answers})
     said = [[answer.helpful for answer in answers if answer.helpful is not None] for _, answers in got]
     rated = [ratings[-1] for ratings in said if ratings]
-    low, median, high = np.percentile(hours, (25, 50, 75)).tolist() if hours else (0.0, 0.0, 0.0)
     return Answers(
         kind=kind,
         alerts=len(shown),
         answered=len(got) / len(shown),
         by_answer={action: count / len(shown) for action, count in sorted(actions.items())},
-        hours=(low, median, high) if hours else None,
+        hours=quartiles(hours),
         helpful=sum(rated) / len(rated) if rated else None,
         rated=len(rated),
     )

@@ -7,16 +7,12 @@ a year of many clinics takes no longer than reading it.
 from __future__ import annotations
 
 from math import exp, log, sqrt
-from typing import Final
 
 import numpy as np
 
 from training.evaluate.metrics import Estimate, Ints, Vector
 from training.fit.logit import Prior, expit, fit
-from training.fit.measures import GROUPS, logits
-
-WIDE: Final = 1.959964
-"""Standard errors to either side of a 95 % interval."""
+from training.fit.measures import WIDE, by_risk, intercept, logits
 
 
 def worth(client: Ints) -> float:
@@ -58,8 +54,7 @@ def calibration_slope(target: Vector, risk: Vector, client: Ints) -> Estimate:
 def calibration_intercept(target: Vector, risk: Vector, client: Ints) -> Estimate:
     """By how much the log-odds are off where the slope is held at 1 (calibration in the large); 0 is right."""
     x = logits(risk)
-    design = np.column_stack([np.ones_like(x), x])
-    value = float(fit(design, target, Prior(np.array([0.0, 1.0]), np.array([np.inf, 1e-6])))[0])
+    value = intercept(x, target)
     told = expit(value + x)
     return _about(value, sqrt(float((_sums(target - told, client) ** 2).sum())) / float((told * (1 - told)).sum()))
 
@@ -67,7 +62,7 @@ def calibration_intercept(target: Vector, risk: Vector, client: Ints) -> Estimat
 def ece_by_chance(target: Vector, risk: Vector, client: Ints) -> float:
     """The expected calibration error that risks which are right would show on so many clients, over the same groups as
     `training.fit.measures.ece`: it is no difference below 0, so chance alone makes some."""
-    parts = np.array_split(np.argsort(risk, kind="stable"), min(GROUPS, len(risk)))
+    parts = by_risk(risk)
     off = [target[part] - risk[part] for part in parts]
     noise = [
         sqrt(float((_sums(each - each.mean(), client[part]) ** 2).sum())) for each, part in zip(off, parts, strict=True)

@@ -18,8 +18,7 @@ from keepwell.scoring.scorecard import HEADLINE, OUTPUTS
 from models.release import Release
 from training.dataset import Dataset
 from training.dataset.replay import Told
-from training.evaluate.report import SIMULATED_SERVICE, OfRelease
-from training.fit.bins import Matrix
+from training.evaluate.report import SIMULATED_SERVICE, OfRelease, risks_of
 from training.fit.reference import Reference
 from training.fit.sample import sample_of
 from training.monitor.acceptance import Acceptance, Shown, acceptance, answers
@@ -113,14 +112,11 @@ def monitor(
         subject.reference, basis.clients if basis is not None else None, rows.frame, sample.client,
         release.scorer.risks(table),
     )  # fmt: skip
-    calibration = calibrated(sample, release.scorer.risks(table, _offsets(release, rows.frame)), before)
+    calibration = calibrated(sample, risks_of(release, rows), before)
     missing = gaps(frame, inside)
     return Report(
         format=FORMAT,
-        release=OfRelease(
-            digest=release.digest, title=release.manifest.title, origin=release.manifest.origin,
-            created=release.manifest.created, code=release.manifest.code,
-        ),
+        release=OfRelease.of(release),
         chosen=subject.chosen,
         seen=seen,
         drift=found,
@@ -167,20 +163,6 @@ def _is_simulated(told: Told) -> bool:
             if isinstance(event, EpisodeOpened) and event.data.service == SIMULATED_SERVICE:
                 return True
     return False
-
-
-def _offsets(release: Release, frame: pd.DataFrame) -> Matrix | float:
-    """What the release adds for clinic and clinician of each row, as in a live score; 0 where it adds nothing."""
-    offsets = release.scorer.offsets
-    if offsets is None:
-        return 0.0
-    pairs = frame[["clinic", "clinician"]].astype(object).drop_duplicates()
-    added = {
-        (clinic, who): offsets.of(clinic, None if pd.isna(who) else who.partition("/")[2])
-        for clinic, who in pairs.itertuples(index=False)
-    }
-    keys = zip(frame["clinic"].astype(object), frame["clinician"].astype(object), strict=True)
-    return np.array([added[key] for key in keys], dtype=np.float64)
 
 
 def _acceptance(

@@ -38,6 +38,7 @@ class Chances(NamedTuple):
 
 
 def sigmoid(x: Floats) -> Floats:
+    # Not `scipy.special.expit`: it differs in the last bit now and then, and with it would who stays and who leaves.
     return 1.0 / (1.0 + np.exp(-x))
 
 
