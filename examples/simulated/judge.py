@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from keepwell.scoring.scorecard import HEADLINE
 from models.release import default
 from training.dataset import build
-from training.evaluate import Report
+from training.evaluate import Evaluation
 from training.evaluate.challengers import LIGHTGBM, challengers
 from training.evaluate.metrics import Estimate, compared, difference, discrimination
 from training.fit.sample import sample_of
@@ -25,7 +25,7 @@ from training.simulate import simulate
 def main(out: Path, worlds: Sequence[tuple[str, int, int]] = WORLDS) -> None:
     """Prints tables in Markdown."""
     clinic, community, both, shifted = (
-        msgspec.json.decode((out / name / "report.json").read_bytes(), type=Report)
+        msgspec.json.decode((out / name / "report.json").read_bytes(), type=Evaluation)
         for name in ("clinic-905", "community-906", "both", "shifted")
     )
     performance(both, "clinic and community, other seeds than those of the fit")
@@ -35,7 +35,7 @@ def main(out: Path, worlds: Sequence[tuple[str, int, int]] = WORLDS) -> None:
     challenge(out / "both" / "events.jsonl", worlds)
 
 
-def performance(report: Report, title: str) -> None:
+def performance(report: Evaluation, title: str) -> None:
     """Prints how good the risks of each output are, over all moments."""
     print(f"\n| simulated: {title} | AUROC | calibration slope | ECE |\n| --- | --- | --- | --- |")
     for one in report.performance:
@@ -43,7 +43,7 @@ def performance(report: Report, title: str) -> None:
         print(f"| {one.output} | {told(cell.auroc)} | {told(cell.calibration.slope)} | {cell.ece:.4f} |")
 
 
-def aims(report: Report, world: str) -> None:
+def aims(report: Evaluation, world: str) -> None:
     """Prints what was aimed at in a world, and what the truth itself reaches."""
     print(
         f"\n| simulated {world}: aim | | at least | reached | the truth itself | |\n| --- | --- | --- | --- | --- | --- |"

@@ -20,7 +20,18 @@ from services.predictor.bootstrap import processor
 from services.predictor.settings import PredictorSettings
 from training.dataset.builder import table
 from training.dataset.sources import Gathered, gather, shown_in_files
-from training.evaluate import Evidence, Log, Report, encode, evaluate, moments, outcomes, page, read_truths, replayed
+from training.evaluate import (
+    Evaluation,
+    Evidence,
+    JudgedLog,
+    encode,
+    evaluate,
+    moments,
+    outcomes,
+    page,
+    read_truths,
+    replayed,
+)
 from training.evaluate.aims import VERDICTS
 
 
@@ -86,7 +97,7 @@ def command(
     say(summary(report), as_json)
 
 
-def summary(report: Report) -> dict[str, object]:
+def summary(report: Evaluation) -> dict[str, object]:
     """The chief figures."""
     headline = next(found for found in report.performance if found.output == "30d")
     auroc = headline.pooled.auroc
@@ -104,7 +115,7 @@ def summary(report: Report) -> dict[str, object]:
     }
 
 
-def _log(gathered: Gathered, policy: Policy) -> Log:
+def _log(gathered: Gathered, policy: Policy) -> JudgedLog:
     """The landmark table of what was gathered, with its events."""
     told = (one for stream in gathered.streams for one in stream.told)
-    return Log(table(gathered, policy), [decode_accepted(value) for one in told for value in one.events])
+    return JudgedLog(table(gathered, policy), [decode_accepted(value) for one in told for value in one.events])

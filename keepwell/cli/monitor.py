@@ -28,7 +28,7 @@ from training.dataset.builder import table
 from training.dataset.sources import Source, alerts_in_log, gather, shown_in_files
 from training.evaluate import encode
 from training.fit.reference import Reference
-from training.monitor import Report, Subject, Window, monitor, page, words
+from training.monitor import Monitoring, Subject, Window, monitor, page, words
 from training.monitor.acceptance import Shown, decoded
 from training.monitor.expose import write
 from training.monitor.report import Chosen
@@ -100,19 +100,19 @@ class _Run(NamedTuple):
     jobs: int
 
 
-def _of_files(files: Sequence[str], settings: PredictorSettings, run: _Run) -> Report:
+def _of_files(files: Sequence[str], settings: PredictorSettings, run: _Run) -> Monitoring:
     releases = Releases.of(settings)
     subject = _subject(releases, settings.model, "named") if settings.model else _shipped(releases)
     shown = decoded(line.content for line in read_lines(run.alerts)) if run.alerts else None
     return _looked(files, subject, shown, run)
 
 
-def _of_log(source: FromLog, settings: PredictorSettings, run: _Run) -> Report:
+def _of_log(source: FromLog, settings: PredictorSettings, run: _Run) -> Monitoring:
     named = (line.content for line in read_lines(run.alerts))
     return _looked(source, _in_use(settings, *source), decoded([*alerts_in_log(source), *named]), run)
 
 
-def _looked(source: Source, subject: Subject, shown: Sequence[Shown] | None, run: _Run) -> Report:
+def _looked(source: Source, subject: Subject, shown: Sequence[Shown] | None, run: _Run) -> Monitoring:
     gathered = gather(source, run.registrations, run.as_of, shown_in_files(run.alerts))
     dataset = table(gathered, subject.release.policy, run.jobs)
     told = [one for stream in gathered.streams for one in stream.told]

@@ -151,7 +151,7 @@ def command(
 def _trained(
     dataset: Dataset, policy: Policy, options: Options, shown: HeldOut | None, origin: str | None, out: Path
 ) -> dict[str, Any]:
-    """Fits and writes a release. Raises `Refused`, `OSError`."""
+    """Fits and writes a release. Raises `NotFitted`, `OSError`."""
     if options.budget is None and options.cost_ratio is None:
         options = options._replace(budget=BUDGET)
     fitted = fit(dataset, policy, options)
@@ -180,7 +180,7 @@ def _recalibrated(
     origin: str | None,
     out: Path,
 ) -> dict[str, Any]:
-    """Recalibrates and writes a release; its line stays unless one is asked for. Raises `Refused`, `OSError`."""
+    """Recalibrates and writes a release; its line stays unless one is asked for. Raises `NotFitted`, `OSError`."""
     found = recalibrate(dataset, base.scorer, options.use_offsets)
     if options.budget is not None or options.cost_ratio is not None:
         headline = found.risks[:, HEADLINE]

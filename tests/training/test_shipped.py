@@ -9,7 +9,7 @@ import msgspec
 from keepwell.scoring.scorecard import OUTPUTS
 from models.hand_set import POLICY
 from models.release import DEFAULT, default, load
-from training.fit.fit import Report
+from training.fit.fit import FitReport
 from training.shipped import BUDGET, WORLDS, main
 
 
@@ -27,7 +27,7 @@ def test_it_was_fitted_to_what_its_command_simulates() -> None:
 
 def test_its_risks_were_calibrated_on_clients_it_had_not_seen() -> None:
     [folder] = DEFAULT.iterdir()
-    report = msgspec.json.decode((folder / "report.json").read_bytes(), type=Report)
+    report = msgspec.json.decode((folder / "report.json").read_bytes(), type=FitReport)
     for output in OUTPUTS:
         found = report.measures[output]
         assert 0.95 <= found.slope <= 1.05 and found.ece <= 0.01

@@ -3,15 +3,15 @@
 from training.evaluate.alerts import Raised, replayed
 from training.evaluate.definitions import outcomes
 from training.evaluate.page import page
-from training.evaluate.report import Evidence, Log, Report, encode, evaluate
+from training.evaluate.report import Evaluation, Evidence, JudgedLog, encode, evaluate
 from training.evaluate.truth import Moment, moments, read_truths
 
 __all__ = [
+    "Evaluation",
     "Evidence",
-    "Log",
+    "JudgedLog",
     "Moment",
     "Raised",
-    "Report",
     "encode",
     "evaluate",
     "moments",

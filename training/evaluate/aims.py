@@ -22,8 +22,8 @@ RIGHT: Final = "Precision in parts of the truth's, clinician unknown, with as ma
 ITSELF: Final = Estimate(value=1.0)
 
 
-Verdict = Literal["reached", "open", "missed"]
-VERDICTS: Final[tuple[Verdict, ...]] = ("reached", "open", "missed")
+AimVerdict = Literal["reached", "open", "missed"]
+VERDICTS: Final[tuple[AimVerdict, ...]] = ("reached", "open", "missed")
 """The figure is at the aim or above; it is below, but its interval is not; its whole interval is below."""
 
 
@@ -37,7 +37,7 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     aim: float
     figure: Estimate
     best: Estimate
-    verdict: Verdict | None
+    verdict: AimVerdict | None
 
 
 def aims(oracle: TruthCheck | None, rules: tuple[AtBurden, ...]) -> tuple[Aim, ...]:
@@ -74,7 +74,7 @@ def _same(rules: tuple[AtBurden, ...], wanted: AtBurden) -> AtBurden | None:
 
 
 def _aim(name: str, group: str, words: str, aim: float, figure: Estimate, *, best: Estimate = ITSELF) -> Aim:
-    verdict: Verdict | None = None
+    verdict: AimVerdict | None = None
     if figure.value is not None:
         verdict = "reached" if figure.value >= aim else "open" if (figure.high or figure.value) >= aim else "missed"
     return Aim(name=name, group=group, words=words, aim=aim, figure=figure, best=best, verdict=verdict)

@@ -69,7 +69,7 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     kinds: tuple[Burden, ...]
 
 
-class _Alert(msgspec.Struct):
+class _AlertRecord(msgspec.Struct):
     episode: str
     kind: str
     status: str
@@ -84,7 +84,7 @@ def replayed(worker: Processor, gathered: Gathered, topic: str) -> list[Raised]:
         while batch := list(islice(records, BATCH)):
             for message in worker.step(number, batch).messages:
                 if message.topic == topic and message.value is not None:
-                    alert = msgspec.json.decode(message.value, type=_Alert)
+                    alert = msgspec.json.decode(message.value, type=_AlertRecord)
                     if alert.status == "raised":
                         raised.append(Raised(alert.episode, alert.kind, micros(alert.at)))
     return raised

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from training.evaluate.metrics import NONE, Estimate, Ints, Vector, discrimination, mean_of
-from training.evaluate.moments import Group
+from training.evaluate.moments import MomentGroup
 from training.evaluate.reliability import Reliability, reliability
 from training.fit.measures import ece
 
@@ -46,7 +46,7 @@ class FairCell(msgspec.Struct, frozen=True, kw_only=True):
     needless: Estimate = NONE
 
 
-def cell(group: Group, target: Vector, risk: Vector, client: Ints) -> Cell:
+def cell(group: MomentGroup, target: Vector, risk: Vector, client: Ints) -> Cell:
     """The figures of a group, over its rows whose target is known."""
     rows = group.rows & ~np.isnan(target)
     truth, given, who = target[rows], risk[rows], client[rows]
@@ -72,7 +72,7 @@ def too_few(target: Vector) -> str | None:
     return None
 
 
-def fair_cell(group: Group, target: Vector, risk: Vector, client: Ints, line: float) -> FairCell:
+def fair_cell(group: MomentGroup, target: Vector, risk: Vector, client: Ints, line: float) -> FairCell:
     """The figures of a fairness group; none where it has fewer than `LEAST_CLIENTS` clients."""
     rows = group.rows & ~np.isnan(target)
     clients = len(np.unique(client[rows]))

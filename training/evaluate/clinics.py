@@ -11,7 +11,7 @@ import pandas as pd
 
 from training.evaluate.cells import LEAST_CLIENTS, cell
 from training.evaluate.metrics import Ints, Vector
-from training.evaluate.moments import Group
+from training.evaluate.moments import MomentGroup
 from training.fit.measures import logits
 from training.fit.offsets import pool
 from training.fit.sample import codes_of
@@ -54,7 +54,7 @@ def clinics(frame: pd.DataFrame, target: Vector, risk: Vector, client: Ints) -> 
     codes = codes_of(frame["clinic"])
     known = ~np.isnan(target)
     cells = [
-        cell(Group("", "", codes == clinic), target, risk, client)
+        cell(MomentGroup("", "", codes == clinic), target, risk, client)
         for clinic in np.unique(codes[known])
         if len(np.unique(client[known & (codes == clinic)])) >= LEAST_CLIENTS
     ]

@@ -8,20 +8,19 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from keepwell.scoring.scorecard import OUTPUTS
+from keepwell.scoring.scorecard import HEADLINE
 from training.dataset.split import hold_out
 from training.evaluate.cells import too_few
 from training.evaluate.metrics import NONE, SEED, Estimate, Ints, Vector, discrimination, mean_of
 from training.fit.bags import held_of, learn, rows_of
 from training.fit.bins import bins_of
 from training.fit.calibrate import calibrate
-from training.fit.learners import Recipe, Settings
+from training.fit.learners import Recipe, Tuning
 from training.fit.logit import expit
 from training.fit.measures import losses
 from training.fit.sample import Coded, Mask, Sample
 from training.fit.steps import steps_of
 
-HEADLINE: Final = OUTPUTS.index("30d")
 SIZES: Final = (125, 250, 500, 1000, 2000, 4000, 8000, 16000)
 """Episodes, and all there are; the training data double, as curves are read on a logarithmic scale."""
 NEAR: Final = 0.8
@@ -87,7 +86,7 @@ def _size(sample: Sample, features: Sequence[str], train: Mask, test: Mask, clie
     found = Size(episodes=len(np.unique(sample.episode[both])), stops=_stops(sample, both))
     if min(_stops(sample, learning), _stops(sample, stopping)) < LEAST_STOPS:
         return msgspec.structs.replace(found, gap=f"fewer than {LEAST_STOPS} episodes that stopped on one side")
-    settings = Settings()
+    settings = Tuning()
     bins = bins_of(lambda name: sample.column(name)[learning], features)
     coded, recipe = Coded(sample, bins, bins.codes(sample.column)), Recipe(seed=SEED)
     held = held_of(coded, stopping, HEADLINE, recipe)

@@ -38,11 +38,11 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Definitions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     definitions: tuple[Definition, ...]
 
 
-DEFINITIONS: Final = constants(__file__, _File).definitions
+DEFINITIONS: Final = constants(__file__, _Definitions).definitions
 OWN, JUDGEMENT, EARLY, PLAN = DEFINITIONS
 OTHERS: Final = (JUDGEMENT, EARLY, PLAN)
 

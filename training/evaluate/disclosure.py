@@ -18,7 +18,7 @@ from training.constants import constants
 from training.evaluate.cells import LEAST_CLIENTS
 
 if TYPE_CHECKING:
-    from training.evaluate.report import Report
+    from training.evaluate.report import Evaluation
 
 StandardName = Literal["TRIPOD+AI", "HTI-1"]
 
@@ -48,13 +48,13 @@ class Standard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     items: tuple[Asked, ...]
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Disclosures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     standards: tuple[Standard, ...]
     words: dict[str, str]
     """Templates of what several items tell."""
 
 
-def disclosed(report: Report) -> tuple[Disclosed, ...]:
+def disclosed(report: Evaluation) -> tuple[Disclosed, ...]:
     """Every item of both standards, in their order."""
     data = report.data
     facts: dict[str, Any] = {
@@ -86,5 +86,5 @@ def _environment() -> Environment:
     return found
 
 
-_FILE: Final = constants(__file__, _File)
+_FILE: Final = constants(__file__, _Disclosures)
 STANDARDS: Final = _FILE.standards

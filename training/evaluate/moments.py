@@ -24,7 +24,7 @@ it; ours. A rating of the session is the reason why this landmark is the usual o
 POOLED, BOOKING, AFTER_MISSED = "pooled", "booking", "missed-10d"
 
 
-class Group(NamedTuple):
+class MomentGroup(NamedTuple):
     """Moments under one name."""
 
     name: str
@@ -32,19 +32,19 @@ class Group(NamedTuple):
     rows: Mask
 
 
-def everything(frame: pd.DataFrame) -> Group:
+def everything(frame: pd.DataFrame) -> MomentGroup:
     """All moments together."""
-    return Group(POOLED, "All moments", np.ones(len(frame), dtype=np.bool_))
+    return MomentGroup(POOLED, "All moments", np.ones(len(frame), dtype=np.bool_))
 
 
-def landmarks(frame: pd.DataFrame) -> Iterator[Group]:
+def landmarks(frame: pd.DataFrame) -> Iterator[MomentGroup]:
     """The moments by which models are usually compared; one a client and landmark, or few."""
-    yield Group(BOOKING, "At the first booking", first_bookings(frame))
+    yield MomentGroup(BOOKING, "At the first booking", first_bookings(frame))
     last, session = after_sessions(frame), frame["session"].to_numpy()
     for number in LANDMARK_SESSIONS:
-        yield Group(after_session(number), f"After session {number}", last & (session == number))
+        yield MomentGroup(after_session(number), f"After session {number}", last & (session == number))
     after_miss = (frame["kind"] == AFTER_MISS).to_numpy(dtype=np.bool_)
-    yield Group(AFTER_MISSED, "Ten days after a missed visit, none attended since", after_miss)
+    yield MomentGroup(AFTER_MISSED, "Ten days after a missed visit, none attended since", after_miss)
 
 
 def after_session(number: int) -> str:
@@ -82,26 +82,26 @@ def due_after_miss(frame: pd.DataFrame) -> pd.Series[pd.Timestamp]:
     return missed.where(frame["last_visit_missed"] == 1) + pd.Timedelta(days=AFTER_MISS_DAYS)
 
 
-def sessions(frame: pd.DataFrame) -> Iterator[Group]:
+def sessions(frame: pd.DataFrame) -> Iterator[MomentGroup]:
     """All moments by how many sessions were attended by then."""
     attended = frame["session"].to_numpy()
     for low, high in SESSION_BANDS:
         name = f"{low}+" if high is None else str(low) if low == high else f"{low}-{high}"
-        yield Group(name, name, (attended >= low) & (attended <= (np.inf if high is None else high)))
+        yield MomentGroup(name, name, (attended >= low) & (attended <= (np.inf if high is None else high)))
 
 
-def quarters(frame: pd.DataFrame) -> Iterator[Group]:
+def quarters(frame: pd.DataFrame) -> Iterator[MomentGroup]:
     """All moments by the quarter they lie in: what drifts shows here."""
     moment = frame["as_of"].dt
     names = (moment.year.astype(str) + "-Q" + moment.quarter.astype(str)).to_numpy(dtype=object)
     for name in sorted(set(names)):
-        yield Group(name, name, names == name)
+        yield MomentGroup(name, name, names == name)
 
 
-def fair_groups(frame: pd.DataFrame, fairness: pd.DataFrame) -> Iterator[Group]:
+def fair_groups(frame: pd.DataFrame, fairness: pd.DataFrame) -> Iterator[MomentGroup]:
     """The groups of each fairness attribute, named `<attribute>=<value>`."""
     episodes = frame["episode"].astype(str)
     for attribute in sorted(fairness.columns):
         values = episodes.map(fairness[attribute]).to_numpy(dtype=object)
         for value in sorted({value for value in values if isinstance(value, str)}):
-            yield Group(f"{attribute}={value}", f"{attribute.replace('_', ' ')}: {value}", values == value)
+            yield MomentGroup(f"{attribute}={value}", f"{attribute.replace('_', ' ')}: {value}", values == value)

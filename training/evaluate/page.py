@@ -23,7 +23,7 @@ from training.evaluate.curve import Curve, Size
 from training.evaluate.disclosure import STANDARDS
 from training.evaluate.figures import FILTERS, TITLES, bar
 from training.evaluate.metrics import DRAWS, Point
-from training.evaluate.report import Data, Performance, Report
+from training.evaluate.report import DataFacts, Evaluation, Performance
 from training.evaluate.rules import GAP, RULES
 from training.fit.held_out import words
 
@@ -36,7 +36,7 @@ class Section(NamedTuple):
 
     name: str
     title: str
-    there: Callable[[Report], bool] = lambda report: True
+    there: Callable[[Evaluation], bool] = lambda report: True
 
 
 SECTIONS: Final = (
@@ -61,7 +61,7 @@ SECTIONS: Final = (
 )
 
 
-def page(report: Report, card: Scorecard) -> str:
+def page(report: Evaluation, card: Scorecard) -> str:
     """The whole page. Equal reports of equal scorecards are equal pages."""
     headline = report.performance[HEADLINE]
     return _environment().get_template("report.html").render(
@@ -78,7 +78,7 @@ def page(report: Report, card: Scorecard) -> str:
     )  # fmt: skip
 
 
-def no_effect(report: Report) -> str | None:
+def no_effect(report: Evaluation) -> str | None:
     """Why nothing is told of what alerts do; None where a hold-out tells it."""
     found = report.held_out
     if found is None:
@@ -121,7 +121,7 @@ def _by_group(aims: Sequence[Aim]) -> Mapping[str, list[Aim]]:
     return groups
 
 
-def _who(data: Data) -> str:
+def _who(data: DataFacts) -> str:
     """What to call the clients of these data."""
     if not data.simulated:
         return "clients"

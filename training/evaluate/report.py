@@ -10,7 +10,7 @@ import numpy as np
 
 from keepwell.care.endings import DEFINITION
 from keepwell.contract.events import EpisodeOpened, Event
-from keepwell.scoring.scorecard import OUTPUTS
+from keepwell.scoring.scorecard import HEADLINE, OUTPUTS
 from models.release import Release
 from training.dataset import Dataset
 from training.dataset.table import About
@@ -45,7 +45,6 @@ from training.fit.sample import Sample, sample_of
 FORMAT: Final = 2
 DIGITS: Final = 6
 """Digits that figures keep, so that the same input gives the same bytes."""
-HEADLINE: Final = OUTPUTS.index("30d")
 THRESHOLDS: Final = np.round(np.arange(0.02, 0.51, 0.02), 2)
 """Of the decision curve: from a talk costing hardly anything to as many needless as needed ones."""
 
@@ -54,7 +53,7 @@ SIMULATED_SERVICE: Final = "simulated"
 """`service` of every episode that `keepwell simulate` makes up."""
 
 
-class Data(msgspec.Struct, frozen=True, kw_only=True):
+class DataFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the evaluation rests on. `simulated`: episodes made up by a program; `not_settled`: rows too near the end of the
     data for their outcome to count, by output; `fitted_to`: fingerprint of the data that the release was fitted to."""
 
@@ -140,13 +139,13 @@ class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
     pooled: Mapping[str, Cell]
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """All of it; performance, and the spread of clinics, of the outputs that the release has."""
 
     format: int
     definition: str
     release: OfRelease
-    data: Data
+    data: DataFacts
     performance: tuple[Performance, ...]
     clinics: Mapping[str, Clinics]
     definitions: tuple[ByDefinition, ...]
@@ -164,7 +163,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     disclosures: tuple[Disclosed, ...] = ()
 
 
-class Log(NamedTuple):
+class JudgedLog(NamedTuple):
     """A landmark table and the events it was made from."""
 
     dataset: Dataset
@@ -175,7 +174,7 @@ class Evidence(NamedTuple):
     """What a release is judged by: a log, what became of each of its episodes until `now` (µs), the alerts that the predictor
     raised over it, and scored moments of a simulator's truth."""
 
-    log: Log
+    log: JudgedLog
     outcomes: Mapping[str, EpisodeOutcome]
     alerts: Sequence[Raised]
     now: int
@@ -185,10 +184,10 @@ class Evidence(NamedTuple):
 def evaluate(
     release: Release,
     evidence: Evidence,
-    elsewhere: Log | None = None,
+    elsewhere: JudgedLog | None = None,
     with_curve: bool = False,
     with_challengers: bool = True,
-) -> Report:
+) -> Evaluation:
     """Judges a release. `elsewhere` is another log to compare with; `with_curve` asks for the learning curve, and
     `with_challengers` for other models: both take several fits. Raises `ValueError` where nothing is settled, or no session
     is told of."""
@@ -202,7 +201,7 @@ def evaluate(
     line = release.policy.line
     of_rules = _against_rules(sample, risk[:, HEADLINE], verdicts)
     of_oracle = oracle(evidence.truth, dataset.frame, verdicts) if evidence.truth is not None else None
-    report = Report(
+    report = Evaluation(
         format=FORMAT,
         definition=DEFINITION,
         release=OfRelease.of(release),
@@ -265,10 +264,10 @@ def _rounded(value: Any) -> Any:
     return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _data(release: Release, dataset: Dataset, sample: Sample, events: Sequence[Event]) -> Data:
+def _data(release: Release, dataset: Dataset, sample: Sample, events: Sequence[Event]) -> DataFacts:
     basis = release.manifest.data
     undetermined = dataset.about.counts.undetermined
-    return Data(
+    return DataFacts(
         about=dataset.about,
         simulated=simulated(events),
         not_settled={
@@ -382,7 +381,7 @@ def _fairness(sample: Sample, dataset: Dataset, risk: Vector, line: float) -> tu
     )
 
 
-def _elsewhere(release: Release, log: Log) -> Elsewhere:
+def _elsewhere(release: Release, log: JudgedLog) -> Elsewhere:
     dataset, events = log
     sample, risk = sample_of(dataset), risks_of(release, dataset)
     everything = moments.everything(dataset.frame)

@@ -34,12 +34,12 @@ class SimpleRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ranks: bool = False
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gap: str
     rules: tuple[SimpleRule, ...]
 
 
-_FILE: Final = constants(__file__, _File)
+_FILE: Final = constants(__file__, _Rules)
 RULES: Final = _FILE.rules
 MISSED_TWICE, SRS_LOW, SRS_FALL, SRS_OPENFIT, SRS_WARNING, SRS_LOWEST = RULES
 GAP: Final = _FILE.gap

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from keepwell.scoring.scorecard import OUTPUTS
 from training.dataset.split import folds
 from training.fit.bins import Bins, Codes, Matrix
-from training.fit.learners import Recipe, Rows, Settings, boost, regress
+from training.fit.learners import LearningRows, Recipe, Tuning, boost, regress
 from training.fit.sample import Coded, Ints, Mask, Sample
 from training.fit.steps import Steps, mean, steps_of
 
@@ -41,7 +41,7 @@ class Bagged(NamedTuple):
     mean deserves a slope so much steeper than the single bags' by which it is calibrated."""
 
 
-def bag(coded: Coded, recipe: Recipe, settings: Settings, outputs: Sequence[int]) -> Bagged:
+def bag(coded: Coded, recipe: Recipe, settings: Tuning, outputs: Sequence[int]) -> Bagged:
     """Fits the bags of outputs."""
     sample, bins, codes = coded
     splits = list(folds(sample.frame, k=FOLDS, seed=recipe.seed))
@@ -71,7 +71,7 @@ def bag(coded: Coded, recipe: Recipe, settings: Settings, outputs: Sequence[int]
     return Bagged(tuple(estimators), tuple(steps), raw, tuple(seen), tuple(calmed))
 
 
-def learn(bins: Bins, rows: Rows, held: Rows, recipe: Recipe, settings: Settings) -> Any:
+def learn(bins: Bins, rows: LearningRows, held: LearningRows, recipe: Recipe, settings: Tuning) -> Any:
     """One fitted additive estimator. It takes one core: the fits are many, and threads that wait for each other on small
     pieces cost more than they give."""
     with threadpool_limits(limits=1):
@@ -80,7 +80,9 @@ def learn(bins: Bins, rows: Rows, held: Rows, recipe: Recipe, settings: Settings
         return boost(bins, rows, held, settings, recipe.seed)
 
 
-def rows_of(coded: Coded, where: Mask, output: int, power: float, recipe: Recipe, *, most: int = MOST_ROWS) -> Rows:
+def rows_of(
+    coded: Coded, where: Mask, output: int, power: float, recipe: Recipe, *, most: int = MOST_ROWS
+) -> LearningRows:
     """The rows to learn from on a side of a split: those whose target counts, at most `most` of them, with their weights.
 
     Of more rows, the rarer class is drawn first, up to half, and weights restore the balance: what is learnt of stopping is
@@ -102,15 +104,15 @@ def rows_of(coded: Coded, where: Mask, output: int, power: float, recipe: Recipe
         share = share[order] * (len(places) / most)  # a mean weight of 1
         places = places[kept[order]]
     weight = weights(sample.client[places], power) * np.where(sample.treated[places], recipe.treated, 1.0) / share
-    return Rows(coded.codes[places], sample.targets[places, output], weight)
+    return LearningRows(coded.codes[places], sample.targets[places, output], weight)
 
 
-def held_of(coded: Coded, where: Mask, output: int, recipe: Recipe, *, most: int = MOST_HELD) -> Rows:
+def held_of(coded: Coded, where: Mask, output: int, recipe: Recipe, *, most: int = MOST_HELD) -> LearningRows:
     """The rows to stop and judge by on a side of a split, as they come: drawn alike, and each of weight 1."""
     places = _counting(coded.sample, where, output, recipe)
     if len(places) > most:
         places = np.sort(np.random.default_rng(recipe.seed).choice(places, most, replace=False))
-    return Rows(coded.codes[places], coded.sample.targets[places, output], np.ones(len(places)))
+    return LearningRows(coded.codes[places], coded.sample.targets[places, output], np.ones(len(places)))
 
 
 def _counting(sample: Sample, where: Mask, output: int, recipe: Recipe) -> Ints:

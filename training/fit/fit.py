@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from keepwell.alerting.policy import Policy
-from keepwell.scoring.scorecard import OUTPUTS, Offsets, Output, Scorecard, coherent
+from keepwell.scoring.scorecard import HEADLINE, OUTPUTS, Offsets, Output, Scorecard, coherent
 from training.dataset import FEATURE_COLUMNS, Dataset
 from training.fit.bags import Bagged, bag
 from training.fit.bins import Matrix, bins_of
@@ -18,7 +18,7 @@ from training.fit.compile import compile_card
 from training.fit.estimator import Estimator
 from training.fit.held_out import HeldOut
 from training.fit.learners import Learner, Recipe
-from training.fit.line import Line, at, check_line, line_of
+from training.fit.line import AlertLine, at, check_line, line_of
 from training.fit.logit import expit
 from training.fit.measures import Measures, measures
 from training.fit.offsets import crossed, offsets_of
@@ -28,8 +28,6 @@ from training.fit.sample import Coded, Sample, sample_of
 from training.fit.select import Choice, choose, choose_size
 from training.fit.signs import NEEDS_YEARS
 from training.fit.treated import Treated, treated_of
-
-HEADLINE: Final = OUTPUTS.index("30d")
 
 
 class Options(NamedTuple):
@@ -50,7 +48,7 @@ class Options(NamedTuple):
         return Recipe(self.learner, self.treated, self.seed, self.jobs)
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class FitReport(msgspec.Struct, frozen=True, kw_only=True):
     """All figures of a fit; each of `measures` and of those after it is on clients that the model had not seen."""
 
     rows: int
@@ -67,7 +65,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     choice: Choice
     seen: dict[str, int]
     """Rows that one bag read, by output."""
-    line: Line
+    line: AlertLine
     treated: Treated
     left_out: dict[Output, str] | msgspec.UnsetType = msgspec.UNSET
     """The outputs that the release does not have, each with the reason; not written where it has all."""
@@ -83,13 +81,13 @@ class Fitted(NamedTuple):
     offsets: Offsets
     estimator: Estimator
     reference: Reference
-    report: Report
+    report: FitReport
 
 
 def fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
     """Fits a release to a landmark table. `base` is the policy whose line is set anew.
 
-    The same table and options give the same result, whatever `jobs`. Raises `training.fit.refuse.Refused`, and `ValueError`
+    The same table and options give the same result, whatever `jobs`. Raises `training.fit.refuse.NotFitted`, and `ValueError`
     for options that contradict themselves.
     """
     with threadpool_limits(limits=1):  # as in `bags.learn`, for all that runs here
@@ -125,7 +123,7 @@ def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
         offsets=offsets,
         estimator=Estimator(coded.bins, bagged.estimators, final),
         reference=reference_of(coded.bins, coded.codes, risks),
-        report=Report(
+        report=FitReport(
             rows=len(coded.codes),
             clients=len(np.unique(sample.client)),
             episodes=len(np.unique(sample.episode)),

@@ -25,7 +25,7 @@ FORGETS: Final = 1e-6
 """A gain in log loss below this is none."""
 
 
-class Settings(NamedTuple):
+class Tuning(NamedTuple):
     """What validation decides. `power`: a row weighs 1 / n ** power, for n rows of its client."""
 
     leaves: int = 4
@@ -45,7 +45,7 @@ class Recipe(NamedTuple):
     jobs: int = 1
 
 
-class Rows(NamedTuple):
+class LearningRows(NamedTuple):
     """Rows to learn from: codes, targets, weights with a mean of about 1."""
 
     codes: Codes
@@ -53,7 +53,9 @@ class Rows(NamedTuple):
     weight: Vector
 
 
-def boost(bins: Bins, rows: Rows, held: Rows, settings: Settings, seed: int) -> HistGradientBoostingClassifier:
+def boost(
+    bins: Bins, rows: LearningRows, held: LearningRows, settings: Tuning, seed: int
+) -> HistGradientBoostingClassifier:
     """Boosts trees of one feature each, with the signs of `SIGNS`, until the loss on held-out rows falls no more."""
     booster = HistGradientBoostingClassifier(
         learning_rate=settings.rate,
@@ -76,7 +78,7 @@ def boost(bins: Bins, rows: Rows, held: Rows, settings: Settings, seed: int) -> 
     )  # fmt: skip
 
 
-def regress(bins: Bins, rows: Rows, shrinkage: float) -> Any:
+def regress(bins: Bins, rows: LearningRows, shrinkage: float) -> Any:
     """Logistic regression with one coefficient a bin, of which `shrinkage` is the ridge penalty."""
     categories = [[*range(len(edges) + 1), np.nan] for edges in bins.edges]
     model = make_pipeline(

@@ -32,7 +32,7 @@ MOST_ROWS: Final = 40_000
 """Rows, of whole caseloads, on which alerts are counted."""
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class AlertLine(msgspec.Struct, frozen=True, kw_only=True):
     """A line, what it was chosen by, and what it gave on validation data: `risk` alerts raised per clinician-week, the share
     of them after which the client did stop within 30 days (`precision`), and the share of the episodes that stopped which had
     one (`recall`); None where no outcome is known."""
@@ -45,7 +45,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     clinician_weeks: int
 
 
-def line_of(sample: Sample, risk: Vector, base: Policy, budget: float | None, cost_ratio: float | None) -> Line:
+def line_of(sample: Sample, risk: Vector, base: Policy, budget: float | None, cost_ratio: float | None) -> AlertLine:
     """The line for a budget of alerts per clinician-week, or for how many needless alerts a missed stop is worth.
 
     `risk` is the headline's, out of fold. Raises what `check_line` raises.
@@ -123,14 +123,14 @@ def raised(policy: Policy, episode: Sequence[int], as_of: Sequence[int], risk: S
     return found
 
 
-def _judged(sample: Sample, rows: Ints, risk: Vector, policy: Policy, chosen_by: str) -> Line:
+def _judged(sample: Sample, rows: Ints, risk: Vector, policy: Policy, chosen_by: str) -> AlertLine:
     headline = sample.targets[rows, 1]
     episode = sample.episode[rows]
     alerts = np.array(raised(policy, episode.tolist(), sample.as_of[rows].tolist(), risk[rows].tolist()), dtype=int)
     weeks = len(np.unique(np.column_stack([_seats(sample)[rows], sample.as_of[rows] // (7 * DAY)]), axis=0))
     known = headline[alerts][~np.isnan(headline[alerts])]
     stopped = np.unique(episode[headline == 1])
-    return Line(
+    return AlertLine(
         line=policy.line,
         chosen_by=chosen_by,
         alerts_per_clinician_week=len(alerts) / max(weeks, 1),

@@ -14,7 +14,7 @@ from training.fit.bins import Matrix
 from training.fit.logit import Prior, clustering, expit, fit
 from training.fit.measures import Measures, measures
 from training.fit.offsets import crossed, offsets_of
-from training.fit.refuse import Refused, check_sessions
+from training.fit.refuse import NotFitted, check_sessions
 from training.fit.sample import Sample, sample_of
 
 LEAST_STOPS: Final = 20
@@ -38,7 +38,7 @@ class Shift(msgspec.Struct, frozen=True, kw_only=True):
     after: Measures | None
 
 
-class Pooled(NamedTuple):
+class PooledOffsets(NamedTuple):
     """The offsets of clinics and clinicians, as a release stores them; the standard deviation between clinicians by output,
     in log-odds; and by output what offsets made of the one half of the clients are worth on the other."""
 
@@ -56,13 +56,13 @@ class Recalibrated(NamedTuple):
     shifts: dict[str, Shift]
     stops: int
     risks: Matrix
-    pooled: Pooled | None
+    pooled: PooledOffsets | None
     left_out: bool
 
 
 def recalibrate(dataset: Dataset, scorer: Scorer, use_offsets: bool = False) -> Recalibrated:
-    """Recalibrates a scorecard. Raises `Refused` where no session is told of, and below `LEAST_STOPS`, saying how many there
-    are and are needed.
+    """Recalibrates a scorecard. Raises `NotFitted` where no session is told of, and below `LEAST_STOPS`, saying how many
+    there are and are needed.
 
     Offsets that the scorer has are left out; with `use_offsets` others are made of these rows. The log-odds that they are
     made of are not out of fold, as those of a fit are: the rows' own outcomes moved them. But they did so by an intercept and
@@ -75,7 +75,7 @@ def recalibrate(dataset: Dataset, scorer: Scorer, use_offsets: bool = False) -> 
     check_sessions(sample)
     stops = sample.stops()
     if stops < LEAST_STOPS:
-        raise Refused(
+        raise NotFitted(
             f"{stops} episodes stopped with a known outcome; at least {LEAST_STOPS} are needed to recalibrate, about "
             f"{ENOUGH_STOPS} to trust the slope. Use the release as it is, or wait for more data"
         )
@@ -107,7 +107,7 @@ def recalibrate(dataset: Dataset, scorer: Scorer, use_offsets: bool = False) -> 
     return Recalibrated(moved, shifts, stops, after, pooled, left_out=scorer.offsets is not None and not use_offsets)
 
 
-def _pooled(sample: Sample, logits: Matrix, calibration: Sequence[tuple[float, float]]) -> tuple[Pooled, Matrix]:
+def _pooled(sample: Sample, logits: Matrix, calibration: Sequence[tuple[float, float]]) -> tuple[PooledOffsets, Matrix]:
     """The offsets of calibrated log-odds, and what they add to those of each row. They are stored as they are added: before
     the calibration, whose slope multiplies them."""
     offsets, added, spread = offsets_of(sample, logits, active=True)
@@ -119,7 +119,7 @@ def _pooled(sample: Sample, logits: Matrix, calibration: Sequence[tuple[float, f
         clinicians={name: _divided(points, slopes) for name, points in offsets.clinicians.items()},
     )
     worth: dict[str, Measures | None] = {name: _measured(sample, risks, output) for output, name in enumerate(OUTPUTS)}
-    return Pooled(stored, spread, worth), added
+    return PooledOffsets(stored, spread, worth), added
 
 
 def _divided(points: Points, slopes: Sequence[float]) -> Points:

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from keepwell.contract.words import HORIZONS
-from keepwell.scoring.scorecard import NEXT, OUTPUTS, Output
+from keepwell.scoring.scorecard import HEADLINE, NEXT, OUTPUTS, Output
 from training.fit.measures import auroc
 from training.fit.sample import Sample
 
@@ -28,30 +28,30 @@ MOST_ROWS: Final = 50_000
 """Rows that a feature alone is looked at in."""
 
 
-class Refused(ValueError):
+class NotFitted(ValueError):
     """Nothing is fitted; the message says why and what to do."""
 
 
 def check(sample: Sample) -> dict[Output, str]:
     """The outputs that are left out, each with the reason: the second target (`next-visit-missed@1`) where too little is
-    known of it, as in a clinic that sends no bookings. Raises `Refused` where the horizons cannot carry a model."""
+    known of it, as in a clinic that sends no bookings. Raises `NotFitted` where the horizons cannot carry a model."""
     if not len(sample.client):
-        raise Refused("the files hold no row to learn from: no event of an open episode was accepted")
+        raise NotFitted("the files hold no row to learn from: no event of an open episode was accepted")
     check_sessions(sample)
     for output in HORIZONS:
         why = _one_class(sample, OUTPUTS.index(output))
         if why is not None:
-            raise Refused(f"{output}: {why}")
+            raise NotFitted(f"{output}: {why}")
     stops = sample.stops()
     if stops < LEAST_STOPS:
-        raise Refused(
+        raise NotFitted(
             f"{stops} episodes stopped with a known outcome, at least {LEAST_STOPS} are needed to fit a model; with fewer, "
             "fit a released one to this clinic: keepwell train --recalibrate RELEASE"
         )
     for output in HORIZONS:
         why = _few_clients(sample, OUTPUTS.index(output))
         if why is not None:
-            raise Refused(f"{output}: {why}; take more data")
+            raise NotFitted(f"{output}: {why}; take more data")
     if not sample.known(NEXT).any():
         return {"next": "of no visit is it known that it was booked, and whether it was kept"}
     why = _one_class(sample, NEXT) or _few_clients(sample, NEXT)
@@ -59,9 +59,9 @@ def check(sample: Sample) -> dict[Output, str]:
 
 
 def check_sessions(sample: Sample) -> None:
-    """Raises `Refused` where no session is told of: nobody can then be seen to stay, and everyone would be taken to stop."""
+    """Raises `NotFitted` where no session is told of: nobody can then be seen to stay, everyone would be taken to stop."""
     if len(sample.session) and not sample.session.any():
-        raise Refused(
+        raise NotFitted(
             "no attended session is told of (session.attended): bookings, ratings and contacts alone do not tell who stays"
         )
 
@@ -87,12 +87,11 @@ def _few_clients(sample: Sample, output: int) -> str | None:
 
 
 def check_features(sample: Sample, names: tuple[str, ...]) -> None:
-    """Raises `Refused` where one feature alone tells the answer."""
-    headline = OUTPUTS.index("30d")
-    rows = np.flatnonzero(sample.known(headline))
+    """Raises `NotFitted` where one feature alone tells the answer."""
+    rows = np.flatnonzero(sample.known(HEADLINE))
     if len(rows) > MOST_ROWS:
         rows = np.random.default_rng(0).choice(rows, MOST_ROWS, replace=False)
-    target = sample.targets[rows, headline]
+    target = sample.targets[rows, HEADLINE]
     for name in names:
         column = sample.column(name)[rows]
         present = ~np.isnan(column)
@@ -100,16 +99,16 @@ def check_features(sample: Sample, names: tuple[str, ...]) -> None:
             continue
         area = auroc(target[present], column[present])
         if max(area, 1 - area) > FEATURE_LEAK:
-            raise Refused(
+            raise NotFitted(
                 f"leak: {name} alone tells who stops (AUROC {max(area, 1 - area):.2f}); look at how its events come to be "
                 "recorded before trusting anything"
             )
 
 
 def check_result(name: str, area: float) -> None:
-    """Raises `Refused` where a fitted model is too good to be true."""
+    """Raises `NotFitted` where a fitted model is too good to be true."""
     if area > LEAK:
-        raise Refused(
+        raise NotFitted(
             f"leak: AUROC {area:.2f} at {name} is too good to be true (honest models reach .60 to .80); look for events that "
             "are recorded, or back-dated, only once a client has left"
         )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from keepwell.care.endings import DAY, WINDOW
 from keepwell.contract.words import HORIZONS
-from keepwell.scoring.scorecard import OUTPUTS, Output
+from keepwell.scoring.scorecard import HEADLINE, OUTPUTS, Output
 from training.dataset import FEATURE_COLUMNS, Dataset
 from training.fit.bins import Bins, Codes, Matrix, Vector
 
@@ -64,8 +64,7 @@ class Sample(NamedTuple):
 
     def stops(self) -> int:
         """Episodes with a row that counts as a stop at the headline: the events that a model is worth by."""
-        headline = OUTPUTS.index("30d")
-        return len(np.unique(self.episode[self.targets[:, headline] == 1]))
+        return len(np.unique(self.episode[self.targets[:, HEADLINE] == 1]))
 
     def years(self) -> float:
         """How long the rows span."""

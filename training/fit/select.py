@@ -14,18 +14,17 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from keepwell.scoring.scorecard import OUTPUTS
+from keepwell.scoring.scorecard import HEADLINE
 from training.dataset.split import Split, by_time, folds
 from training.fit.bags import held_of, importance, learn, rows_of
 from training.fit.bins import Bins
 from training.fit.calibrate import calibrate
-from training.fit.learners import Learner, Recipe, Rows, Settings
+from training.fit.learners import Learner, LearningRows, Recipe, Tuning
 from training.fit.logit import expit
 from training.fit.measures import auroc, log_loss
 from training.fit.sample import Coded, Sample
 from training.fit.steps import Steps, steps_of
 
-HEADLINE: Final = OUTPUTS.index("30d")
 SHARES: Final = (0.55, 0.75)
 """After these shares of the clients, by when they came, validation looks ahead."""
 LEAST_EVENTS: Final = 40
@@ -36,9 +35,9 @@ LEAST_POINTS: Final = 0.01
 """A feature whose points vary by less (standard deviation, log-odds) in every output is left out."""
 
 TREES: Final = (
-    Settings(leaves=4, least_rows=50, shrinkage=10),
-    Settings(leaves=3, least_rows=200, shrinkage=50),
-    Settings(leaves=8, least_rows=50, shrinkage=10),
+    Tuning(leaves=4, least_rows=50, shrinkage=10),
+    Tuning(leaves=3, least_rows=200, shrinkage=50),
+    Tuning(leaves=8, least_rows=50, shrinkage=10),
 )
 """Candidates, from middling to sparing to generous."""
 POWERS: Final = (0.0, 0.5, 1.0)
@@ -72,15 +71,15 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     power: float
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> Tuning:
         """The chosen settings as learners take them."""
-        return Settings(self.leaves, self.least_rows, self.shrinkage, power=self.power)
+        return Tuning(self.leaves, self.least_rows, self.shrinkage, power=self.power)
 
 
 class _Compared(NamedTuple):
     """The best of some candidates; its steps, one of each split; what each candidate came to."""
 
-    settings: Settings
+    settings: Tuning
     steps: list[Steps]
     trials: list[Trial]
 
@@ -101,17 +100,17 @@ def choose(coded: Coded, recipe: Recipe) -> Choice:
     )  # fmt: skip
 
 
-def choose_size(coded: Coded, recipe: Recipe, power: float) -> Settings:
+def choose_size(coded: Coded, recipe: Recipe, power: float) -> Tuning:
     """Chooses the trees (or the ridge) alone, the weight of clients with many rows being decided."""
     sizes = [settings._replace(power=power) for settings in _sizes(recipe.learner)]
     return _compare(coded, recipe, sizes, splits_of(coded.sample, recipe.seed)[1]).settings
 
 
-def _sizes(learner: Learner) -> tuple[Settings, ...]:
-    return TREES if learner == "boosting" else tuple(Settings(shrinkage=ridge) for ridge in RIDGES)
+def _sizes(learner: Learner) -> tuple[Tuning, ...]:
+    return TREES if learner == "boosting" else tuple(Tuning(shrinkage=ridge) for ridge in RIDGES)
 
 
-def _compare(coded: Coded, recipe: Recipe, candidates: Sequence[Settings], splits: list[Split]) -> _Compared:
+def _compare(coded: Coded, recipe: Recipe, candidates: Sequence[Tuning], splits: list[Split]) -> _Compared:
     tasks = [(settings, split) for settings in candidates for split in splits]
     found = Parallel(n_jobs=recipe.jobs)(
         delayed(_try)(coded.bins, *_pair(coded, split, settings, recipe), recipe, settings) for settings, split in tasks
@@ -152,12 +151,14 @@ def _useful(sample: Sample, split: Split) -> bool:
     )
 
 
-def _pair(coded: Coded, split: Split, settings: Settings, recipe: Recipe) -> tuple[Rows, Rows]:
+def _pair(coded: Coded, split: Split, settings: Tuning, recipe: Recipe) -> tuple[LearningRows, LearningRows]:
     rows = rows_of(coded, split.train, HEADLINE, settings.power, recipe, most=MOST_ROWS)
     return rows, held_of(coded, split.test, HEADLINE, recipe)
 
 
-def _try(bins: Bins, rows: Rows, held: Rows, recipe: Recipe, settings: Settings) -> tuple[Steps, float, float]:
+def _try(
+    bins: Bins, rows: LearningRows, held: LearningRows, recipe: Recipe, settings: Tuning
+) -> tuple[Steps, float, float]:
     """The steps of one candidate, with its log loss, calibrated as the release will be, and AUROC on held-out rows."""
     steps = steps_of(learn(bins, rows, held, recipe, settings), bins)
     raw = steps.logits(held.codes)

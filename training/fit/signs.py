@@ -25,7 +25,7 @@ class _Fixed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     down: tuple[str, ...] = ()
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Signs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signs: tuple[_Fixed, ...]
     needs_years: dict[str, float]
 
@@ -42,7 +42,7 @@ def _signs(fixed: tuple[_Fixed, ...]) -> dict[str, tuple[Sign, str]]:
     return found
 
 
-_FILE: Final = constants(__file__, _File)
+_FILE: Final = constants(__file__, _Signs)
 SIGNS: Final[Mapping[str, tuple[Sign, str]]] = _signs(_FILE.signs)
 """By feature, which way the risk moves when it rises, and the source."""
 NEEDS_YEARS: Final[Mapping[str, float]] = _FILE.needs_years

@@ -6,10 +6,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from keepwell.scoring.scorecard import OUTPUTS
+from keepwell.scoring.scorecard import HEADLINE
 from training.fit.bags import held_of, learn, rows_of
 from training.fit.calibrate import calibrate
-from training.fit.learners import Recipe, Settings
+from training.fit.learners import Recipe, Tuning
 from training.fit.logit import expit
 from training.fit.measures import auroc
 from training.fit.sample import Coded
@@ -17,7 +17,6 @@ from training.fit.select import MOST_ROWS, splits_of
 from training.fit.steps import steps_of
 
 Vector = NDArray[np.float64]
-HEADLINE = OUTPUTS.index("30d")
 
 
 class Treated(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +36,7 @@ class Treated(msgspec.Struct, frozen=True, kw_only=True):
     gain: float | None
 
 
-def treated_of(coded: Coded, recipe: Recipe, settings: Settings, risk: Vector) -> Treated:
+def treated_of(coded: Coded, recipe: Recipe, settings: Tuning, risk: Vector) -> Treated:
     """What treated rows are and do. `risk` is the headline's, out of fold."""
     sample = coded.sample
     known = sample.known(HEADLINE)
@@ -59,7 +58,7 @@ def treated_of(coded: Coded, recipe: Recipe, settings: Settings, risk: Vector) -
     )
 
 
-def _contrast(coded: Coded, recipe: Recipe, settings: Settings) -> tuple[float | None, float | None]:
+def _contrast(coded: Coded, recipe: Recipe, settings: Tuning) -> tuple[float | None, float | None]:
     """Two models on the last validation split, one without the treated rows, judged on rows that were not treated."""
     split = splits_of(coded.sample, recipe.seed)[1][-1]
     held = held_of(coded, split.test & ~coded.sample.treated, HEADLINE, recipe._replace(treated=1.0))

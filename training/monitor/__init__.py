@@ -1,6 +1,6 @@
 """Monitoring of a release in use over a window of events: drift, calibration, what became of alerts, gaps in the data."""
 
 from training.monitor.page import page, words
-from training.monitor.report import Report, Subject, Window, monitor
+from training.monitor.report import Monitoring, Subject, Window, monitor
 
-__all__ = ["Report", "Subject", "Window", "monitor", "page", "words"]
+__all__ = ["Monitoring", "Subject", "Window", "monitor", "page", "words"]

@@ -31,7 +31,7 @@ GONE: Final = 0.995
 WAS_THERE: Final = 0.9
 """Share of that bin in training up to which this is a loss: below, other values were to be expected; ours."""
 
-Verdict = Literal["alike", "some", "much", "unclear"]
+DriftVerdict = Literal["alike", "some", "much", "unclear"]
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     ks_by_chance: float | None
     missing: float
     missing_before: float
-    verdict: Verdict
+    verdict: DriftVerdict
     lost: Literal["missing", "constant"] | None = None
 
 
@@ -75,7 +75,7 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
         """The features of which nothing but one value comes in."""
         return [found for found in self.features if found.lost is not None]
 
-    def of(self, verdict: Verdict) -> list[Compared]:
+    def of(self, verdict: DriftVerdict) -> list[Compared]:
         """The risks and features of a verdict."""
         return [found for found in (*self.risks, *self.features) if found.verdict == verdict]
 
@@ -159,7 +159,7 @@ def _compared(name: str, counted: Counted, counts: Vector, *, n: float, m: float
     bins = int(((here > 0) | (before > 0)).sum())
     found, noise = psi(here, before, n, m), 1 / n + 1 / m
     by_chance = float(chi2.ppf(1 - level, max(bins - 1, 1))) * noise
-    verdict: Verdict = "alike"
+    verdict: DriftVerdict = "alike"
     if found >= SOME:
         verdict = "unclear" if found <= by_chance else "some" if found < MUCH else "much"
     commonest = int(here.argmax())

@@ -10,14 +10,14 @@ from prometheus_client import Metric, write_to_textfile
 from prometheus_client.registry import Collector
 
 from keepwell import metrics
-from training.monitor.drift import Verdict
-from training.monitor.report import Report
+from training.monitor.drift import DriftVerdict
+from training.monitor.report import Monitoring
 from training.monitor.suggest import DOS
 
-STEPS: dict[Verdict, int] = {"alike": 0, "unclear": 0, "some": 1, "much": 2}
+STEPS: dict[DriftVerdict, int] = {"alike": 0, "unclear": 0, "some": 1, "much": 2}
 
 
-def write(report: Report, path: Path) -> None:
+def write(report: Monitoring, path: Path) -> None:
     """Writes the file whole: nobody sees half of it. A gap in the report is no sample in it. Raises `OSError`."""
     _set(report)
     write_to_textfile(str(path), _Monitored())
@@ -29,7 +29,7 @@ class _Monitored(Collector):
             yield from gauge.collect()
 
 
-def _set(report: Report) -> None:
+def _set(report: Monitoring) -> None:
     for gauge in metrics.MONITORED:
         gauge.clear()
     release = report.release.digest

@@ -38,7 +38,7 @@ LEVEL: Final = 0.05
 _STARTS: Final = np.array([low for low, _ in SESSION_BANDS])
 
 
-class Cell(msgspec.Struct, frozen=True, kw_only=True):
+class GapShare(msgspec.Struct, frozen=True, kw_only=True):
     """One gap in one clinic: the share of its moments in the window that have it, and the usual share.
 
     `usual` is that of the same clinic before the window (`against` is `before`) or, where too few clients were seen
@@ -58,7 +58,7 @@ class Clinic(msgspec.Struct, frozen=True, kw_only=True):
 
     clinic: str
     against: Literal["before", "others"] | None = None
-    cells: tuple[Cell, ...] = ()
+    cells: tuple[GapShare, ...] = ()
     gap: str | None = None
 
 
@@ -68,7 +68,7 @@ class Gaps(msgspec.Struct, frozen=True, kw_only=True):
     overall: dict[GapKind, float]
     clinics: tuple[Clinic, ...]
 
-    def more(self) -> Iterator[tuple[str, Cell]]:
+    def more(self) -> Iterator[tuple[str, GapShare]]:
         """The cells to be named, with their clinics."""
         return ((found.clinic, cell) for found in self.clinics for cell in found.cells if cell.more)
 
@@ -117,24 +117,24 @@ def _clinic(name: str, table: _Table, code: int, *, window: Mask, before: Mask, 
     cells = tuple(
         _cell(kind, table, here, usual, level)
         if against
-        else Cell(gap=kind, share=float(table.present(kind)[here].mean()), usual=None, more=False)
+        else GapShare(gap=kind, share=float(table.present(kind)[here].mean()), usual=None, more=False)
         for kind in GAP_KINDS
     )
     return Clinic(clinic=name, against=against, cells=cells)
 
 
-def _cell(kind: GapKind, table: _Table, here: Mask, usual: Mask, level: float) -> Cell:
+def _cell(kind: GapKind, table: _Table, here: Mask, usual: Mask, level: float) -> GapShare:
     present = table.present(kind)
     rows = np.bincount(table.band[usual], minlength=len(_STARTS))
     rates = np.bincount(table.band[usual], weights=present[usual], minlength=len(_STARTS)) / np.maximum(rows, 1)
     known = here & (rows > 0)[table.band]  # after so many sessions nobody was seen before: nothing to compare with
     share = float(present[here].mean())
     if not known.any():
-        return Cell(gap=kind, share=share, usual=None, more=False)
+        return GapShare(gap=kind, share=share, usual=None, more=False)
     off = present - rates[table.band]
     more = float(off[known].mean())
     error = hypot(error_of_mean(off[known] - more, table.client[known]), error_of_mean(off[usual], table.client[usual]))
-    return Cell(
+    return GapShare(
         gap=kind,
         share=share,
         usual=float(rates[table.band[known]].mean()),

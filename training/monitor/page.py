@@ -17,8 +17,8 @@ from training.monitor.acceptance import WAIT_DAYS
 from training.monitor.calibration import Calibrated
 from training.monitor.drift import MUCH, SOME, Compared, Drift
 from training.monitor.gaps import TITLES as GAP_TITLES
-from training.monitor.gaps import Cell, Clinic, Gaps
-from training.monitor.report import Report, Seen
+from training.monitor.gaps import Clinic, Gaps, GapShare
+from training.monitor.report import Monitoring, Seen
 from training.monitor.suggest import TITLES_OF
 
 CHOSEN: Final = {
@@ -36,7 +36,7 @@ VERDICTS: Final = {
 GONE: Final = {"missing": "; nothing comes in any more", "constant": "; one value only", None: ""}
 
 
-def page(report: Report) -> str:
+def page(report: Monitoring) -> str:
     """The whole page. Equal reports are equal pages."""
     return _environment().get_template("monitor.html").render(
         title=f"How “{report.release.title}” fares",
@@ -48,7 +48,7 @@ def page(report: Report) -> str:
     )  # fmt: skip
 
 
-def words(report: Report) -> str:
+def words(report: Monitoring) -> str:
     """The report as text, the suggestions last."""
     told = _environment().get_template("words.txt").render(report=report, notes=list(_notes(report.seen)))
     return told.rstrip("\n")
@@ -103,7 +103,7 @@ def _of_output(found: Calibrated) -> Chart:
     return calibration_chart(found.output, f"Calibration, {TITLES[found.output]}", found.curve)
 
 
-def _told(gaps: Gaps) -> Iterator[tuple[Clinic, Cell | None]]:
+def _told(gaps: Gaps) -> Iterator[tuple[Clinic, GapShare | None]]:
     """The lines of the table of gaps: a clinic with each of its gaps, or alone where it is not shown."""
     for clinic in gaps.clinics:
         if clinic.gap is not None:

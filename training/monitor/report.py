@@ -25,7 +25,7 @@ from training.monitor.acceptance import Acceptance, Shown, acceptance, answers
 from training.monitor.calibration import Calibrated, calibrated
 from training.monitor.drift import Drift, drift
 from training.monitor.gaps import Gaps, gaps
-from training.monitor.suggest import Suggestion, suggest
+from training.monitor.suggest import Advice, suggest
 
 FORMAT: Final = 1
 _OPENED: Final = str(EpisodeOpened.__struct_config__.tag).encode()
@@ -67,7 +67,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     before: int
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class Monitoring(msgspec.Struct, frozen=True, kw_only=True):
     """All of it; `calibration` by output."""
 
     format: int
@@ -78,7 +78,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     calibration: tuple[Calibrated, ...]
     acceptance: Acceptance
     gaps: Gaps
-    suggestions: tuple[Suggestion, ...]
+    suggestions: tuple[Advice, ...]
 
     @property
     def headline(self) -> Calibrated:
@@ -95,7 +95,7 @@ def monitor(
     *,
     window: Window,
     refused: int = 0,
-) -> Report:
+) -> Monitoring:
     """Looks at a release through the landmark rows of a window. `told` are the episodes the table was made from,
     `alerts` the records of those shown, None where nobody said. Raises `ValueError` where the window has no moment."""
     release, frame = subject.release, dataset.frame
@@ -114,7 +114,7 @@ def monitor(
     )  # fmt: skip
     calibration = calibrated(sample, risks_of(release, rows), before)
     missing = gaps(frame, inside)
-    return Report(
+    return Monitoring(
         format=FORMAT,
         release=OfRelease.of(release),
         chosen=subject.chosen,

@@ -29,7 +29,7 @@ TITLES_OF: Final[dict[Do, str]] = {
 }
 
 
-class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
+class Advice(msgspec.Struct, frozen=True, kw_only=True):
     """What to do, why, and the command that a person would begin with, if there is one."""
 
     do: Do
@@ -37,7 +37,7 @@ class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
     command: str | None = None
 
 
-def suggest(release: str, drift: Drift, calibration: Sequence[Calibrated], gaps: Gaps) -> tuple[Suggestion, ...]:
+def suggest(release: str, drift: Drift, calibration: Sequence[Calibrated], gaps: Gaps) -> tuple[Advice, ...]:
     """The suggestions for the release of a digest, the first thing first.
 
     1. Look at how data come in, where a feature is lost, or a gap commoner than usual in a clinic.
@@ -51,18 +51,18 @@ def suggest(release: str, drift: Drift, calibration: Sequence[Calibrated], gaps:
         much = drift.of("much")
         if much and not found:
             found.append(
-                Suggestion(
+                Advice(
                     do="look",
                     why=f"{_names([one.name for one in much])} came in otherwise than in the data of training, and too "
                     "few outcomes are known to tell whether the risks still hold. Are other people seen, or is it told "
                     "otherwise?",
                 )
             )
-        return tuple(found) or (Suggestion(do="wait", why=f"Nothing was seen to differ, but {headline.gap}."),)
+        return tuple(found) or (Advice(do="wait", why=f"Nothing was seen to differ, but {headline.gap}."),)
     judged = _judged(release, headline)
     if judged is not None:
         found.append(judged)
-    return tuple(found) or (Suggestion(do="nothing", why=_holds(drift, calibration)),)
+    return tuple(found) or (Advice(do="nothing", why=_holds(drift, calibration)),)
 
 
 def fallen(headline: Calibrated) -> bool:
@@ -71,7 +71,7 @@ def fallen(headline: Calibrated) -> bool:
     return value is not None and high is not None and before is not None and high < before and before - value >= FALL
 
 
-def _data(drift: Drift, gaps: Gaps) -> list[Suggestion]:
+def _data(drift: Drift, gaps: Gaps) -> list[Advice]:
     why = []
     for kind, words in (("missing", "nothing comes in any more of"), ("constant", "one value only comes in of")):
         names = [one.name for one in drift.lost if one.lost == kind]
@@ -89,18 +89,18 @@ def _data(drift: Drift, gaps: Gaps) -> list[Suggestion]:
         return []
     told = "; ".join(why)
     return [
-        Suggestion(
+        Advice(
             do="look",
             why=f"{told[0].upper()}{told[1:]}. Scores rest on less than they could, and no new model mends that.",
         )
     ]
 
 
-def _judged(release: str, headline: Calibrated) -> Suggestion | None:
+def _judged(release: str, headline: Calibrated) -> Advice | None:
     recalibrate = f"keepwell train FILES --recalibrate {release[:19]} --out NEW"
     fell = fallen(headline)
     if fell and headline.episodes >= LEAST_TO_TRAIN:
-        return Suggestion(
+        return Advice(
             do="retrain",
             why=f"The risks tell apart less well than in the data of training: AUROC {headline.auroc.value:.2f}, then "
             f"{headline.auroc_before:.2f}. Recalibration moves percentages only. {headline.episodes} stops are known.",
@@ -115,14 +115,14 @@ def _judged(release: str, headline: Calibrated) -> Suggestion | None:
                 f" {headline.treated:.0%} of moments lie shortly after an alert or an act, which may have changed what "
                 f"came: without them it is {_ratio(headline.untreated.value)}."
             )
-        return Suggestion(
+        return Advice(
             do="recalibrate",
             why=f"The percentages do not hold: {_ratio(headline.ratio.value)} stops for each one foretold, slope "
             f"{headline.slope.value:.2f}.{also}",
             command=recalibrate,
         )
     if fell:
-        return Suggestion(
+        return Advice(
             do="wait",
             why=f"The risks tell apart less well than in the data of training, but {headline.episodes} stops are too "
             f"few to train on; {LEAST_TO_TRAIN} are needed.",

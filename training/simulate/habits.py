@@ -22,7 +22,7 @@ from training.simulate.presets import World
 from training.simulate.session import LENGTH
 
 
-class Reading(NamedTuple):
+class HabitsReading(NamedTuple):
     """Rows of landmarks, their states if the clinic had another habit, and how likely that is by the episode's log."""
 
     rows: Ints
@@ -30,7 +30,7 @@ class Reading(NamedTuple):
     chance: Floats
 
 
-def readings(marks: Landmarks, world: World, tables: Tables) -> Iterator[Reading]:
+def readings(marks: Landmarks, world: World, tables: Tables) -> Iterator[HabitsReading]:
     """The other readings of landmarks. What is left of each row's chance is that of its own state."""
     people = marks.people
     standing, late = (habit(people, world).astype(int) for habit in (keeps_hours, enters_late))
@@ -55,7 +55,7 @@ def readings(marks: Landmarks, world: World, tables: Tables) -> Iterator[Reading
                 otherwise.people.clinic = _like(world, 1 - standing[rows])
             if other_entry:
                 _swap(otherwise.people, late[rows] == 1, logit[rows])
-            yield Reading(rows, otherwise, chance[rows])
+            yield HabitsReading(rows, otherwise, chance[rows])
 
 
 def _unsaid(marks: Landmarks) -> Bools:

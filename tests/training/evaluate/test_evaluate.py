@@ -19,7 +19,7 @@ from training.dataset import build
 from training.evaluate import challengers as models
 from training.evaluate.cells import LEAST_CLIENTS, cell, fair_cell
 from training.evaluate.challengers import BOOSTING, challengers, out_of_fold
-from training.evaluate.moments import Group, landmarks
+from training.evaluate.moments import MomentGroup, landmarks
 from training.simulate import simulate
 
 EPISODES = 120
@@ -109,17 +109,17 @@ def test_the_truth_is_no_worse_than_the_model_by_more_than_noise(judged: Path) -
 def test_a_small_group_is_not_shown_not_even_counted() -> None:
     rows = LEAST_CLIENTS - 1
     target, risk, client = (np.arange(rows) % 2).astype(np.float64), np.linspace(0, 1, rows), np.arange(rows)
-    found = fair_cell(Group("a", "a", np.ones(rows, np.bool_)), target, risk, client, 0.5)
+    found = fair_cell(MomentGroup("a", "a", np.ones(rows, np.bool_)), target, risk, client, 0.5)
     assert (found.cell.rows, found.cell.clients, found.flagged.value) == (0, 0, None)
     shown = fair_cell(
-        Group("a", "a", np.ones(rows + 1, np.bool_)), np.r_[target, 1], np.r_[risk, 1], np.r_[client, rows], 0.5
+        MomentGroup("a", "a", np.ones(rows + 1, np.bool_)), np.r_[target, 1], np.r_[risk, 1], np.r_[client, rows], 0.5
     )
     assert shown.cell.clients == LEAST_CLIENTS and shown.flagged.value is not None
 
 
 def test_a_cell_with_few_events_has_a_gap_and_no_figure() -> None:
     target = np.r_[np.ones(9), np.zeros(100)]
-    found = cell(Group("a", "a", np.ones(109, np.bool_)), target, np.linspace(0.1, 0.9, 109), np.arange(109))
+    found = cell(MomentGroup("a", "a", np.ones(109, np.bool_)), target, np.linspace(0.1, 0.9, 109), np.arange(109))
     assert found.positive == 9 and found.auroc.value is None and found.gap is not None
 
 

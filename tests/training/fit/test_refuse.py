@@ -14,13 +14,13 @@ from models.release import default
 from training.dataset import Dataset, InMemory, build
 from training.fit.fit import Options, fit
 from training.fit.recalibrate import recalibrate
-from training.fit.refuse import Refused, check_result
+from training.fit.refuse import NotFitted, check_result
 
 START = datetime(2023, 1, 2, tzinfo=UTC)
 
 
 def refusal(dataset: Dataset) -> str:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(NotFitted) as refused:
         fit(dataset, default().policy, Options(budget=0.25))
     return str(refused.value)
 
@@ -72,7 +72,7 @@ def test_a_feature_that_tells_the_answer_is_named(dataset: Dataset) -> None:
 
 
 def test_a_model_too_good_to_be_true() -> None:
-    with pytest.raises(Refused, match=r"leak: AUROC 0\.93 at 30d is too good to be true"):
+    with pytest.raises(NotFitted, match=r"leak: AUROC 0\.93 at 30d is too good to be true"):
         check_result("30d", 0.93)
     check_result("30d", 0.80)
 
@@ -98,5 +98,5 @@ def test_a_line_without_a_reason(dataset: Dataset, options: Options, why: str) -
 
 def test_too_few_stops_to_recalibrate() -> None:
     few = build(InMemory(made_up_clinic(30, 1, START, 400)))
-    with pytest.raises(Refused, match=r"^\d+ episodes stopped with a known outcome; at least 20 are needed"):
+    with pytest.raises(NotFitted, match=r"^\d+ episodes stopped with a known outcome; at least 20 are needed"):
         recalibrate(few, default().scorer)

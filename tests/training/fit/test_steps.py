@@ -9,7 +9,7 @@ from keepwell.scoring.scorecard import OUTPUTS, Scorer
 from training.fit.bins import Bins, Codes, in_matrix
 from training.fit.calibrate import SESSION_EDGES, Calibration, session_bins
 from training.fit.compile import compile_card
-from training.fit.learners import Learner, Rows, Settings, boost, regress
+from training.fit.learners import Learner, LearningRows, Tuning, boost, regress
 from training.fit.steps import Steps, mean, steps_of, with_gaps
 
 BINS = Bins(("sessions", "alliance_level", "missed_share"), ((1.0, 3.0, 8.0), (6.0, 8.0, 9.0), (0.1, 0.3)))
@@ -25,9 +25,9 @@ def drawn(rows: int, seed: int) -> tuple[Codes, np.ndarray]:
 
 def learnt(learner: Learner) -> object:
     codes, target = drawn(4000, 1)
-    rows = Rows(codes, target, np.ones(len(target)))
-    held = Rows(*drawn(2000, 2), np.ones(2000))
-    return regress(BINS, rows, 3.0) if learner == "logistic" else boost(BINS, rows, held, Settings(), 0)
+    rows = LearningRows(codes, target, np.ones(len(target)))
+    held = LearningRows(*drawn(2000, 2), np.ones(2000))
+    return regress(BINS, rows, 3.0) if learner == "logistic" else boost(BINS, rows, held, Tuning(), 0)
 
 
 @pytest.mark.parametrize("learner", ["boosting", "logistic"])
@@ -41,8 +41,8 @@ def test_the_steps_of_an_estimator_give_its_log_odds(learner: Learner) -> None:
 def test_a_feature_that_is_always_missing_adds_nothing() -> None:
     codes, target = drawn(2000, 1)
     codes[:, 1] = 4
-    rows = Rows(codes, target, np.ones(2000))
-    steps = steps_of(boost(BINS, rows, rows, Settings(), 0), BINS)
+    rows = LearningRows(codes, target, np.ones(2000))
+    steps = steps_of(boost(BINS, rows, rows, Tuning(), 0), BINS)
     assert np.abs(steps.points[1]).max() == 0
 
 

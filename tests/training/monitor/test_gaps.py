@@ -16,7 +16,7 @@ from keepwell.contract.events import MeasureCompleted, MeasureSkipped, micros
 from keepwell.files.events import read_lines, take_in
 from keepwell.scoring.gaps import GAP_KINDS, GapKind, named_gaps
 from training.dataset import Dataset, InMemory, build
-from training.monitor.gaps import Cell, Mask, gaps
+from training.monitor.gaps import GapShare, Mask, gaps
 
 SINCE = pd.Timestamp("2024-01-01", tz="UTC")
 SILENT = "sim-clinic-2"
@@ -123,5 +123,5 @@ def with_gap(kind: GapKind, rows: Mask) -> NDArray[np.uint8]:
     return np.where(rows, 1 << GAP_KINDS.index(kind), 0).astype(np.uint8)
 
 
-def cells_of(kind: GapKind, frame: pd.DataFrame, window: Mask) -> list[Cell]:
+def cells_of(kind: GapKind, frame: pd.DataFrame, window: Mask) -> list[GapShare]:
     return [cell for clinic in gaps(frame, window).clinics for cell in clinic.cells if cell.gap == kind]

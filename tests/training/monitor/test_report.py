@@ -22,43 +22,43 @@ from training.evaluate import encode
 from training.fit.publish import release_again
 from training.fit.recalibrate import recalibrate
 from training.fit.reference import Reference
-from training.monitor import Report, Subject, Window, monitor, page, words
+from training.monitor import Monitoring, Subject, Window, monitor, page, words
 from training.monitor.expose import write
 
 SINCE = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-def looked(subject: Subject, dataset: Dataset, world: Path, window: Window | None = None) -> Report:
+def looked(subject: Subject, dataset: Dataset, world: Path, window: Window | None = None) -> Monitoring:
     gathered = gather([world / "events.jsonl"], (), None, {})
     told = [one for stream in gathered.streams for one in stream.told]
     return monitor(subject, dataset, told, None, Instruments(), window=window or Window())
 
 
 @pytest.fixture(scope="module")
-def same(release: Release, reference: Reference, now: Dataset, worlds: Path) -> Report:
+def same(release: Release, reference: Reference, now: Dataset, worlds: Path) -> Monitoring:
     return looked(Subject(release, reference, "named"), now, worlds / "now")
 
 
 @pytest.fixture(scope="module")
-def shifted(release: Release, reference: Reference, other: Dataset, worlds: Path) -> Report:
+def shifted(release: Release, reference: Reference, other: Dataset, worlds: Path) -> Monitoring:
     return looked(Subject(release, reference, "named"), other, worlds / "other", Window(since=SINCE))
 
 
-def test_it_says_first_that_the_people_are_simulated(same: Report) -> None:
+def test_it_says_first_that_the_people_are_simulated(same: Monitoring) -> None:
     html, text = page(same), words(same)
     assert same.seen.simulated == same.seen.episodes > 200
     assert html.index("Simulated data.") < html.index("What to do") < html.index("<figure>")
     assert text.splitlines()[1].startswith("All of it is simulated: ")
 
 
-def test_it_tells_what_lies_before_the_end_of_the_data_of_training(same: Report) -> None:
+def test_it_tells_what_lies_before_the_end_of_the_data_of_training(same: Monitoring) -> None:
     assert same.seen.before > 0 and same.seen.fitted_until is not None
     assert f"--since {same.seen.fitted_until} leaves them out" in words(same)
     assert f"--since {same.seen.fitted_until} leaves them out" in unescape(page(same))
 
 
 def test_what_came_in_otherwise_is_told_even_where_the_risks_hold(
-    same: Report, release: Release, reference: Reference, other: Dataset, worlds: Path, tmp_path: Path
+    same: Monitoring, release: Release, reference: Reference, other: Dataset, worlds: Path, tmp_path: Path
 ) -> None:
     fitted = recalibrate(other, release.scorer)  # what it says of itself is true there
     release_again(fitted, other, tmp_path / "fitted", base=release.digest, policy=release.policy)
@@ -69,7 +69,7 @@ def test_what_came_in_otherwise_is_told_even_where_the_risks_hold(
     assert "although 14d, 30d, 60d, early_gain, gain came in otherwise" in differs.suggestions[0].why
 
 
-def test_the_window_bounds_the_moments_and_not_what_they_rest_on(shifted: Report, other: Dataset) -> None:
+def test_the_window_bounds_the_moments_and_not_what_they_rest_on(shifted: Monitoring, other: Dataset) -> None:
     late = other.frame[other.frame["as_of"] >= SINCE]
     assert shifted.seen.moments == len(late) and shifted.seen.since >= "2024-01-01"
     assert late["session"].max() > 12
@@ -77,7 +77,7 @@ def test_the_window_bounds_the_moments_and_not_what_they_rest_on(shifted: Report
 
 
 def test_percentages_are_judged_with_the_offsets_that_were_told_and_drift_without(
-    same: Report, release: Release, reference: Reference, now: Dataset, worlds: Path
+    same: Monitoring, release: Release, reference: Reference, now: Dataset, worlds: Path
 ) -> None:
     clinic, someone = "sim-clinic-1", str(now.frame["clinician"].iloc[0])
     for offsets in (
@@ -106,7 +106,7 @@ def test_a_window_without_moments_is_refused(release: Release, now: Dataset) -> 
 
 
 def test_nothing_names_a_client_or_clinician_or_asks_another_host(
-    same: Report, shifted: Report, tmp_path: Path
+    same: Monitoring, shifted: Monitoring, tmp_path: Path
 ) -> None:
     for report in (same, shifted):
         write(report, tmp_path / "keepwell.prom")
@@ -116,7 +116,7 @@ def test_nothing_names_a_client_or_clinician_or_asks_another_host(
         assert "sim-" not in (tmp_path / "keepwell.prom").read_text()
 
 
-def test_the_same_report_is_the_same_page_and_metrics(same: Report, shifted: Report, tmp_path: Path) -> None:
+def test_the_same_report_is_the_same_page_and_metrics(same: Monitoring, shifted: Monitoring, tmp_path: Path) -> None:
     first = page(same), encode(same)
     write(same, tmp_path / "a.prom")
     write(shifted, tmp_path / "b.prom")
@@ -126,7 +126,9 @@ def test_the_same_report_is_the_same_page_and_metrics(same: Report, shifted: Rep
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.prom", "b.prom"]
 
 
-def test_the_file_holds_what_is_known_and_no_sample_for_what_is_not(same: Report, now: Dataset, tmp_path: Path) -> None:
+def test_the_file_holds_what_is_known_and_no_sample_for_what_is_not(
+    same: Monitoring, now: Dataset, tmp_path: Path
+) -> None:
     write(same, tmp_path / "known.prom")
     known = samples(tmp_path / "known.prom")
     assert known["keepwell_monitor_moments"] == [same.seen.moments]

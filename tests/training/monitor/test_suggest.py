@@ -11,8 +11,8 @@ from keepwell.scoring.scorecard import OUTPUTS
 from training.evaluate.metrics import Estimate
 from training.monitor.calibration import Calibrated
 from training.monitor.drift import Compared, Drift
-from training.monitor.gaps import Cell, Clinic, Gaps
-from training.monitor.suggest import Suggestion, suggest
+from training.monitor.gaps import Clinic, Gaps, GapShare
+from training.monitor.suggest import Advice, suggest
 
 DIGEST = "sha256:" + "ab" * 32
 GOOD = Calibrated(
@@ -27,7 +27,7 @@ FEW: dict[str, Any] = {
 }
 SILENT = Gaps(
     overall={},
-    clinics=(Clinic(clinic="north", cells=(Cell(gap="no_alliance", share=0.6, usual=0.1, more=True),)),),
+    clinics=(Clinic(clinic="north", cells=(GapShare(gap="no_alliance", share=0.6, usual=0.1, more=True),)),),
 )
 
 
@@ -39,7 +39,7 @@ def feature(verdict: Any, lost: Any = None) -> Drift:
     return Drift(worth=90, worth_before=90, features=(one,))
 
 
-def found(drift: Drift | None = None, gaps: Gaps | None = None, **headline: Any) -> tuple[Suggestion, ...]:
+def found(drift: Drift | None = None, gaps: Gaps | None = None, **headline: Any) -> tuple[Advice, ...]:
     judged = [msgspec.structs.replace(GOOD, output=name) for name in OUTPUTS]
     judged[1] = msgspec.structs.replace(GOOD, **headline)
     return suggest(DIGEST, drift or feature("alike"), judged, gaps or Gaps(overall={}, clinics=()))
@@ -70,7 +70,7 @@ def found(drift: Drift | None = None, gaps: Gaps | None = None, **headline: Any)
         (found(**FALLEN, auroc_before=None), ["nothing"]),
     ],
 )
-def test_the_rule(done: tuple[Suggestion, ...], wanted: list[str]) -> None:
+def test_the_rule(done: tuple[Advice, ...], wanted: list[str]) -> None:
     assert [one.do for one in done] == wanted
     assert all(one.why.endswith((".", "?")) for one in done)
 
