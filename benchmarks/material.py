@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import cycle, islice
 
 from keepwell.contract.events import Event, encode
+from keepwell.contract.keys import record_key
 from keepwell.streams.log import Log, Message, Partition, Record, partition_for
 from keepwell.streams.topics import PARTITIONS, Topics
 from keepwell.testing.made_up import made_up_clinic
@@ -35,7 +36,13 @@ def events(count: int) -> list[Event]:
 def accepted(happened: Iterable[Event], topic: str) -> list[Message]:
     """Events as ingest writes them to `episode-events`, origin header included."""
     return [
-        Message(topic, event.key.encode(), encode(event), ((ORIGIN, b"session-events/0/%d" % number),))
+        Message(
+            topic,
+            record_key(event, 0, number),
+            encode(event),
+            ((ORIGIN, b"session-events/0/%d" % number),),
+            partition_for(event.key.encode(), PARTITIONS),
+        )
         for number, event in enumerate(happened)
     ]
 
@@ -43,8 +50,8 @@ def accepted(happened: Iterable[Event], topic: str) -> list[Message]:
 def by_partition(messages: Iterable[Message]) -> dict[int, list[Record]]:
     """Messages as the records of the default number of partitions."""
     found: dict[int, list[Record]] = {}
-    for topic, key, value, headers, _ in messages:
-        number = partition_for(key or b"", PARTITIONS)
+    for topic, key, value, headers, number in messages:
+        assert number is not None
         records = found.setdefault(number, [])
         records.append(Record(Partition(topic, number), len(records), key, value, headers))
     return found

@@ -15,11 +15,11 @@ from random import Random
 
 import msgspec
 
-from keepwell.contract.control import CLOCK_KEY, tick
+from keepwell.contract.control import tick
 from keepwell.contract.events import Event, encode
 from keepwell.streams.log import Log, Message, Partition
 from keepwell.streams.open import open_log
-from keepwell.streams.topics import Topics, ensure_topics
+from keepwell.streams.topics import Topics, ensure_topics, to_every_partition
 from keepwell.streams.worker.dead_letters import letters
 
 DEADLINE = 120.0
@@ -84,9 +84,8 @@ class System:
 
     def tick(self, moment: datetime) -> None:
         """Writes a tick to every partition."""
-        value = encode(tick(moment))
-        numbers = range(self.log.partitions(self.topics.episodes))
-        self.log.append([Message(self.topics.episodes, CLOCK_KEY, value, (), number) for number in numbers])
+        topic = self.topics.episodes
+        self.log.append(to_every_partition(tick(moment), topic, self.log.partitions(topic)))
 
     def settle(self) -> None:
         """Waits until ingest and predictor have worked off everything."""

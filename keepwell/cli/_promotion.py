@@ -11,11 +11,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from keepwell.contract.control import MODEL_KEY, promotion
-from keepwell.contract.events import encode, rfc3339
+from keepwell.contract.control import promotion
+from keepwell.contract.events import rfc3339
 from keepwell.contract.outputs import Risk
 from keepwell.streams.log import Log, Message, Partition
-from keepwell.streams.topics import Topics, partitions_of
+from keepwell.streams.topics import Topics, partitions_of, to_every_partition
 from services.predictor.turns import Roles, Turn, recorded, roles_of, waiting
 
 
@@ -95,12 +95,12 @@ def give_role(
 ) -> dict[str, Any]:
     """Writes a promotion to every partition, and the manifest, in one append: whole or not at all. Raises `LogError`."""
     event = promotion(release, role, at)
-    numbers = range(log.partitions(topics.episodes))
-    messages = [Message(topics.episodes, MODEL_KEY, encode(event), (), number) for number in numbers]
+    messages = to_every_partition(event, topics.episodes, log.partitions(topics.episodes))
+    copies = len(messages)
     if manifest is not None:
         messages.insert(0, Message(topics.releases, release.encode(), manifest))
     log.append(messages)
-    return {"release": release, "role": role, "event": event.id, "partitions": len(numbers)}
+    return {"release": release, "role": role, "event": event.id, "partitions": copies}
 
 
 class Comparison(NamedTuple):

@@ -22,12 +22,12 @@ from keepwell.cli._common import failed, progress
 from keepwell.cli._settings import read
 from keepwell.cli._together import Together, settings_of
 from keepwell.cli.replay import replay_log
-from keepwell.contract.control import CLOCK_KEY, tick
+from keepwell.contract.control import tick
 from keepwell.contract.events import Event, encode
 from keepwell.contract.outputs import Alert, Score
 from keepwell.observe import setup_logging
 from keepwell.streams.log import Log, Message, Partition
-from keepwell.streams.topics import Topics
+from keepwell.streams.topics import Topics, to_every_partition
 from keepwell.streams.worker.process import stop_on_signals
 from keepwell.testing.made_up import CLINIC, made_up_clinic
 from keepwell.web.keys import KeyFile
@@ -142,9 +142,8 @@ class _Clinic:
                 time.sleep(0.05)
 
     def _tick(self, moment: datetime) -> None:
-        value = encode(tick(moment))
-        numbers = range(self._log.partitions(self._topics.episodes))
-        self._log.append([Message(self._topics.episodes, CLOCK_KEY, value, (), number) for number in numbers])
+        topic = self._topics.episodes
+        self._log.append(to_every_partition(tick(moment), topic, self._log.partitions(topic)))
 
     def _settle(self) -> None:
         """Waits until ingest and predictor have worked off what there is."""

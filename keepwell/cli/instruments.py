@@ -14,13 +14,12 @@ from keepwell.care.instruments import KNOWN
 from keepwell.cli._common import say
 from keepwell.cli._options import AsJson, LogUrl, Prefix
 from keepwell.cli._settings import read
-from keepwell.contract.control import INSTRUMENT_KEY
-from keepwell.contract.events import InstrumentRegistered, encode
+from keepwell.contract.events import InstrumentRegistered
 from keepwell.files.instruments import read_registrations
 from keepwell.settings import Settings
-from keepwell.streams.log import Log, Message
+from keepwell.streams.log import Log
 from keepwell.streams.registered import read_registered
-from keepwell.streams.topics import Topics, ensure_topics
+from keepwell.streams.topics import Topics, ensure_topics, to_every_partition
 
 app = typer.Typer(
     help="Register clinics' own instruments in the log, and list them.", no_args_is_help=True, rich_markup_mode=None
@@ -71,10 +70,8 @@ def show(log: LogUrl = None, topic_prefix: Prefix = None, as_json: AsJson = Fals
 
 
 def _write(log: Log, topics: Topics, events: Sequence[InstrumentRegistered]) -> None:
-    numbers = range(log.partitions(topics.episodes))
-    log.append(
-        [Message(topics.episodes, INSTRUMENT_KEY, encode(event), (), number) for event in events for number in numbers]
-    )
+    count = log.partitions(topics.episodes)
+    log.append([message for event in events for message in to_every_partition(event, topics.episodes, count)])
 
 
 def _name(event: InstrumentRegistered) -> str:

@@ -19,21 +19,18 @@ from keepwell.contract.events import (
 )
 
 CLOCK_SOURCE: Final = "/keepwell/clock"
-CLOCK_KEY: Final = b"_clock"
 MODEL_SOURCE: Final = "/keepwell/release"
-MODEL_KEY: Final = b"_model"
-INSTRUMENT_KEY: Final = b"_instrument"
 
 
-def tick(at: datetime) -> ClockTicked:
-    """The tick of a moment. Its id follows from the moment, so two clocks write the same event.
+def tick(at: datetime, copy: str = "") -> ClockTicked:
+    """The tick of a moment. `copy` tells apart ticks of one moment that are written independently, as by two clocks.
 
-    >>> tick(datetime(2026, 3, 2, tzinfo=UTC)).id
-    'tick-2026-03-02T00:00:00Z'
+    >>> tick(datetime(2026, 3, 2, tzinfo=UTC)).id, tick(datetime(2026, 3, 2, tzinfo=UTC), "7f").id
+    ('tick-2026-03-02T00:00:00Z', 'tick-2026-03-02T00:00:00Z.7f')
     """
     return ClockTicked(
         specversion="1.0",
-        id=f"tick-{rfc3339(micros(at))}",
+        id=f"tick-{rfc3339(micros(at))}" + (f".{copy}" if copy else ""),
         source=CLOCK_SOURCE,
         subject="_clock",
         time=at.astimezone(UTC),

@@ -22,9 +22,10 @@ import zstandard
 
 from keepwell.care.history import RANK
 from keepwell.care.instruments import Instruments
-from keepwell.contract.control import CLOCK_KEY, tick
+from keepwell.contract.control import tick
 from keepwell.contract.decode import MAX_BYTES, Accepted, decode
 from keepwell.contract.events import AnyEvent, encode, micros
+from keepwell.contract.keys import record_key
 from keepwell.contract.refusal import Refusal
 from keepwell.streams.log import Partition, Record
 
@@ -144,8 +145,7 @@ def with_ticks(events: Sequence[AnyEvent], until: datetime) -> Iterator[AnyEvent
 def records(events: Iterator[AnyEvent], source: Partition) -> Iterator[Record]:
     """The events as they would stand in one partition of `episode-events`."""
     for offset, event in enumerate(events):
-        key = CLOCK_KEY if event.subject == "_clock" else event.key.encode()
-        yield Record(source, offset, key, encode(event), (), micros(event.time) // 1000)
+        yield Record(source, offset, record_key(event, 0, offset), encode(event), (), micros(event.time) // 1000)
 
 
 # ── bytes to lines ──────────────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from keepwell.care.instruments import Instrument, Instruments
-from keepwell.contract.control import INSTRUMENT_KEY
+from keepwell.contract import keys
 from keepwell.contract.events import InstrumentRegistered, decode_accepted
 from keepwell.streams.log import Log, LogError, Partition, Record
 from keepwell.streams.topics import Topics
@@ -88,10 +88,10 @@ def read_registered(log: Log, topics: Topics) -> list[InstrumentRegistered]:
 
 
 def _registration(record: Record) -> InstrumentRegistered | None:
-    if record.key is None or not record.key.startswith(INSTRUMENT_KEY):
+    if record.key is None or record.value is None or not record.key.startswith(keys.INSTRUMENT):
         return None
     try:
-        event = decode_accepted(record.value or b"")
+        event = decode_accepted(record.value)
         if isinstance(event, InstrumentRegistered):
             Instruments.of([event])  # one that cannot be is set aside by the predictor, and registers nothing
             return event

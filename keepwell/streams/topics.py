@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
-from keepwell.streams.log import Cleanup, Log, LogError, Topic
+from keepwell.contract.events import Event, encode
+from keepwell.contract.keys import record_key
+from keepwell.streams.log import Cleanup, Log, LogError, Message, Topic
 
 PARTITIONS: Final = 12
 """Default number of partitions, and so the most members a group can use (DESIGN section 6)."""
@@ -36,8 +38,9 @@ SESSIONS: Final = TopicRow(
 )
 EPISODES: Final = TopicRow(
     "episode-events",
-    f"{_EPISODE}; of a control event its `subject`",
-    "delete",
+    "`<clinic>/<subject>#<partition>.<offset>` of where it came from in `session-events`, on the partition of the episode; an "
+    "erasure `_erased#<partition>.<offset>` and a control event `<subject>#<id>`, both on every partition",
+    "compact",
     "Accepted, normalised events, and control events on every partition.",
 )
 DEAD_LETTERS: Final = TopicRow(
@@ -150,3 +153,9 @@ def partitions_of(log: Log, name: str) -> int | None:
         return log.partitions(name)
     except LogError:
         return None
+
+
+def to_every_partition(event: Event, topic: str, partitions: int) -> list[Message]:
+    """A control event as a record for each partition of `episode-events`, to be appended whole or not at all."""
+    key, value = record_key(event, 0, 0), encode(event)
+    return [Message(topic, key, value, (), number) for number in range(partitions)]

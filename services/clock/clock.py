@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -9,9 +10,10 @@ from typing import Final
 
 import structlog
 
-from keepwell.contract.control import CLOCK_KEY, tick
-from keepwell.contract.events import encode, micros
-from keepwell.streams.log import Log, LogError, Message
+from keepwell.contract.control import tick
+from keepwell.contract.events import micros
+from keepwell.streams.log import Log, LogError
+from keepwell.streams.topics import to_every_partition
 from keepwell.streams.worker.loop import STALLED_SECONDS, Stop
 from keepwell.streams.worker.process import Check
 
@@ -25,8 +27,8 @@ _log = structlog.get_logger(__name__)
 class Clock:
     """Writes `clock.ticked` at multiples of `interval` seconds since 1970 UTC, to every partition of `topic`.
 
-    The id of a tick follows from its time: two clocks write the same ticks, and readers ignore one that is not newer than
-    what they know. After a pause it writes one tick, the newest. `now` is the wall clock.
+    Two clocks may run: readers ignore a tick that is not newer than what they know. After a pause it writes one tick, the
+    newest. `now` is the wall clock.
     """
 
     def __init__(self, log: Log, topic: str, interval: int, now: Callable[[], datetime]) -> None:
@@ -81,9 +83,9 @@ class Clock:
         return Check(age < 3 * self._interval, f"newest tick {age:.0f} s old")
 
     def _write(self, moment: datetime) -> None:
-        value = encode(tick(moment))
-        numbers = range(self._log.partitions(self._topic))
-        self._log.append([Message(self._topic, CLOCK_KEY, value, (), number) for number in numbers])
+        # Of its own name: two records under one key would be one after compaction, which then has lost the earlier place.
+        event = tick(moment, secrets.token_hex(4))
+        self._log.append(to_every_partition(event, self._topic, self._log.partitions(self._topic)))
         self._newest = moment
 
 

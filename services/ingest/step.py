@@ -8,9 +8,10 @@ from typing import Final
 
 from keepwell.contract.decode import KnownScales, decode
 from keepwell.contract.events import AnyEvent, ClientErased, encode
+from keepwell.contract.keys import record_key
 from keepwell.contract.refusal import Refusal
 from keepwell.metrics import UNKNOWN_MEMBERS
-from keepwell.streams.log import Header, Message, Record
+from keepwell.streams.log import Header, Message, Record, partition_for
 from keepwell.streams.topics import Topics
 from keepwell.streams.worker.dead_letters import letter
 from keepwell.streams.worker.step import Step
@@ -20,7 +21,7 @@ ORIGIN: Final = "keepwell-origin"
 
 
 class IngestProcessor:
-    """Checks and normalises; holds no state. A record's key is not trusted: the episode key is made from the event itself.
+    """Checks and normalises; holds no state. A record's key is not trusted: the episode is the one that the event names.
 
     `now` is the clock against which the future is judged; `partitions` is the number of `episode-events`. Duplicates pass:
     who reads them knows an event by `source` + `id`.
@@ -57,11 +58,11 @@ class IngestProcessor:
         """There is nothing to forget."""
 
     def _outgoing(self, event: AnyEvent, record: Record) -> list[Message]:
-        topic, key, value = self._topics.episodes, event.key.encode(), encode(event)
-        headers = _headers(event, record)
+        topic, value, headers = self._topics.episodes, encode(event), _headers(event, record)
+        key = record_key(event, record.partition.number, record.offset)
         if isinstance(event, ClientErased):
             return [Message(topic, key, value, headers, number) for number in range(self._partitions)]
-        return [Message(topic, key, value, headers)]
+        return [Message(topic, key, value, headers, partition_for(event.key.encode(), self._partitions))]
 
 
 def _headers(event: AnyEvent, record: Record) -> tuple[Header, ...]:

@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from keepwell.contract.control import MODEL_KEY
+from keepwell.contract import keys
 from keepwell.contract.events import ModelPromoted, decode_accepted, micros
 from keepwell.streams.log import Log, Partition
 from keepwell.streams.topics import Topics
@@ -100,7 +100,9 @@ def waiting(log: Log, topics: Topics, number: int) -> tuple[Turn, ...]:
     return tuple(
         turn_of(record.offset, event)
         for record in log.read(partition, committed)
-        if record.key == MODEL_KEY and isinstance(event := decode_accepted(record.value or b""), ModelPromoted)
+        if (record.key or b"").startswith(keys.MODEL)
+        and record.value is not None
+        and isinstance(event := decode_accepted(record.value), ModelPromoted)
     )
 
 

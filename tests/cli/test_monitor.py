@@ -15,11 +15,12 @@ from typer.testing import CliRunner
 
 from keepwell.cli.main import app
 from keepwell.contract.control import tick
-from keepwell.contract.events import Actioned, AlertActioned, encode
+from keepwell.contract.events import Actioned, AlertActioned, Event
 from keepwell.contract.outputs import Alert
 from keepwell.settings import Settings
-from keepwell.streams.log import Log, Message, Partition
+from keepwell.streams.log import Log, Partition
 from keepwell.streams.topics import Topics, ensure_topics
+from keepwell.testing.accepted import accepted
 from keepwell.testing.made_up import made_up_clinic
 from models.release import default
 from services.predictor.bootstrap import worker_of
@@ -154,15 +155,14 @@ def fill(episodes: int = 90) -> None:
     """Appends a made-up clinic, with a tick a day, as ingest and the clock would."""
     events = list(made_up_clinic(episodes, 7, START, 200))
     with opened() as log:
-        numbers = range(log.partitions(TOPICS.episodes))
         day = START
-        messages = []
+        told: list[Event] = []
         for event in events:
             while day < event.time:
-                messages += [Message(TOPICS.episodes, b"_clock", encode(tick(day)), (), number) for number in numbers]
+                told.append(tick(day))
                 day += timedelta(days=1)
-            messages.append(Message(TOPICS.episodes, event.key.encode(), encode(event)))
-        log.append(messages)
+            told.append(event)
+        log.append(accepted(told, TOPICS.episodes, log.partitions(TOPICS.episodes)))
 
 
 def work() -> None:
@@ -177,9 +177,8 @@ def answer() -> None:
     alerts = [msgspec.json.decode(value, type=Alert) for value in records(TOPICS.alerts)]
     raised = sorted({alert.alert_id: alert for alert in alerts if alert.status == "raised"}.items())
     with opened() as log:
-        log.append(
-            [Message(TOPICS.episodes, alert.episode.encode(), encode(answered(alert))) for _, alert in raised[::2]]
-        )
+        answers = [answered(alert) for _, alert in raised[::2]]
+        log.append(accepted(answers, TOPICS.episodes, log.partitions(TOPICS.episodes), first=1_000_000))
 
 
 def answered(alert: Alert) -> AlertActioned:

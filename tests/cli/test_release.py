@@ -18,10 +18,11 @@ from typer.testing import CliRunner
 from keepwell.cli._promotion import Held, champion_before, compared
 from keepwell.cli.release import app
 from keepwell.contract.control import promotion
-from keepwell.contract.events import ClientErased, ModelPromoted, decode_accepted, encode
+from keepwell.contract.events import ClientErased, ModelPromoted, decode_accepted
 from keepwell.settings import Settings
-from keepwell.streams.log import Log, Message, Partition
+from keepwell.streams.log import Log, Partition
 from keepwell.streams.topics import Topics, ensure_topics
+from keepwell.testing.accepted import accepted
 from keepwell.testing.made_up import made_up_clinic
 from models.registry import Releases
 from models.release import default, digest_of
@@ -225,7 +226,7 @@ def feed() -> None:
     """A made-up month of accepted events."""
     with opened() as log:
         events = made_up_clinic(10, 3, START, 60)
-        log.append([Message(TOPICS.episodes, e.key.encode(), encode(e)) for e in events])
+        log.append(accepted(events, TOPICS.episodes, log.partitions(TOPICS.episodes)))
 
 
 def test_a_shadow_is_compared_with_the_champion_at_the_same_triggers(place: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from keepwell.care.endings import DAY, spell_of, target
-from keepwell.contract.control import CLOCK_KEY, tick
+from keepwell.contract.control import tick
 from keepwell.contract.events import InstrumentRegistered, encode, micros
 from keepwell.streams.log import Partition, Record
 from keepwell.streams.worker.step import Processor
@@ -107,7 +107,7 @@ def _records(registrations: Sequence[InstrumentRegistered], stream: Stream, sour
     )
     registered = ((-1, 0, "", encode(event)) for event in registrations)
     for offset, (_, _, key, value) in enumerate(heapq.merge(registered, told, ticks, key=lambda one: one[:2])):
-        yield Record(source, offset, key.encode() or CLOCK_KEY, value, (), 0)
+        yield Record(source, offset, key.encode() or None, value, (), 0)
 
 
 def judged(

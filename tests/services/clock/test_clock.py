@@ -63,12 +63,17 @@ def times(log: MemoryLog, number: int = 0) -> list[str]:
     return [event.time.strftime("%d %H:%M:%S") for event in ticks(log, number)]
 
 
-def test_a_tick_reaches_every_partition_and_its_id_follows_from_its_time(log: MemoryLog) -> None:
-    Clock(log, TOPICS.episodes, 60, Time()).turn()
+def test_a_tick_reaches_every_partition_under_a_key_of_its_own(log: MemoryLog) -> None:
+    for _ in range(2):
+        Clock(log, TOPICS.episodes, 60, Time()).turn()
     for number in range(PARTITIONS):
-        (tick,) = ticks(log, number)
-        assert (tick.id, tick.source, tick.subject) == ("tick-2026-03-02T10:00:00Z", "/keepwell/clock", "_clock")
-        assert tick.time == datetime(2026, 3, 2, 10, tzinfo=UTC)
+        first, second = ticks(log, number)
+        assert first.id.startswith("tick-2026-03-02T10:00:00Z.")
+        assert (first.source, first.subject) == ("/keepwell/clock", "_clock")
+        assert first.time == second.time == datetime(2026, 3, 2, 10, tzinfo=UTC)
+        keys = [record.key for record in log.read(Partition(TOPICS.episodes, number))]
+        assert keys == [f"_clock#{event.id}".encode() for event in (first, second)]
+        assert len(set(keys)) == 2, "compaction would remove one of them, and with it the place where time moved"
 
 
 def test_ticks_come_at_multiples_of_the_interval(log: MemoryLog) -> None:
@@ -100,7 +105,7 @@ def test_two_clocks_on_one_log_say_nothing_that_one_would_not(log: MemoryLog) ->
     alone, first, second = Time(waits=5), Time(waits=5), Time(waits=5)
     second.now += timedelta(seconds=7.5)
     Clock(log, TOPICS.episodes, 60, alone).run(alone)
-    said = {event for number in range(PARTITIONS) for event in ticks(log, number)}
+    said = {event.time for number in range(PARTITIONS) for event in ticks(log, number)}
     threads = [
         threading.Thread(target=Clock(log, TOPICS.episodes, 60, time).run, args=(time,)) for time in (first, second)
     ]
@@ -108,7 +113,7 @@ def test_two_clocks_on_one_log_say_nothing_that_one_would_not(log: MemoryLog) ->
         thread.start()
     for thread in threads:
         thread.join()
-    assert {event for number in range(PARTITIONS) for event in ticks(log, number)} == said
+    assert {event.time for number in range(PARTITIONS) for event in ticks(log, number)} == said
     assert len(ticks(log)) == 15
 
 

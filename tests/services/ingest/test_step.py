@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from keepwell.care.instruments import Instruments
 from keepwell.contract.events import decode_accepted
-from keepwell.streams.log import Header, Partition, Record
+from keepwell.streams.log import Header, Partition, Record, partition_for
 from keepwell.streams.topics import Topics
 from keepwell.streams.worker.dead_letters import reason_of
 from keepwell.streams.worker.step import Step
@@ -41,9 +41,11 @@ def refused(value: bytes | None, headers: tuple[Header, ...] = ()) -> str | None
     return reason_of(message)
 
 
-def test_an_accepted_event_goes_normalised_to_the_key_it_names_itself() -> None:
-    (message,) = step(record(text(extension="x", data={"completion": 0.5, "note": "y"}), key=b"west/ep-1")).messages
-    assert (message.topic, message.key, message.partition) == (TOPICS.episodes, b"north/ep-17", None)
+def test_an_accepted_event_goes_normalised_to_the_episode_it_names_itself_under_a_key_of_its_own() -> None:
+    sent = record(text(extension="x", data={"completion": 0.5, "note": "y"}), key=b"west/ep-1", offset=41)
+    (message,) = step(sent).messages
+    assert (message.topic, message.key) == (TOPICS.episodes, b"north/ep-17#2.41")
+    assert message.partition == partition_for(b"north/ep-17", PARTITIONS)
     assert message.value is not None
     assert json.loads(message.value) == event()
 
@@ -64,12 +66,14 @@ def test_a_binary_event_is_accepted_like_a_structured_one() -> None:
 def test_an_erasure_reaches_every_partition() -> None:
     done = step(record(text(type="keepwell.client.erased.v1", data={"client_id": "c-1"})))
     assert [message.partition for message in done.messages] == list(range(PARTITIONS))
+    assert {message.key for message in done.messages} == {b"_erased#2.0"}, "a key that names nobody"
     assert {message.topic for message in done.messages} == {TOPICS.episodes}
     assert (done.received, done.accepted, done.refused) == (1, 1, 0)
 
 
-def test_a_duplicate_passes() -> None:
-    assert len(step(record(text()), record(text(), offset=1)).messages) == 2
+def test_a_duplicate_passes_under_another_key() -> None:
+    keys = [message.key for message in step(record(text()), record(text(), offset=1)).messages]
+    assert keys == [b"north/ep-17#2.0", b"north/ep-17#2.1"]
 
 
 def test_a_dead_letter_tells_path_and_advice_and_keeps_key_bytes_and_headers() -> None:
@@ -195,9 +199,9 @@ def test_invariant_1_accepted_and_dead_lettered_are_disjoint_and_all_that_was_re
         # No log takes a record with neither key nor value; its letter has the empty key.
         assert (message.value, message.key) == (value, b"" if value is None and key is None else key)
         assert message.headers[: len(sent[offset][1])] == sent[offset][1]
-    for message in accepted.values():
+    for offset, message in accepted.items():
         assert message.value is not None
-        assert message.key == decode_accepted(message.value).key.encode()
+        assert message.key == decode_accepted(message.value).key.encode() + b"#2.%d" % offset
 
 
 @given(st.lists(values, max_size=8), st.integers(0, 8))

@@ -8,9 +8,10 @@ from datetime import timedelta
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from keepwell.contract.control import CLOCK_KEY, tick
-from keepwell.contract.events import ClientErased, Erased, encode
-from keepwell.streams.log import Message
+from keepwell.contract.control import tick
+from keepwell.contract.events import ClientErased, Erased, Event, encode
+from keepwell.contract.keys import record_key
+from keepwell.streams.log import Message, partition_for
 from keepwell.streams.topics import Topics
 from keepwell.streams.worker.step import Processor
 from services.predictor.bootstrap import processor
@@ -33,33 +34,32 @@ def _memory(of: Processor, partition: int) -> Mapping[bytes, bytes]:
 
 def _ticks() -> st.SearchStrategy[Message]:
     return st.builds(
-        lambda days, number: Message(TOPICS.episodes, CLOCK_KEY, encode(tick(BASE + timedelta(days=days))), (), number),
+        lambda days, number: _accepted(tick(BASE + timedelta(days=days)), number),
         st.integers(0, 150),
         st.integers(0, PARTITIONS - 1),
     )
 
 
 def _events() -> st.SearchStrategy[Message]:
-    return (
-        clinic_logs()
-        .flatmap(st.sampled_from)
-        .map(lambda event: Message(TOPICS.episodes, event.key.encode(), encode(event)))
-    )
+    return clinic_logs().flatmap(st.sampled_from).map(_accepted)
 
 
 def _erasures() -> st.SearchStrategy[Message]:
     return clinic_logs().flatmap(st.sampled_from).map(
-        lambda event: Message(
-            TOPICS.episodes,
-            event.key.encode(),
-            encode(
-                ClientErased(
-                    specversion="1.0", id=f"gone-{event.id}", source=event.source, subject=event.subject,
-                    time=event.time, data=Erased(client_id="p-1"),
-                )
+        lambda event: _accepted(
+            ClientErased(
+                specversion="1.0", id=f"gone-{event.id}", source=event.source, subject=event.subject,
+                time=event.time, data=Erased(client_id="p-1"),
             ),
+            partition_for(event.key.encode(), PARTITIONS),
         )
     )  # fmt: skip
+
+
+def _accepted(event: Event, number: int | None = None) -> Message:
+    """As ingest writes it; the place it came from is drawn by the machine, which sends the same message again at times."""
+    where = partition_for(event.key.encode(), PARTITIONS) if number is None else number
+    return Message(TOPICS.episodes, record_key(event, 0, 0), encode(event), (), where)
 
 
 def _broken() -> st.SearchStrategy[Message]:

@@ -19,11 +19,12 @@ from keepwell.alerting.decide import timers, timing, withheld
 from keepwell.alerting.policy import Memory, Policy
 from keepwell.care.course import Course
 from keepwell.cli.replay import replay_log
-from keepwell.contract.control import CLOCK_KEY, MODEL_KEY, promotion, tick
-from keepwell.contract.events import AnyEvent, Attended, ClientErased, Erased, Event, encode
+from keepwell.contract.control import promotion, tick
+from keepwell.contract.events import AnyEvent, Attended, ClientErased, Erased, Event
 from keepwell.streams.log import Message, Partition
 from keepwell.streams.memory import MemoryLog
 from keepwell.streams.topics import Topics, ensure_topics
+from keepwell.testing.accepted import accepted
 from keepwell.testing.made_up import made_up_clinic
 from models.hand_set import POLICY
 from models.registry import Releases
@@ -60,17 +61,13 @@ class Clinic:
     def __init__(self, registry: Path | None, **settings: Any) -> None:
         self.log = MemoryLog()
         ensure_topics(self.log, TOPICS, PARTITIONS)
+        self.sent = 0
         self.settings = {"releases": str(registry) if registry else None, "instance": "a"} | settings
 
     def tell(self, events: Sequence[Event]) -> None:
         """Appends accepted events; control events go to every partition."""
-        for event in events:
-            control = {"_clock": CLOCK_KEY, "_model": MODEL_KEY}.get(event.subject)
-            if control is None:
-                self.log.append([Message(TOPICS.episodes, event.key.encode(), encode(event))])
-            else:
-                messages = [Message(TOPICS.episodes, control, encode(event), (), n) for n in range(PARTITIONS)]
-                self.log.append(messages)
+        self.log.append(accepted(events, TOPICS.episodes, PARTITIONS, self.sent))
+        self.sent += len(events)
 
     def work(self, **settings: Any) -> None:
         """One life of a predictor: restores, works off what is there, and ends."""
