@@ -23,8 +23,10 @@ from keepwell.cli._options import Model, ReleasesAt
 from keepwell.cli._settings import read
 from keepwell.cli._verify import Verdict, Verifier
 from keepwell.contract.events import InstrumentRegistered, micros, rfc3339
+from keepwell.contract.keys import episode_of
 from keepwell.files.events import FileIntake, NothingAccepted, Refused, records, take_in, with_ticks
 from keepwell.streams.log import Log, Message, Partition, Record
+from keepwell.streams.standing import standing
 from keepwell.streams.topics import Topics
 from models.registry import Releases
 from services.predictor.bootstrap import processor
@@ -136,7 +138,7 @@ def replay_log(
                 )
             turns = recorded(source, topics, number)
             worker.recall(number, turns if as_begun else [turn for turn in turns if turn.role != "begin"])
-            stream = source.read(partition, 0, committed.get(partition, 0))
+            stream = standing(source, partition, 0, committed.get(partition, 0))
             for batch in _batches(_told(stream, bar, task)):
                 step = worker.step(number, batch)
                 counts.update(received=step.received, accepted=step.accepted, refused=step.refused)
@@ -189,7 +191,7 @@ class Results:
         for message in messages:
             name = self._names[message.topic]
             if message.value is None and message.key is not None:
-                self._erased.setdefault(name, {})[message.key] = self._counts[name]
+                self._erased.setdefault(name, {})[episode_of(message.key)] = self._counts[name]
                 continue
             if name == "dead-letters":
                 self._write(name, _dead_letter(message))

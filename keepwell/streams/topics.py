@@ -38,8 +38,8 @@ SESSIONS: Final = TopicRow(
 )
 EPISODES: Final = TopicRow(
     "episode-events",
-    "`<clinic>/<subject>#<partition>.<offset>` of where it came from in `session-events`, on the partition of the episode; an "
-    "erasure `_erased#<partition>.<offset>` and a control event `<subject>#<id>`, both on every partition",
+    "`<clinic>/<subject>#<partition>.<offset>` of where it came from in `session-events`, on the partition of the episode; "
+    "an erasure `_erased#<partition>.<offset>` and a control event `<subject>#<id>`, both on every partition",
     "compact",
     "Accepted, normalised events, and control events on every partition.",
 )

@@ -7,7 +7,7 @@ import struct
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -15,12 +15,12 @@ from keepwell.alerting.assess import Assessor, Trigger
 from keepwell.alerting.decide import CAUGHT_UP, is_history, timers, timing
 from keepwell.alerting.policy import Memory
 from keepwell.care.episode import Episode, Live
-from keepwell.care.history import Opening
 from keepwell.care.instruments import Instrument
 from keepwell.contract.events import (
     AnyEvent,
     ClientErased,
     ClockTicked,
+    EpisodeOpened,
     InstrumentRegistered,
     MeasureCompleted,
     ModelPromoted,
@@ -34,7 +34,7 @@ from keepwell.contract.words import RefusalCode
 from keepwell.streams.log import Message, Record
 from keepwell.streams.topics import Topics
 from keepwell.streams.worker.dead_letters import letter
-from keepwell.streams.worker.step import Step
+from keepwell.streams.worker.step import Outdated, Step
 from models.release import InvalidRelease
 from services.predictor.registered import INSTRUMENTS_KEY, Registrations
 from services.predictor.turns import TURNS_KEY, Turn, decode_turns, encode_turns, roles_of, turn_of
@@ -44,8 +44,12 @@ PARTITION_KEY: Final = b"_partition"
 KEPT_LIVE: Final = 10_000
 """Episodes that a process holds with their course (about 22 kB each); the rest are held as bytes (about 2 kB) and unfolded
 when an event comes. Shared evenly by the partitions."""
+VERSION: Final = 0x82
+"""First byte of an episode's state. The first version had none and began with the due moment, whose first byte is below 0x40.
+A record of another version is not read: the worker builds the partition's state anew from its source."""
 _NEVER: Final = (1 << 62) - 1
-_DUE: Final = struct.Struct(">q")
+_HEAD: Final = struct.Struct(">BqI")
+"""What stands before an episode's state, to be read without unfolding it: version, due moment (µs), bytes of the clients."""
 _UPGRADE: Final = "upgrade the predictor, then replay this letter"
 
 Promote = Callable[[str], Assessor]
@@ -53,10 +57,11 @@ Promote = Callable[[str], Assessor]
 
 
 class EpisodeState(msgspec.Struct, array_like=True):
-    """What the changelog holds of an episode, behind the eight bytes of its next due moment."""
+    """What the changelog holds of an episode, behind its head and its clients. `told`: every alert record, as `id.status`."""
 
     episode: Episode
     memory: Memory = Memory()
+    told: list[str] = []
 
 
 class PartitionState(msgspec.Struct, array_like=True):
@@ -67,21 +72,25 @@ class PartitionState(msgspec.Struct, array_like=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _episode_state = msgspec.msgpack.Decoder(EpisodeState)
+_clients = msgspec.msgpack.Decoder(tuple[str, ...])
 _partition_state = msgspec.msgpack.Decoder(PartitionState)
 
 
 class Held:
-    """An episode in memory, with its course."""
+    """An episode in memory, with its course, the alerts told of it and the clients whom an opening named."""
 
-    __slots__ = ("live", "memory")
+    __slots__ = ("clients", "live", "memory", "told")
 
-    def __init__(self, live: Live, memory: Memory) -> None:
+    def __init__(self, live: Live, memory: Memory, told: list[str], clients: tuple[str, ...]) -> None:
         self.live = live
         self.memory = memory
+        self.told = told
+        self.clients = clients
 
 
 class Shelf:
-    """The memory of one partition: every episode as bytes, the lately used ones unfolded, and the moments that are due."""
+    """The memory of one partition: every episode as bytes, the lately used ones unfolded, the moments that are due, and which
+    episodes are a client's."""
 
     def __init__(self) -> None:
         self.state = PartitionState()
@@ -89,16 +98,21 @@ class Shelf:
         self.champion: Assessor | None = None
         self.shadow: Assessor | None = None
         self.begun = False
+        self.outdated: set[bytes] = set()
         self.recalled: dict[tuple[int, str], Turn] = {}
+        self.beginnings: list[Turn] = []
         self._registrations = Registrations()
         self._stored: dict[bytes, bytes] = {}
         self._held: OrderedDict[bytes, Held] = OrderedDict()
         self._due: dict[bytes, int] = {}
         self._agenda: list[tuple[int, bytes]] = []
+        # By `<clinic>/<client>`. May name episodes that are gone by now or have other clients: `erase` looks.
+        self._of_client: dict[str, tuple[bytes, ...]] = {}
         self.dirty: set[bytes] = set()
 
     def restore(self, key: bytes, payload: bytes | None) -> None:
-        """Takes one changelog entry."""
+        """Takes one changelog entry. Raises `Outdated`."""
+        self.outdated.discard(key)
         if key == PARTITION_KEY:
             self.state = _partition_state.decode(payload) if payload is not None else PartitionState()
         elif key == TURNS_KEY:
@@ -108,9 +122,14 @@ class Shelf:
         elif payload is None:
             self._stored.pop(key, None)
             self._due.pop(key, None)
+        elif payload[0] != VERSION:
+            self.outdated.add(key)
+            raise Outdated
         else:
             self._stored[key] = payload
-            self.schedule(key, _DUE.unpack_from(payload)[0])
+            self.schedule(key, _HEAD.unpack_from(payload)[1])
+            for client in _clients_of(payload):
+                self._note(key, client)
 
     def get(self, key: bytes) -> Held | None:
         """The episode of a key; None for one that is not known."""
@@ -125,7 +144,13 @@ class Shelf:
 
     def open(self, key: bytes) -> Held:
         """A new episode."""
-        return self._hold(key, Held(self._live(Episode(key.decode())), Memory()))
+        return self._hold(key, Held(self._live(Episode(key.decode())), Memory(), [], ()))
+
+    def belongs(self, key: bytes, held: Held, client: str) -> None:
+        """Notes that an opening of an episode named a client."""
+        if client not in held.clients:
+            held.clients = (*held.clients, client)
+            self._note(key, client)
 
     def redue(self, due_of: Callable[[Held], int]) -> None:
         """Looks at every episode anew for when it is due. Those held as bytes stay so."""
@@ -137,7 +162,8 @@ class Shelf:
             self.schedule(key, due)
             self.dirty.add(key)
             if key not in self._held:
-                self._stored[key] = _DUE.pack(due) + self._stored[key][_DUE.size :]
+                _, _, clients = _HEAD.unpack_from(self._stored[key])
+                self._stored[key] = _HEAD.pack(VERSION, due, clients) + self._stored[key][_HEAD.size :]
 
     def schedule(self, key: bytes, due: int) -> None:
         """Notes when an episode next needs a look."""
@@ -167,8 +193,9 @@ class Shelf:
                 changed[key] = self._registrations.payload()
             elif key in self._held:
                 held = self._held[key]
-                state = EpisodeState(held.live.episode, held.memory)
-                changed[key] = self._stored[key] = _DUE.pack(self._due[key]) + _encoder.encode(state)
+                clients = _encoder.encode(held.clients)
+                state = _encoder.encode(EpisodeState(held.live.episode, held.memory, held.told))
+                changed[key] = self._stored[key] = _HEAD.pack(VERSION, self._due[key], len(clients)) + clients + state
             else:
                 changed[key] = self._stored.get(key)
         self.dirty.clear()
@@ -186,12 +213,17 @@ class Shelf:
             if key.startswith(prefix):
                 held.live.read_again()
 
-    def erase(self, clinic: str, client: str) -> list[bytes]:
-        """Forgets the episodes of a client of a clinic, and returns their keys."""
-        prefix = f"{clinic}/".encode()
-        keys = sorted(key for key in self._stored.keys() | self._held.keys() if key.startswith(prefix))
-        gone = [key for key in keys if (held := self.get(key)) and client in _clients(held.live.episode)]
-        for key in gone:
+    def erase(self, clinic: str, client: str) -> list[tuple[bytes, list[str]]]:
+        """Forgets the episodes of a client of a clinic; returns their keys, each with the alerts told of it.
+
+        Whoever an opening ever named counts, even one that was corrected.
+        """
+        gone = []
+        for key in sorted(self._of_client.pop(f"{clinic}/{client}", ())):
+            held = self.get(key)
+            if held is None or client not in held.clients:
+                continue
+            gone.append((key, held.told))
             self._stored.pop(key, None)
             self._held.pop(key, None)
             self._due.pop(key, None)
@@ -212,8 +244,15 @@ class Shelf:
         return sorted(self._stored.keys() | self._held.keys())
 
     def _unfolded(self, payload: bytes) -> Held:
-        state = _episode_state.decode(memoryview(payload)[_DUE.size :])
-        return Held(self._live(state.episode), state.memory)
+        start = _HEAD.size + _HEAD.unpack_from(payload)[2]
+        state = _episode_state.decode(memoryview(payload)[start:])
+        return Held(self._live(state.episode), state.memory, state.told, _clients_of(payload))
+
+    def _note(self, key: bytes, client: str) -> None:
+        name = key[: key.index(b"/") + 1].decode() + client
+        known = self._of_client.get(name, ())
+        if key not in known:
+            self._of_client[name] = (*known, key)
 
     def _hold(self, key: bytes, held: Held) -> Held:
         self._held[key] = held
@@ -247,8 +286,9 @@ class PredictorProcessor:
         `InvalidRelease`, out of the step at its place.
         """
         shelf = self._shelf(partition)
-        shelf.recalled = {(turn.offset, turn.event_id): turn for turn in turns}
-        shelf.begun = any(turn.role == "begin" for turn in turns)
+        shelf.recalled = {(turn.offset, turn.event_id): turn for turn in turns if turn.role != "begin"}
+        shelf.beginnings = sorted((turn for turn in turns if turn.role == "begin"), key=lambda turn: turn.offset)
+        shelf.begun = bool(shelf.beginnings)
 
     def in_use(self) -> set[tuple[str, str]]:
         """The releases in use, each with its role, over all partitions."""
@@ -258,7 +298,7 @@ class PredictorProcessor:
         return {(release, role) for release, role in champions | shadows if release is not None}
 
     def restore(self, partition: int, key: bytes, payload: bytes | None) -> None:
-        """Takes one changelog entry of a partition, in offset order."""
+        """Takes one changelog entry of a partition, in offset order. Raises `Outdated`; then nothing but the turns counts."""
         self._shelf(partition).restore(key, payload)
 
     def forget(self, partition: int) -> None:
@@ -268,6 +308,10 @@ class PredictorProcessor:
     def step(self, partition: int, records: Sequence[Record]) -> Step:
         """Works records of one partition in, in offset order."""
         shelf = self._shelf(partition)
+        if shelf.outdated:
+            self.forget(partition)
+            self.recall(partition, shelf.turns)
+            shelf = self._shelf(partition)
         out: list[Message] = []
         refused = 0
         for record in records:
@@ -279,11 +323,14 @@ class PredictorProcessor:
         return Step(out, shelf.flush(KEPT_LIVE // len(self.shelves)), len(records), len(records) - refused, refused)
 
     def _take(self, shelf: Shelf, partition: int, record: Record, out: list[Message]) -> tuple[RefusalCode, str] | None:
-        """Takes one record. Returns reason and detail of a refusal."""
+        """Takes one record; one without a value is an erasure's trace and says nothing. Returns reason and detail of a
+        refusal."""
+        if record.value is None:
+            return None
         try:
-            event = decode_accepted(record.value or b"")
+            event = decode_accepted(record.value)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            if is_of_later_type(record.value or b""):
+            if is_of_later_type(record.value):
                 return "unknown_type", f"$.type: ingest is newer than this predictor; {_UPGRADE}"
             return "not_accepted", f"$: send events to session-events; if ingest wrote this, {_UPGRADE}"
         match event:
@@ -297,11 +344,7 @@ class PredictorProcessor:
                 except ValueError as error:
                     return "invalid", f"$.data: {error}"
             case ClientErased():
-                for key in shelf.erase(event.clinic, event.data.client_id):
-                    out.append(Message(self._topics.scores, key, None, partition=partition))
-                    out.append(Message(self._topics.alerts, key, None, partition=partition))
-                    if any(turn.role == "shadow" for turn in shelf.turns):
-                        out.append(Message(self._topics.shadow_scores, key, None, partition=partition))
+                self._erase(shelf, partition, event, out)
             case _:
                 return self._event(shelf, partition, event, out)
         return None
@@ -315,6 +358,8 @@ class PredictorProcessor:
         if folded == "full":
             return "episode_full", "$.subject: the episode has as many events as one may have; open a new episode"
         if folded == "taken":
+            if isinstance(event, EpisodeOpened):
+                shelf.belongs(key, held, event.data.client_id)
             at = micros(event.time)
             safety = isinstance(event, MeasureCompleted) and (event.data.safety_item or 0) > 0
             endorsed = at if safety and held.live.holds(event.source, event.id) else None
@@ -323,6 +368,15 @@ class PredictorProcessor:
             trigger = Trigger(event.id, event.source, event.traceparent, endorsed, tick if history else None)
             self._assess(shelf, partition, key, held, trigger, out)
         return None
+
+    def _erase(self, shelf: Shelf, partition: int, event: ClientErased, out: list[Message]) -> None:
+        """Forgets a client, and deletes what was put out of the client's episodes; an episode that goes on begins anew."""
+        topics = self._topics
+        for key, told in shelf.erase(event.clinic, event.data.client_id):
+            out.append(Message(topics.scores, key, None, partition=partition))
+            out += [Message(topics.alerts, b"%s#%s" % (key, name.encode()), None, partition=partition) for name in told]
+            if any(turn.role == "shadow" for turn in shelf.turns):
+                out.append(Message(topics.shadow_scores, key, None, partition=partition))
 
     def _tick(self, shelf: Shelf, partition: int, tick: int, out: list[Message]) -> None:
         before = shelf.state.tick
@@ -356,6 +410,7 @@ class PredictorProcessor:
         score, alerts, held.memory = self._champion(shelf).assess(held.live, held.memory, now, trigger)
         out.append(Message(self._topics.scores, key, encode_output(score), partition=partition))
         for alert in alerts:
+            held.told.append(alert.notice)
             out.append(Message(self._topics.alerts, alert.key, encode_output(alert), partition=partition))
         if shelf.shadow is not None:
             beside, _ = shelf.shadow.score(held.live, now, trigger)
@@ -375,8 +430,8 @@ class PredictorProcessor:
 
     def _begin(self, shelf: Shelf, offset: int) -> None:
         """Notes at which record the predictor began with the release it has, or with another one than before."""
-        if (turn := shelf.recalled.get((offset, ""))) is not None:
-            self._take_turn(shelf, turn)
+        while shelf.beginnings and shelf.beginnings[0].offset <= offset:  # its own record may have been erased
+            self._take_turn(shelf, shelf.beginnings.pop(0))
         if shelf.begun:
             return
         shelf.begun = True
@@ -430,5 +485,7 @@ class PredictorProcessor:
         return self.shelves[partition]
 
 
-def _clients(episode: Episode) -> set[Any]:
-    return {entry.client for entry in episode.history if isinstance(entry, Opening)}
+def _clients_of(payload: bytes) -> tuple[str, ...]:
+    """The clients that stand in the head of an episode's state."""
+    size = _HEAD.unpack_from(payload)[2]
+    return _clients.decode(memoryview(payload)[_HEAD.size : _HEAD.size + size]) if size > 1 else ()

@@ -32,6 +32,7 @@ from keepwell.contract.events import (
 )
 from keepwell.files.events import FIRST, NothingAccepted, Refused, check_lines, read_lines
 from keepwell.streams.log import Log, Partition
+from keepwell.streams.standing import standing
 from keepwell.streams.topics import Topics
 from training.dataset.archives import SUFFIX, Item, Order, order_of, read_archive, write_archive
 from training.dataset.replay import Ticks, Told
@@ -142,7 +143,7 @@ def alerts_in_log(source: FromLog) -> Iterator[bytes]:
     """The records of alerts that a log holds: all of them, but for those of clients who were erased."""
     topic = source.topics.alerts
     for number in range(source.log.partitions(topic)):
-        for record in source.log.read(Partition(topic, number)):
+        for record in standing(source.log, Partition(topic, number)):
             if record.value is not None:
                 yield record.value
 
@@ -243,7 +244,7 @@ def _of_archives(archives: Sequence[Path]) -> Iterator[Item]:
 def _of_log(source: FromLog, counts: _Counts) -> Iterator[Item]:
     topic = source.topics.episodes
     for number in range(source.log.partitions(topic)):
-        for record in source.log.read(Partition(topic, number)):
+        for record in standing(source.log, Partition(topic, number)):
             value = record.value or b""
             try:
                 event = decode_accepted(value)

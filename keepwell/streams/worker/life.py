@@ -11,10 +11,11 @@ import structlog
 
 from keepwell import metrics
 from keepwell.streams.log import Log, LogError, Partition, Record
+from keepwell.streams.standing import standing
 from keepwell.streams.worker import dead_letters, state
-from keepwell.streams.worker.assignment import Assignment, Source, Standing
+from keepwell.streams.worker.assignment import Assignment, Source, Standing, first_offset
 from keepwell.streams.worker.guard import Guard
-from keepwell.streams.worker.step import Processor, Step
+from keepwell.streams.worker.step import Outdated, Processor, Step
 
 _log = structlog.get_logger(__name__)
 
@@ -140,7 +141,7 @@ class Life:
         clock = self._job.source.clock
         until = clock() + self._job.source.pace.restore
         for partition, restore in list(self._restoring.items()):
-            while not restore.advance(self._log, self._assignment.committed, self._job, self._processor):
+            while not restore.advance(self._log, self._assignment, self._job, self._processor):
                 if clock() >= until:
                     return
             del self._restoring[partition]
@@ -166,23 +167,46 @@ class _Restore:
         self.records = 0
         self._partition = partition
         self._changelog: Iterator[Record] | None = None
+        self._keys: set[bytes] = set()
+        self._outdated: set[bytes] = set()
+        self._rebuild: _Rebuild | None = None
 
-    def advance(self, log: Log, committed: Callable[[Partition], int | None], job: Job, processor: Processor) -> bool:
+    def advance(self, log: Log, assignment: Assignment, job: Job, processor: Processor) -> bool:
         """Takes one chunk in; True where that was the last."""
+        if self._rebuild is not None:
+            return self._rebuild.advance(assignment, job, processor)
         if self._changelog is None:
             # First the offset: it waits until no former owner's transaction is open, whose state would be missed below.
-            self.committed = committed(self._partition)
+            self.committed = assignment.committed(self._partition)
             self._changelog = self._open(log, job.changelog_topic)
+        if self._take_chunk(job, processor):
+            return False
+        if self._outdated:
+            offset = first_offset(self._partition, self.committed, self.floor, log.bounds(self._partition))
+            self._rebuild = _Rebuild(log, self._partition, offset, [*self._keys - self._outdated, *self._outdated])
+            _log.warning("state.outdated", partition=self._partition.number, records=len(self._outdated), up_to=offset)
+            return False
+        return True
+
+    def _take_chunk(self, job: Job, processor: Processor) -> bool:
+        """Whether there may be more."""
+        assert self._changelog is not None
         count = 0
         for record in islice(self._changelog, job.source.pace.restore_chunk):
             count += 1
             entry = state.read(record)
             if entry is not None:
                 self.floor = entry.offset if self.floor is None else max(self.floor, entry.offset)
-            if record.key is not None and record.key != state.POSITION:
+            if record.key is None or record.key == state.POSITION:
+                continue
+            self._keys.add(record.key)
+            self._outdated.discard(record.key)
+            try:
                 processor.restore(self._partition.number, record.key, None if entry is None else entry.payload)
+            except Outdated:
+                self._outdated.add(record.key)
         self.records += count
-        return count < job.source.pace.restore_chunk
+        return count == job.source.pace.restore_chunk
 
     def _open(self, log: Log, topic: str | None) -> Iterator[Record]:
         if topic is None:
@@ -190,6 +214,48 @@ class _Restore:
         changelog = Partition(topic, self._partition.number)
         begin, end = log.bounds(changelog)
         return iter(log.read(changelog, begin, end))
+
+
+class _Rebuild:
+    """The state of one partition made anew from its source, in steps: what was put out before is not put out again.
+
+    The new state is written at the end, over what is outdated last: a crash before that leaves some, and the next life begins
+    over. `keys` are all of the old state, those outdated at their end.
+    """
+
+    def __init__(self, log: Log, partition: Partition, offset: int, keys: Sequence[bytes]) -> None:
+        begin, _ = log.bounds(partition)
+        if begin > 0:
+            raise LogError(
+                f"{partition.topic}[{partition.number}]: the state was written by another version and cannot be made anew, "
+                f"as the log begins at offset {begin}: bring the records before that back, or run the version that wrote it."
+            )
+        self._partition = partition
+        self._offset = offset
+        self._records = standing(log, partition, begin, offset)
+        self._keys = keys
+        self._state: dict[bytes, bytes | None] = {}
+        self._read = 0
+        self._written: Iterator[tuple[bytes, bytes | None]] | None = None
+
+    def advance(self, assignment: Assignment, job: Job, processor: Processor) -> bool:
+        """Takes one chunk of the source in, or writes one of the state; True where that was the last."""
+        if self._written is None:
+            records = list(islice(self._records, job.source.pace.restore_chunk))
+            if records:
+                self._state.update(processor.step(self._partition.number, records).state)
+                self._read += len(records)
+                return False
+            old: dict[bytes, bytes | None] = {key: self._state.pop(key, None) for key in self._keys}
+            self._written = chain(self._state.items(), old.items())
+        chunk = dict(islice(self._written, job.source.pace.restore_chunk))
+        if not chunk:
+            _log.info("state.rebuilt", partition=self._partition.number, records=self._read)
+            return True
+        assert job.changelog_topic is not None
+        messages = state.entries(job.changelog_topic, self._partition.number, self._offset - 1, chunk)
+        assignment.commit(messages, {self._partition: self._offset})
+        return False
 
 
 def _fitting(records: Sequence[Record], room: int, at_least: int) -> tuple[int, int]:

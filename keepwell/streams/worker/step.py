@@ -22,6 +22,10 @@ class Step(NamedTuple):
     refused: int
 
 
+class Outdated(Exception):
+    """A state record of another version: the worker builds the partition's state anew from the beginning of its source."""
+
+
 class Processor(Protocol):
     """Decides, and holds the memory of the partitions it was given. Does no I/O, reads no clock, draws no lots.
 
@@ -29,7 +33,12 @@ class Processor(Protocol):
     """
 
     def restore(self, partition: int, key: bytes, payload: bytes | None) -> None:
-        """Takes one changelog entry, in offset order. A key may come again, the newer entry wins; None deletes."""
+        """Takes one changelog entry, in offset order. A key may come again, the newer entry wins; None deletes.
+
+        Raises `Outdated` where it is of another version. Where no newer entry of the key follows, the records of the source
+        come to `step` again from the first on, and what was restored must count no more, but for decisions that do not follow
+        from the source. What these steps put out is dropped, as it was put out before.
+        """
 
     def step(self, partition: int, records: Sequence[Record]) -> Step:
         """Works records of one partition in, in offset order. Raises for programming errors only: a bad record is refused."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,13 +30,27 @@ from keepwell.contract.events import (
 )
 from keepwell.streams.log import Record
 from keepwell.streams.worker import dead_letters
+from keepwell.streams.worker.step import Outdated
 from models.hand_set import POLICY, scorecard
 from models.registry import Releases
 from models.release import FORMAT, MANIFEST, default, load, write
 from services.predictor.bootstrap import processor
 from services.predictor.step import PARTITION_KEY, PredictorProcessor
-from services.predictor.turns import TURNS_KEY
-from tests.episodes import SOURCE, TOPICS, Run, booked, measured, opened, recorded, srs, story, ticked, weekly
+from services.predictor.turns import TURNS_KEY, Turn, decode_turns
+from tests.episodes import (
+    SOURCE,
+    TOPICS,
+    Run,
+    booked,
+    measured,
+    opened,
+    predictor,
+    recorded,
+    srs,
+    story,
+    ticked,
+    weekly,
+)
 from tests.strategies import DAY, make, moment
 
 
@@ -65,6 +80,11 @@ def of_episodes(state: Mapping[bytes, bytes | None]) -> dict[bytes, bytes | None
 
 def raw(value: bytes | None, offset: int = 0, key: bytes | None = b"north/ep-1") -> Record:
     return Record(SOURCE, offset, key, value, ((("trace", b"x")),), 5)
+
+
+def alerts_of(run: Run) -> list[bytes]:
+    """The keys of the alerts that a run told, in order."""
+    return [m.key for m in run.messages if m.topic == TOPICS.alerts and m.value is not None and m.key is not None]
 
 
 def kinds(alerts: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -362,9 +382,60 @@ def test_an_erasure_removes_every_episode_of_the_client_in_this_clinic_only() ->
     gone = [b"north/ep-1", b"north/ep-2", b"north/ep-9"]
     assert dict(step.state) == dict.fromkeys(gone)
     assert [(m.topic, m.key, m.value) for m in run.messages[before:]] == [
-        (topic, key, None) for key in gone for topic in (TOPICS.scores, TOPICS.alerts)
+        (TOPICS.scores, b"north/ep-1", None),
+        (TOPICS.alerts, alerts_of(run)[0], None),
+        (TOPICS.scores, b"north/ep-2", None),
+        (TOPICS.scores, b"north/ep-9", None),
     ]
     assert set(of_episodes(run.state)) == {b"north/ep-3", b"north/ep-4", b"south/ep-1", b"north-west/ep-1"}
+
+
+def test_every_alert_of_an_erased_episode_is_deleted_after_a_restart_too() -> None:
+    run = Run()
+    run.take(*story((0, opened()), (1, ENDORSED), (2, ENDORSED)), ticked(60))
+    told = alerts_of(run)
+    assert len(told) > 1
+    run.restart()
+    run.take(erased("p-1"))
+    assert [m.key for m in run.messages if m.topic == TOPICS.alerts and m.value is None] == told
+    assert len(set(told)) == len(told)
+
+
+def test_a_client_is_found_without_unfolding_the_episodes_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run()
+    for number in range(20):
+        run.take(*story((0, opened(client_id=f"p-{number}")), subject=f"ep-{number}"))
+    run.restart()
+    shelf = run.worker.shelves[0]
+    assert [key for key, _ in shelf.erase("north", "p-7")] == [b"north/ep-7"]
+    assert len(shelf._held) == 0, "only the client's own was unfolded, and that is gone"
+
+
+def test_a_record_without_a_value_says_nothing() -> None:
+    run = Run()
+    step = run.take_records([raw(None)])
+    assert (list(step.messages), step.accepted, step.refused) == ([], 1, 0)
+
+
+def test_a_replay_begins_with_the_release_of_then_although_the_first_record_was_erased() -> None:
+    worker = predictor()
+    worker.recall(0, [Turn(0, worker.default.model, "begin"), Turn(7, "gone", "none", "x")])
+    step = worker.step(0, recorded(story((0, opened())), 3))
+    assert decode_turns(step.state[TURNS_KEY]) == (Turn(0, worker.default.model, "begin"),)
+
+
+def test_a_state_of_another_version_is_not_taken() -> None:
+    run = Run()
+    run.take(*story((0, opened())))
+    payload = run.state[b"north/ep-1"]
+    old = struct.pack(">q", 5) + payload[-20:]
+    worker = predictor()
+    worker.restore(0, b"north/ep-1", payload)
+    worker.restore(0, TURNS_KEY, run.state[TURNS_KEY])
+    with pytest.raises(Outdated):
+        worker.restore(0, b"north/ep-2", old)
+    step = worker.step(0, recorded(story((0, opened()))))
+    assert dict(step.state) == run.state, "nothing that was restored counts, but for the turns"
 
 
 def test_an_erased_episode_falls_due_no_more_and_begins_anew_with_its_next_event() -> None:
@@ -407,7 +478,7 @@ def test_an_erasure_that_finds_nobody_does_nothing() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        None, b"", b"{", b"[]", b"null", b"\xff\xfe", b'"text"', b"{}", b"[" * 5000,
+        b"", b"{", b"[]", b"null", b"\xff\xfe", b'"text"', b"{}", b"[" * 5000,
         encode(story((0, opened()))[0]).replace(b"keepwell.episode.opened", b"other.episode.opened"),
         encode(story((0, opened()))[0]).replace(b"2026-01-05", b"2026-13-45"),
         encode(story((0, opened()))[0]).replace(b"/north/booking", b"north"),

@@ -15,7 +15,7 @@ from keepwell.streams.memory import MemoryLog, MemoryMember
 from keepwell.streams.worker import dead_letters, state
 from keepwell.streams.worker.assignment import first_offset
 from keepwell.streams.worker.loop import MAX_REBUILDS, BrokenFeed, Limits, Pace, Worker
-from keepwell.streams.worker.step import Step
+from keepwell.streams.worker.step import Outdated, Step
 from tests.streams.worker.toy import CHANGELOG, LETTERS, SCORES, SOURCE, Toy, event
 
 GROUP = "group"
@@ -528,3 +528,90 @@ def sample(name: str, **labels: str) -> float:
 def counts() -> list[float]:
     refused = sample("keepwell_events_refused_total", reason="unreadable")
     return [sample("keepwell_events_received_total"), sample("keepwell_events_accepted_total"), refused]
+
+
+class Newer(Toy):
+    """The toy's next version: its state begins with a mark, and one without is outdated."""
+
+    MARK = b"2\n"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stale: set[tuple[int, bytes]] = set()
+
+    def restore(self, partition: int, key: bytes, payload: bytes | None) -> None:
+        if payload is not None and not payload.startswith(self.MARK):
+            self.stale.add((partition, key))
+            raise Outdated
+        self.stale.discard((partition, key))
+        super().restore(partition, key, None if payload is None else payload.removeprefix(self.MARK))
+
+    def step(self, partition: int, records: Sequence[Record]) -> Step:
+        if any(number == partition for number, _ in self.stale):
+            self.forget(partition)
+        step = super().step(partition, records)
+        marked = {key: None if payload is None else self.MARK + payload for key, payload in step.state.items()}
+        return step._replace(state=marked)
+
+    def forget(self, partition: int) -> None:
+        self.stale = {each for each in self.stale if each[0] != partition}
+        super().forget(partition)
+
+
+def outdated_log() -> MemoryLog:
+    """A log whose state the version before wrote: a key that lives, one that was erased, and a refusal."""
+    log = make_log()
+    log.append([event(b"a", "n1", 3), event(b"b", "n1", 1), event(b"a", "n2", 4)])
+    worker(log).drain()
+    log.append([event(b"b", "n2", 0), Message(SOURCE, b"a", BAD), event(b"c", "n1", 5)])
+    worker(log).drain()
+    return log
+
+
+def changelog(log: MemoryLog) -> dict[bytes, bytes]:
+    entries = {record.key or b"": state.read(record) for record in read(log, CHANGELOG) if record.key != state.POSITION}
+    return {key: entry.payload for key, entry in entries.items() if entry is not None}
+
+
+def test_a_state_of_another_version_is_made_anew_without_putting_anything_out_again(entries: Sequence[Any]) -> None:
+    log = outdated_log()
+    before = {topic: read(log, topic) for topic in (SCORES, LETTERS)}
+    worker(log, Newer).drain()
+    assert {topic: read(log, topic) for topic in before} == before
+    assert changelog(log) == {b"a": b"2\nn1 0 3\nn2 0 4", b"c": b"2\nn1 0 5"}
+    assert [entry["event"] for entry in entries if entry["event"].startswith("state.")] == [
+        "state.outdated",
+        "state.rebuilt",
+    ]
+    log.append([event(b"a", "n3", 1)])
+    worker(log, Newer).drain()
+    assert values(log, SCORES)[len(before[SCORES]) :] == [b"n3 [3, 7, 8]"]
+    assert [entry["event"] for entry in entries].count("state.outdated") == 1
+
+
+@pytest.mark.parametrize("point", ["commit.before", "commit.after"])
+@pytest.mark.parametrize("wait", range(6))
+def test_a_crash_while_the_state_is_made_anew_changes_nothing_in_the_end(point: str, wait: int) -> None:
+    log = outdated_log()
+    log.append([event(b"c", "n2", 2)])
+    left = [wait]
+
+    def fault(name: str) -> None:
+        if name == point:
+            left[0] -= 1
+            if left[0] == -1:
+                raise Doubt("armed")
+
+    log.faults = fault
+    worker(log, Newer, pace=Pace(poll=0.0, restore_chunk=1)).drain()
+    log.faults = None
+    assert changelog(log) == {b"a": b"2\nn1 0 3\nn2 0 4", b"c": b"2\nn1 0 5\nn2 0 2"}
+    assert values(log, SCORES)[-1] == b"n2 [5, 7]"
+    assert len(values(log, SCORES)) == 5
+
+
+def test_a_state_of_another_version_over_a_log_that_was_cut_is_refused() -> None:
+    log = outdated_log()
+    log.trim(Partition(SOURCE, 0), 1)
+    with pytest.raises(LogError, match="written by another version and cannot be made anew"):
+        worker(log, Newer).drain()
