@@ -7,7 +7,7 @@ tell whether it happened raises `Doubt`; the worker then forgets everything it h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple, Protocol
 
@@ -154,8 +154,16 @@ class Log(Protocol):
         """The instances of `group` that are thought alive, sorted, for a look from outside. One that was killed stays among
         them until its session or lease ends, one that closed does not."""
 
-    def delete_key(self, topic: str, key: bytes) -> None:
-        """Writes a deletion of `key` and removes its older records as soon as the backend can (erasure)."""
+    def purge(self, partitions: Sequence[Partition]) -> None:
+        """Removes for good, as soon as the backend can, what deletions in compacted topics took back, and the deletions.
+
+        A log on a file does so before this returns and leaves no byte; whoever is reading such a partition then has `Doubt`.
+        Kafka does so with its next compaction, which passes over what was written last: call this again a day later.
+        """
+
+    def drop(self, partition: Partition, offsets: Collection[int]) -> None:
+        """Removes these records for good, from a topic of any cleanup. Raises `LogError` where the backend cannot: Kafka lets
+        go of a record only with all that came before it."""
 
     def close(self) -> None:
         """Frees what is held. Idempotent."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
 from keepwell.streams.log import Doubt, Fenced, LogError, Message, Partition, Polled, Record, Topic
@@ -19,7 +19,7 @@ class MemoryLog:
     """A whole log in memory, with the semantics of the port; safe to share between threads.
 
     `faults` is called before and after every call that would be I/O on another log: `create_topics`, `join`, `append`,
-    `read`, `bounds`, `delete_key`, and a member's `poll`, `committed`, `start` and `commit`, each as `<call>.before` and
+    `read`, `bounds`, `purge`, `drop`, and a member's `poll`, `committed`, `start` and `commit`, each as `<call>.before` and
     `<call>.after`; besides `read.record` before each record read. It may raise, act on the log (join a rival, say), or
     both. `Doubt` raised at `commit.before` is a commit that did not happen, at `commit.after` one that did.
 
@@ -107,15 +107,23 @@ class MemoryLog:
             known = self._groups.get((group, topic))
             return [] if known is None else sorted(known.members.values())
 
-    def delete_key(self, topic: str, key: bytes) -> None:
-        """As the port. The older records are gone from every partition at once."""
-        self._fault("delete_key.before")
+    def purge(self, partitions: Sequence[Partition]) -> None:
+        """As the port, at once; who reads already has what was there."""
+        for partition in partitions:
+            self._fault("purge.before")
+            with self._changed:
+                shelf = self._shelf(partition)
+                deleted = {record.key: record.offset for record in shelf.records if record.value is None}
+                shelf.records = [record for record in shelf.records if record.offset > deleted.get(record.key, -1)]
+            self._fault("purge.after")
+
+    def drop(self, partition: Partition, offsets: Collection[int]) -> None:
+        """As the port, at once."""
+        self._fault("drop.before")
         with self._changed:
-            resolved = self._resolve([Message(topic, key, None)])
-            for shelf in self._topic(topic).shelves:
-                shelf.records = [record for record in shelf.records if record.key != key]
-            self._write(resolved)
-        self._fault("delete_key.after")
+            shelf = self._shelf(partition)
+            shelf.records = [record for record in shelf.records if record.offset not in offsets]
+        self._fault("drop.after")
 
     def close(self) -> None:
         """As the port: there is nothing to free, and whoever still holds the log may go on."""

@@ -121,9 +121,22 @@ def test_every_call_passes_the_faults_before_and_after() -> None:
     member.commit([], {P0: 1})
     list(log.read(P0))
     log.bounds(P0)
-    log.delete_key("in", b"k")
+    log.purge([P0])
+    log.drop(P0, [0])
     member.close()
-    calls = ["create_topics", "append", "join", "poll", "start", "committed", "commit", "read", "bounds", "delete_key"]
+    calls = [
+        "create_topics",
+        "append",
+        "join",
+        "poll",
+        "start",
+        "committed",
+        "commit",
+        "read",
+        "bounds",
+        "purge",
+        "drop",
+    ]
     assert [name for name in seen if name != "read.record"] == [f"{c}.{m}" for c in calls for m in ("before", "after")]
     assert seen[seen.index("read.before") + 1] == "read.record"
 
@@ -198,14 +211,6 @@ def test_only_a_compacted_topic_can_be_compacted_and_it_needs_keys() -> None:
         log.compact("in")
     with pytest.raises(LogError, match="no key"):
         log.append([Message("state", None, b"v", partition=0)])
-
-
-def test_a_deleted_key_is_gone_from_every_partition_at_once() -> None:
-    log = new_log(4)
-    log.append([Message("state", b"a", b"v", partition=number) for number in range(4)])
-    log.delete_key("state", b"a")
-    held = [record.value for number in range(4) for record in log.read(Partition("state", number))]
-    assert held == [None]
 
 
 def test_an_unknown_partition_or_group_is_named() -> None:

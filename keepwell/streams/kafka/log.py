@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from kafka import KafkaAdminClient
@@ -28,6 +28,9 @@ from keepwell.streams.log import Doubt, LogError, Message, Partition, Record, To
 from keepwell.streams.rules import place
 
 T = TypeVar("T")
+
+PURGE_KEY: Final = b"_purge"
+"""Key of the deletion of nothing that `purge` writes: Kafka closes a segment only when something is written to it."""
 
 ADMIN_SECONDS: Final = 20.0
 """Limit of a question to the cluster, repeats included: one was seen never to return (KAFKA.md, F23)."""
@@ -139,9 +142,15 @@ class KafkaLog:
         found = self._ask(lambda admin: _members(admin, name), f"looking up the members of group {name!r}")
         return sorted({member["group_instance_id"] or member["client_id"] for member in found})
 
-    def delete_key(self, topic: str, key: bytes) -> None:
-        """As the port. Older records go with the next compaction, within a day of it being possible."""
-        self.append([Message(topic, key, None)])
+    def purge(self, partitions: Sequence[Partition]) -> None:
+        """As the port. Writes records that say nothing, so that the broker closes segments that are old enough."""
+        self.append([Message(partition.topic, PURGE_KEY, None, (), partition.number) for partition in partitions])
+
+    def drop(self, partition: Partition, offsets: Collection[int]) -> None:
+        """As the port: it cannot."""
+        raise LogError(
+            f"Kafka lets go of records of {partition.topic} only with its retention: set retention.ms of that topic"
+        )
 
     def close(self) -> None:
         """As the port."""

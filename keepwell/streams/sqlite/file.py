@@ -28,8 +28,16 @@ SHORTEST_LOOK, LONGEST_LOOK = 0.002, 0.02
 APPLICATION = 0x6B70776C
 """`PRAGMA application_id` of our files: "kpwl"."""
 
-VERSION = 1
+VERSION = 2
 """`PRAGMA user_version`: the version of `SCHEMA`."""
+
+_REWRITTEN = """
+CREATE TABLE rewritten(purges INTEGER NOT NULL) STRICT;
+INSERT INTO rewritten VALUES (0);
+"""
+
+UPGRADES = {1: "ALTER TABLE partitions ADD COLUMN purges INTEGER NOT NULL DEFAULT 0;" + _REWRITTEN}
+"""By version, the statements that make the next one of it."""
 
 # A record's place is its partition's id times 2^40 plus its offset, so that one integer key orders everything: partitions
 # lie apart, and each is read by one scan. `heads` holds the newest cleaned record of each key (see sqlite_records).
@@ -37,7 +45,7 @@ SCHEMA = """
 CREATE TABLE topics(name TEXT PRIMARY KEY, base INTEGER NOT NULL, partitions INTEGER NOT NULL, cleanup TEXT NOT NULL)
     STRICT, WITHOUT ROWID;
 CREATE TABLE partitions(id INTEGER PRIMARY KEY, first INTEGER NOT NULL DEFAULT 0, next INTEGER NOT NULL DEFAULT 0,
-    cleaned INTEGER NOT NULL DEFAULT 0, live INTEGER NOT NULL DEFAULT 0) STRICT;
+    cleaned INTEGER NOT NULL DEFAULT 0, live INTEGER NOT NULL DEFAULT 0, purges INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE records(place INTEGER PRIMARY KEY, key BLOB, timestamp INTEGER NOT NULL, headers BLOB, value BLOB) STRICT;
 CREATE INDEX tombstones ON records(place, timestamp) WHERE value IS NULL;
 CREATE TABLE heads(partition INTEGER NOT NULL, key BLOB NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (partition, key))
@@ -115,10 +123,29 @@ class SqliteFile:
         """Waits at most so long, but not longer than to the next write of this process since `seen`."""
         self._here.wait(seen, seconds)
 
-    def forget(self) -> None:
-        """Brings what is only in the write-ahead log to its place and empties that, unless a reader is in the way."""
-        with self.read() as db:
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    def rewrite(self) -> None:
+        """Writes the file anew and empties the write-ahead log, so that no byte of what was removed is left.
+
+        Overwriting what is deleted (`secure_delete`) is not enough: where a page was split, a copy of what moved stays in the
+        gap of the old one. Raises `Doubt` where a writer or a reader is in the way for longer than `BUSY_LIMIT`.
+        """
+        if not self._here.writer.acquire(timeout=BUSY_LIMIT):
+            raise self._busy()
+        try:
+            with self.read() as db:
+                db.execute(f"PRAGMA busy_timeout={int(BUSY_LIMIT * 1000)}")
+                db.execute("VACUUM")
+        finally:
+            self._here.writer.release()
+        deadline = time.monotonic() + BUSY_LIMIT
+        while True:
+            with self.read() as db:
+                (busy, *_) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not busy:
+                return
+            if time.monotonic() > deadline:
+                raise Doubt(f"{self.path}: a reader is in the way, so old bytes may still stand in the write-ahead log")
+            time.sleep(LONGEST_LOOK)
 
     def close(self) -> None:
         """Closes what is idle; what is in use is closed when it comes back."""
@@ -171,6 +198,8 @@ class SqliteFile:
             application, version, _ = _stamp(db)
         if application != APPLICATION:
             raise LogError(f"{self.path} is a database of something else: name another file")
+        while version in UPGRADES:
+            version = self._upgrade(db, version)
         if version != VERSION:
             raise LogError(
                 f"{self.path} has the log format {version}, this program knows {VERSION}: update the program"
@@ -197,7 +226,7 @@ class SqliteFile:
         db.execute("BEGIN IMMEDIATE")
         try:
             if _look(db) == (0, 0, 0):
-                for statement in SCHEMA.split(";")[:-1]:
+                for statement in (SCHEMA + _REWRITTEN).split(";")[:-1]:
                     db.execute(statement)
                 db.execute(f"PRAGMA application_id={APPLICATION}")
                 db.execute(f"PRAGMA user_version={VERSION}")
@@ -205,6 +234,23 @@ class SqliteFile:
         except BaseException:
             db.execute("ROLLBACK")
             raise
+
+    @staticmethod
+    def _upgrade(db: sqlite3.Connection, version: int) -> int:
+        """Makes the next version of a file, and returns which it is now: another process may have been faster."""
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            _, present, _ = _look(db)
+            if present == version:
+                for statement in UPGRADES[version].split(";")[:-1]:
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version={version + 1}")
+                present = version + 1
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        return present
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

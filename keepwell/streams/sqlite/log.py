@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from keepwell.streams.log import Doubt, Fenced, LogError, Message, Partition, Polled, Record, Topic
@@ -73,8 +73,9 @@ class SqliteLog:
     def read(self, partition: Partition, start: int = 0, end: int | None = None) -> Iterator[Record]:
         """As the port."""
         identity = self._identity(partition)
-        held = self.bounds(partition)[1]
-        return self._read(partition, identity, start, held if end is None else min(end, held))
+        with self._file.read() as db:
+            held, purges = records.bounds(db, identity)[1], records.purges(db, identity)
+        return self._read(partition, identity, range(start, held if end is None else min(end, held)), purges)
 
     def bounds(self, partition: Partition) -> tuple[int, int]:
         """As the port."""
@@ -98,21 +99,39 @@ class SqliteLog:
         with self._file.read() as db:
             return groups.alive(db, group, topic)
 
-    def delete_key(self, topic: str, key: bytes) -> None:
-        """As the port. The older records are gone from every partition at once, their bytes overwritten.
+    def purge(self, partitions: Sequence[Partition]) -> None:
+        """As the port. Reads partitions that hold deletions; then the file is written anew, for which writers wait.
 
-        Reads the whole topic, as there is no index on keys, but writers wait only for what came meanwhile.
+        Raises `Doubt` where another process does not let that happen: what was removed may still stand in the file.
         """
-        stored = self._topic(topic)
-        targets = self._resolve([Message(topic, key, None)])
+        for partition in partitions:
+            identity = self._identity(partition)
+            with self._file.read() as db:
+                found = records.taken_back(db, identity)
+            self._remove(identity, found)
+        self._leave_no_byte()
+
+    def drop(self, partition: Partition, offsets: Collection[int]) -> None:
+        """As the port. Raises `Doubt` as `purge` does."""
+        identity = self._identity(partition)
         with self._file.read() as db:
-            ends = [records.bounds(db, stored.base + number)[1] for number in range(stored.partitions)]
-            found = records.find_key(db, stored, key)
-        with self._file.write() as db:
-            found += records.find_key(db, stored, key, ends)
-            records.remove(db, stored, key, found)
-            insert_now(db, targets)
-        self._file.forget()
+            found = records.at(db, identity, offsets)
+        self._remove(identity, found)
+        self._leave_no_byte()
+
+    def _remove(self, identity: int, found: Sequence[records.Found]) -> None:
+        if found:
+            with self._file.write() as db:
+                records.remove(db, identity, found)
+
+    def _leave_no_byte(self) -> None:
+        """Writes the file anew unless that was done since the last removal; a crash may have come in between."""
+        with self._file.read() as db:
+            removed, rewritten = records.all_purges(db)
+        if removed != rewritten:
+            self._file.rewrite()
+            with self._file.write() as db:
+                records.note_rewritten(db, removed)
 
     def close(self) -> None:
         """As the port. Members of this log find it closed."""
@@ -141,14 +160,16 @@ class SqliteLog:
             with self._file.write() as db:
                 left = records.trim(db, identity, before, 10 * records.SLICE)
 
-    def _read(self, partition: Partition, identity: int, start: int, end: int) -> Iterator[Record]:
-        while start < end:
+    def _read(self, partition: Partition, identity: int, offsets: range, purges: int) -> Iterator[Record]:
+        while offsets:
             with self._file.read() as db:
-                fetched = records.fetch(db, partition, identity, range(start, end), READ_AHEAD)
+                fetched = records.fetch(db, partition, identity, offsets, READ_AHEAD)
+                if records.purges(db, identity) != purges:
+                    raise Doubt(f"{partition}: records were erased while they were being read: read them again")
             if not fetched:
                 return
             yield from fetched
-            start = fetched[-1].offset + 1
+            offsets = range(fetched[-1].offset + 1, offsets.stop)
 
     def _topic(self, name: str) -> StoredTopic:
         topic = self._topics.get(name)

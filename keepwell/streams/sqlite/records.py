@@ -9,7 +9,7 @@ its key, which the table `heads` finds; a deletion is removed when it is old eno
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -40,6 +40,13 @@ class StoredTopic(NamedTuple):
 
 Target = tuple[StoredTopic, int, Message]
 """A message and the partition of the topic it goes to."""
+
+
+class Found(NamedTuple):
+    """A record that is to be removed."""
+
+    place: int
+    key: bytes | None
 
 
 def insert(db: sqlite3.Connection, targets: Sequence[Target], now: int, forgotten: int) -> list[tuple[Partition, int]]:
@@ -116,25 +123,56 @@ def clean(db: sqlite3.Connection, identity: int, count: int, forgotten: int) -> 
     return reach < end
 
 
-def find_key(db: sqlite3.Connection, topic: StoredTopic, key: bytes, ends: Sequence[int] | None = None) -> list[int]:
-    """The places of a key's records in all partitions of a topic, from the offsets `ends` on where they are given."""
-    found = []
-    for number in range(topic.partitions):
-        low = _place(topic.base + number, 0 if ends is None else ends[number])
-        rows = db.execute(
-            "SELECT place FROM records WHERE place >= ? AND place < ? AND key = ?",
-            (low, _place(topic.base + number + 1, 0), key),
-        )
-        found += [place for (place,) in rows]
+def purges(db: sqlite3.Connection, identity: int) -> int:
+    """How often records of a partition were removed for good: a reader that sees it change has seen too much."""
+    (count,) = db.execute("SELECT purges FROM partitions WHERE id = ?", (identity,)).fetchone()
+    return int(count)
+
+
+def all_purges(db: sqlite3.Connection) -> tuple[int, int]:
+    """How often records were removed for good in all partitions, and how often when the file was last written anew."""
+    found: tuple[int, int] = db.execute(
+        "SELECT (SELECT coalesce(sum(purges), 0) FROM partitions), (SELECT purges FROM rewritten)"
+    ).fetchone()
     return found
 
 
-def remove(db: sqlite3.Connection, topic: StoredTopic, key: bytes, places: Iterable[int]) -> None:
-    """Removes the records of a key, found by `find_key`, and its heads."""
-    db.executemany("DELETE FROM records WHERE place = ?", [(place,) for place in places])
-    for identity in range(topic.base, topic.base + topic.partitions):
-        gone = db.execute("DELETE FROM heads WHERE partition = ? AND key = ?", (identity, key)).rowcount
-        db.execute("UPDATE partitions SET live = live - ? WHERE id = ?", (gone, identity))
+def note_rewritten(db: sqlite3.Connection, removed: int) -> None:
+    """Notes that the file was written anew after so many removals."""
+    db.execute("UPDATE rewritten SET purges = max(purges, ?)", (removed,))
+
+
+def taken_back(db: sqlite3.Connection, identity: int) -> list[Found]:
+    """The records of a partition that deletions took back, and the deletions. Reads it up to the last deletion."""
+    low, high = _place(identity, 0), _place(identity + 1, 0)
+    deleted: dict[bytes, int] = dict(
+        db.execute(
+            "SELECT key, max(place) FROM records WHERE value IS NULL AND place >= ? AND place < ? GROUP BY key",
+            (low, high),
+        )
+    )
+    if not deleted:
+        return []
+    rows = db.execute("SELECT place, key FROM records WHERE place >= ? AND place <= ?", (low, max(deleted.values())))
+    return [Found(place, key) for place, key in rows if place <= deleted.get(key, -1)]
+
+
+def at(db: sqlite3.Connection, identity: int, offsets: Collection[int]) -> list[Found]:
+    """The records of a partition at these offsets."""
+    asked = (db.execute("SELECT place, key FROM records WHERE place = ?", (_place(identity, n),)) for n in offsets)
+    return [Found(*row) for rows in asked for row in rows]
+
+
+def remove(db: sqlite3.Connection, identity: int, found: Sequence[Found]) -> None:
+    """Removes records of a partition, and their heads."""
+    db.executemany("DELETE FROM records WHERE place = ?", [(place,) for place, _ in found])
+    heads = db.executemany(
+        "DELETE FROM heads WHERE partition = ? AND key = ? AND place = ?",
+        [(identity, key, place) for place, key in found],
+    )
+    db.execute(
+        "UPDATE partitions SET live = live - ?, purges = purges + 1 WHERE id = ?", (max(heads.rowcount, 0), identity)
+    )
 
 
 def trim(db: sqlite3.Connection, identity: int, before: int, count: int) -> bool:

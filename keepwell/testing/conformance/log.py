@@ -15,6 +15,7 @@ import pytest
 
 from keepwell.streams.log import Log, LogError, Member, Message, Partition, Record, Topic
 from keepwell.streams.log import partition_for as where
+from keepwell.streams.standing import standing
 
 PARTITIONS = 4
 
@@ -298,11 +299,12 @@ class ReadContract(Contract):
         for record in records:
             assert untouched.get((record.partition, record.offset)) == record.value
 
-    def test_a_deleted_key_is_told_to_readers_and_other_keys_stay(self, log: Log, prefix: str) -> None:
+    def test_a_purge_takes_away_nothing_but_what_deletions_took_back(self, log: Log, prefix: str) -> None:
         topic = f"{prefix}compacted"
         log.create_topics([Topic(topic, 1, "compact")])
-        log.append([Message(topic, key, value) for value in (b"1", b"2") for key in (b"a", b"b")])
-        log.delete_key(topic, b"a")
-        records = everything(log, topic)
-        assert [record.value for record in records if record.key == b"a"][-1] is None
-        assert [record.value for record in records if record.key == b"b"][-1] == b"2"
+        log.append([Message(topic, key, value) for value in (b"1", b"2") for key in (b"a", b"b", b"c")])
+        log.append([Message(topic, b"a", None), Message(topic, b"b", None), Message(topic, b"b", b"3")])
+        for _ in range(2):
+            log.purge([Partition(topic, 0)])
+            held = [(record.key, record.value) for record in standing(log, Partition(topic, 0))]
+            assert held == [(b"c", b"1"), (b"c", b"2"), (b"b", b"3")]

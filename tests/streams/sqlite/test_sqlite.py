@@ -186,9 +186,9 @@ class TestFiles:
     def test_a_file_of_a_later_version_is_refused(self, path: Path, log: SqliteLog) -> None:
         log.close()
         with sqlite3.connect(path) as db:
-            db.execute("PRAGMA user_version=2")
+            db.execute("PRAGMA user_version=3")
         db.close()
-        with pytest.raises(LogError, match=r"log format 2.*update the program"):
+        with pytest.raises(LogError, match=r"log format 3.*update the program"):
             SqliteLog(path)
 
     def test_a_damaged_file_is_told_from_an_empty_one(self, path: Path, log: SqliteLog) -> None:
@@ -304,9 +304,10 @@ class TestCompaction:
             if step == "compact":
                 log.compact("state", tombstone_age=value)
             elif step == "erase":
-                log.delete_key("state", key)
+                log.append([Message("state", key, None)])
+                log.purge([STATE])
                 model.pop(key, None)
-                assert all(record.value is None for record in log.read(STATE) if record.key == key)
+                assert all(record.key != key for record in log.read(STATE))
             elif step == "delete":
                 log.append([Message("state", key, None)])
                 model.pop(key, None)
@@ -329,12 +330,63 @@ class TestErasure:
             log.append([Message("state", b"k", marker + b"%d" % n), *messages("in", 20)])
             log.append([Message("in", b"k", marker, partition=n % 4)])
         log.compact("state")
-        log.delete_key("state", b"k")
-        log.delete_key("in", b"k")
+        log.append([Message("state", b"k", None)])
+        for number in range(log.partitions("state")):
+            log.purge([Partition("state", number)])
+        for number in range(4):
+            source = Partition("in", number)
+            log.drop(source, [record.offset for record in log.read(source) if record.key == b"k"])
         held = [*everything(log, "state"), *everything(log, "in")]
-        assert [record.value for record in held if record.key == b"k"] == [None, None]
+        assert [record for record in held if record.key == b"k"] == []
         log.close()
         assert not [file.name for file in path.parent.iterdir() if marker in file.read_bytes()]
+
+    def test_no_byte_of_many_erased_among_many_others_stays_in_the_file(self, path: Path, log: SqliteLog) -> None:
+        """Pages fill, split, merge and are used again between the writes: nothing may be left in their gaps either."""
+        rng = random.Random(7)
+        log.create_topics([Topic("own", 2, "compact")])
+        for number in range(120):
+            names = [rng.choice([b"somebody-%d", b"other-%d"]) % rng.randrange(9) for _ in range(60)]
+            log.append([Message("own", b"%s#%d.%d" % (name, number, n), name * rng.randrange(1, 90), (), n % 2)
+                        for n, name in enumerate(names)])  # fmt: skip
+            if number % 20 == 19:
+                gone = b"somebody-%d#" % rng.randrange(9)
+                for each in [Partition("own", n) for n in range(2)]:
+                    keys = [r.key for r in log.read(each) if r.key and r.key.startswith(gone)]
+                    log.append([Message("own", key, None, (), each.number) for key in keys])
+                    log.purge([each])
+        for each in [Partition("own", n) for n in range(2)]:
+            keys = [r.key for r in log.read(each) if r.key and r.key.startswith(b"somebody")]
+            log.append([Message("own", key, None, (), each.number) for key in keys])
+            log.purge([each])
+        assert sum(1 for _ in everything(log, "own")) > 1000
+        found = {file.name: file.read_bytes().count(b"somebody") for file in path.parent.iterdir()}
+        assert sum(found.values()) == 0, found
+        log.compact("own")
+        log.append([Message("own", b"other-1#x", b"v")])
+        assert integrity(path) == "ok"
+
+    def test_who_reads_while_records_are_erased_must_read_again(self, log: SqliteLog) -> None:
+        log.append([Message("state", b"%d" % n, b"v") for n in range(3000)])
+        reading = log.read(STATE)
+        next(reading)
+        log.append([Message("state", b"7", None)])
+        log.purge([STATE])
+        with pytest.raises(Doubt, match="read them again"):
+            list(reading)
+        assert len(list(log.read(STATE))) == 2999
+
+    def test_a_file_of_the_version_before_is_made_one_of_this(self, path: Path, log: SqliteLog) -> None:
+        log.append([Message("state", b"k", b"v")])
+        log.close()
+        db = sqlite3.connect(path)
+        db.executescript("ALTER TABLE partitions DROP COLUMN purges; DROP TABLE rewritten; PRAGMA user_version=1")
+        db.close()
+        again = SqliteLog(path)
+        again.append([Message("state", b"k", None)])
+        again.purge([STATE])
+        assert list(again.read(STATE)) == []
+        again.close()
 
 
 class TestTrim:
