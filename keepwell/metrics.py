@@ -98,6 +98,7 @@ HTTP_EVENTS = _counter(
 HTTP_SECONDS = _histogram("http_seconds", "From an HTTP request to its answer.", _SECONDS, ["service"])
 
 # Of `keepwell monitor --metrics`: each has labels, so that where nothing was judged there is no sample, and no 0.
+ERASURES = _counter("erasures", "clients", "Erasures carried out: every record of the client has its deletion.")
 MONITOR_AS_OF = _gauge("monitor_as_of_seconds", "seconds", "Until when outcomes were known, in Unix time.", ["release"])
 MONITOR_MOMENTS = _gauge("monitor_moments", "moments", "Moments of episodes in the window.", ["release"])
 MONITOR_PSI = _gauge(

@@ -8,6 +8,8 @@ from keepwell.contract.events import CONTROL_TYPES, ClientErased, Event, Instrum
 
 ERASURE: Final = b"_erased#"
 """How the key of an erasure begins. It names no client, and so can stay until everything else of the client is gone."""
+CLOCK: Final = b"_clock#"
+"""How the key of a tick begins."""
 MODEL: Final = b"_model#"
 """How the key of a promotion begins."""
 INSTRUMENT: Final = b"_instrument#"

@@ -117,6 +117,7 @@ class Topics:
         self.predictor_group = group_of("predictor")
         self.notify_group = group_of("notify")
         self.returned_group = group_of("notify-returned")
+        self.erasure_group = group_of("erasure")
 
     def full(self, topic: TopicRow) -> str:
         """The name of a topic in this installation."""

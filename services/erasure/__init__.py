@@ -1,0 +1,1 @@
+"""Erasures carried out: deletions written, bytes removed."""
