@@ -86,6 +86,12 @@ SERVICES: Final = (
         writes=(topics.EPISODES,),
     ),
     ServiceRow(
+        "erasure",
+        "Deletes what the log holds of an erased client, once the predictor has forgotten the client.",
+        groups=(Group(group_of("erasure"), topics.EPISODES),),
+        writes=(topics.EPISODES, topics.SCORES, topics.ALERTS, topics.SHADOW_SCORES, topics.STATE),
+    ),
+    ServiceRow(
         "notify",
         "Posts every alert to a webhook, and again those that were put back.",
         groups=(
@@ -103,7 +109,7 @@ def readers(topic: TopicRow) -> list[str]:
     """The services that read a topic.
 
     >>> readers(topics.EPISODES)
-    ['predictor']
+    ['predictor', 'erasure']
     """
     return [row.name for row in SERVICES if any(group.topic is topic for group in row.groups)]
 
@@ -112,6 +118,6 @@ def writers(topic: TopicRow) -> list[str]:
     """The services that write a topic.
 
     >>> writers(topics.EPISODES)
-    ['ingest', 'clock']
+    ['ingest', 'clock', 'erasure']
     """
     return [row.name for row in SERVICES if topic in row.writes]

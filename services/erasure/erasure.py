@@ -77,10 +77,11 @@ class Eraser:
 
     def _carry_out(self, record: Record, event: ClientErased) -> Iterator[float]:
         """The steps of an erasure, each with the seconds to wait before the next."""
+        topics = self._topics
         key, client = record.key or b"", Client(event.clinic, event.data.client_id)
         # An erasure is written to all partitions at once, so its copies lie below these ends.
-        ends = {each: self._log.bounds(each)[1] for each in self._partitions(self._topics.episodes)}
-        while waiting := not_obeyed(self._log, self._topics, ends):
+        ends = {each: self._log.bounds(each)[1] for each in self._partitions(topics.episodes)}
+        while waiting := behind(self._log, topics.predictor_group, topics.episodes, ends):
             _log.info("erasure.waiting", partitions=waiting)
             yield PAUSE
         deletions: list[Message] = []
@@ -94,7 +95,7 @@ class Eraser:
         if deletions:
             self._log.append(deletions)
             yield 0.0
-        self._log.purge([each for topic in written(self._topics) for each in self._partitions(topic)])
+        self._log.purge([each for topic in written(topics) for each in self._partitions(topic)])
         if deletions:
             metrics.ERASURES.inc()
             _log.info("erasure.done", episodes=episodes, records=len(deletions))
@@ -110,9 +111,9 @@ class Eraser:
         return [Partition(topic, number) for number in range(self._log.partitions(topic))]
 
 
-def not_obeyed(log: Log, topics: Topics, ends: Mapping[Partition, int]) -> list[int]:
-    """The partitions of `episode-events` of which the predictor has something to work off below these offsets."""
-    committed = log.committed(topics.predictor_group, topics.episodes)
+def behind(log: Log, group: str, topic: str, ends: Mapping[Partition, int]) -> list[int]:
+    """The partitions of a topic of which a group has something to work off below these offsets; deletions do not count."""
+    committed = log.committed(group, topic)
     return [
         partition.number
         for partition, end in ends.items()

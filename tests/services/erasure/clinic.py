@@ -18,9 +18,10 @@ from keepwell.testing.made_up import made_up_clinic
 from services.erasure.bootstrap import follower_of
 from services.erasure.client import written
 from services.erasure.settings import ErasureSettings
-from services.ingest.bootstrap import drain_ingest
+from services.ingest.bootstrap import make as make_ingest
 from services.ingest.settings import IngestSettings
-from services.predictor.bootstrap import PredictorSettings, processor, worker_of
+from services.predictor.bootstrap import processor, worker_of
+from services.predictor.settings import PredictorSettings
 
 START: Final = datetime(2026, 1, 5, tzinfo=UTC)
 DAYS: Final = 80
@@ -71,7 +72,7 @@ class Clinic:
 
     def ingest(self) -> None:
         """Ingest works off what there is."""
-        drain_ingest(IngestSettings(**self._shared), self.log, threading.Event())
+        make_ingest(IngestSettings(**self._shared), self.log).work.drain(threading.Event())
 
     def predict(self) -> None:
         """The predictor works off what there is, in a life of its own."""

@@ -1,0 +1,138 @@
+"""`keepwell erase`: asks for a client's erasure, waits until every part has obeyed, and reads back what is left."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+import typer
+
+from keepwell.care.instruments import Instruments
+from keepwell.cli._common import failed, say
+from keepwell.cli._options import AsJson, LogUrl, Prefix
+from keepwell.contract.decode import decode
+from keepwell.contract.events import ClientErased, Erased, encode
+from keepwell.contract.refusal import Refusal
+from keepwell.settings import Settings
+from keepwell.streams.log import Log, LogError, Message, Partition
+from keepwell.streams.topics import Topics
+from services.erasure.client import Client, by_key, find, written
+from services.erasure.erasure import behind
+from services.erasure.raw import raw
+
+LOOK: Final = 0.2
+"""Seconds between two looks at how far the services are."""
+_RUNS_ON: Final = "The erasure is in the log and will be carried out once that service works; then run this again."
+
+
+def command(
+    client: Annotated[str, typer.Argument(help="The client's pseudonym; - reads it from standard input.")],
+    clinic: Annotated[str, typer.Option("--clinic", help="The clinic whose client it is.")],
+    log: LogUrl = None,
+    topic_prefix: Prefix = None,
+    drop: Annotated[
+        bool, typer.Option("--drop", help="Also remove the client's records as senders sent them, where the log can.")
+    ] = False,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for the services.")] = 120.0,
+    as_json: AsJson = False,
+) -> None:
+    """Erase a client: write the event, wait until log, state and scores have obeyed, read all back and print the proof.
+
+    Exit 1 where something is left, or a service has not obeyed in time. Nothing printed names the client.
+    """
+    name = sys.stdin.readline().strip() if client == "-" else client
+    settings = Settings(log=log, topic_prefix=topic_prefix)
+    with closing(settings.open_log(must_exist=True)) as opened:
+        result = erase(opened, Topics(settings.topic_prefix), Client(clinic, name), drop, timeout)
+    say(result, as_json)
+    if any(result["left"].values()):
+        failed(
+            "records of the client's episodes are left, as they came after the erasure: erase again once nothing comes"
+        )
+
+
+def erase(log: Log, topics: Topics, client: Client, drop: bool, timeout: float) -> dict[str, Any]:
+    """Asks for the erasure and returns the proof. Raises `LogError` that says who has not obeyed within `timeout` seconds."""
+    episodes = _episodes(log, topics, client)
+    before = _counts(log, topics, episodes)
+    _ask_and_wait(log, topics, client, timeout)
+    left = _counts(log, topics, episodes | _episodes(log, topics, client))
+    places = {topic: raw(log, topic, client, episodes) for topic in (topics.sessions, topics.dead_letters)}
+    result: dict[str, Any] = {
+        "episodes": len(episodes),
+        "deleted": {topic: before[topic] - left[topic] for topic in written(topics)},
+        "left": dict(left),
+    }
+    if drop:
+        result["dropped"] = {topic: _drop(log, topics, topic, found) for topic, found in places.items()}
+        places = {topic: raw(log, topic, client, episodes) for topic in places}
+    result["as_sent"] = {topic: _named(found) for topic, found in places.items()}
+    return result
+
+
+def _ask_and_wait(log: Log, topics: Topics, client: Client, timeout: float) -> None:
+    until = time.monotonic() + timeout
+    [(asked, offset)] = log.append([Message(topics.sessions, b"_erasure", _event(client))])
+    _wait("ingest", until, lambda: behind(log, topics.ingest_group, topics.sessions, {asked: offset + 1}))
+    # Ingest wrote it to every partition in one append, so it lies below these ends.
+    numbers = range(log.partitions(topics.episodes))
+    ends = {each: log.bounds(each)[1] for each in (Partition(topics.episodes, number) for number in numbers)}
+    for service, group in (("predictor", topics.predictor_group), ("erasure", topics.erasure_group)):
+        _wait(service, until, lambda group=group: behind(log, group, topics.episodes, ends))  # type: ignore[misc]  # mypy cannot infer a default of a lambda
+
+
+def _event(client: Client) -> bytes:
+    """The event that asks for it. Raises `LogError` where clinic or client are none that a log could hold."""
+    now = datetime.now(UTC)
+    value = encode(
+        ClientErased(
+            specversion="1.0", id=f"erasure-{secrets.token_hex(8)}", source=f"/{client.clinic}/keepwell",
+            subject="_erasure", time=now, data=Erased(client_id=client.name),
+        )
+    )  # fmt: skip
+    checked = decode(value, now=now, instruments=Instruments())
+    if isinstance(checked, Refusal):
+        raise LogError(f"this client cannot be erased, as no event could name it: {checked.detail}")
+    return value
+
+
+def _wait(service: str, until: float, waiting: Callable[[], list[int]]) -> None:
+    while numbers := waiting():
+        if time.monotonic() > until:
+            told = ", ".join(map(str, numbers))
+            raise LogError(f"keepwell {service} has not obeyed on partitions {told}: does it run? {_RUNS_ON}")
+        time.sleep(LOOK)
+
+
+def _episodes(log: Log, topics: Topics, client: Client) -> frozenset[bytes]:
+    partitions = (Partition(topics.episodes, number) for number in range(log.partitions(topics.episodes)))
+    found = (find(log, partition, client) for partition in partitions)
+    return frozenset().union(*(one.episodes for one in found if one is not None))
+
+
+def _counts(log: Log, topics: Topics, episodes: Iterable[bytes]) -> Counter[str]:
+    return Counter({topic: len(by_key(log, topic, episodes)) for topic in written(topics)})
+
+
+def _drop(log: Log, topics: Topics, topic: str, places: Mapping[Partition, list[int]]) -> str:
+    """Removes what was sent, as far as ingest has read it; in words what came of it."""
+    read = log.committed(topics.ingest_group, topics.sessions)
+    count = 0
+    for partition, offsets in places.items():
+        fit = [offset for offset in offsets if topic != topics.sessions or offset < read.get(partition, 0)]
+        try:
+            log.drop(partition, fit)
+        except LogError as error:
+            return str(error)
+        count += len(fit)
+    return f"{count} records"
+
+
+def _named(places: Mapping[Partition, list[int]]) -> list[str]:
+    return [f"{partition.number}/{offset}" for partition, offsets in sorted(places.items()) for offset in offsets]

@@ -1,0 +1,137 @@
+"""The command `erase`: it waits for every part, proves what is gone, and says where the bytes as sent still stand."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keepwell.streams.log import Message
+from keepwell.streams.sqlite.log import SqliteLog
+from tests.services.erasure.clinic import GONE, OF_GONE, SUBJECTS, Clinic
+
+Result = subprocess.CompletedProcess[str]
+NAMES = [GONE.encode(), *(subject.encode() for subject in SUBJECTS)]
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in [name for name in os.environ if name.startswith("KEEPWELL_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    log = SqliteLog(tmp_path / "log.db")
+    clinic = Clinic(log)
+    clinic.live()
+    subject = f'"subject":"{SUBJECTS[0]}"'.encode()
+    broken = b'{"specversion":"1.0","id":"x","source":"/north/booking","type":"keepwell.no.v1",' + subject + b"}"
+    other = broken.replace(b"/north", b"/south")
+    log.append([Message(clinic.topics.sessions, b"k", value) for value in (broken, other)])
+    clinic.ingest()
+    log.close()
+    return tmp_path / "log.db"
+
+
+@contextmanager
+def services(file: Path, *names: str) -> Iterator[None]:
+    """The services of these names at work, one after the other, again and again."""
+    log = SqliteLog(file)
+    clinic = Clinic(log)
+    stop = threading.Event()
+    acts = {"ingest": clinic.ingest, "predictor": clinic.predict, "erasure": clinic.erase}
+
+    def work() -> None:
+        while not stop.is_set():
+            for name in names:
+                acts[name]()
+            stop.wait(0.05)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        log.close()
+
+
+def erase(*arguments: str, client: str = GONE, told: str | None = None) -> Result:
+    """What the command says in a process of its own."""
+    command = ["erase", client, "--clinic", "north", "--log", "sqlite:///log.db", "--json", *arguments]
+    return subprocess.run(
+        [sys.executable, "-m", "keepwell.cli.main", *command], input=told, capture_output=True, text=True, check=False,
+        timeout=150,
+    )  # fmt: skip
+
+
+def proof(result: Result) -> dict[str, Any]:
+    assert result.returncode == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def test_it_proves_what_is_gone_and_says_where_sent_bytes_still_stand(file: Path) -> None:
+    with services(file, "ingest", "predictor", "erasure"):
+        told = proof(erase())
+    assert told["episodes"] == 1
+    assert told["deleted"]["episode-events"] == len(OF_GONE)
+    assert told["deleted"]["risk-scores"] > 0
+    assert told["deleted"]["risk-alerts"] == 2
+    assert set(told["left"].values()) == {0}
+    assert len(told["as_sent"]["session-events"]) == len(OF_GONE) + 2, "those accepted, the broken one, and the erasure"
+    assert len(told["as_sent"]["dead-letters"]) == 1, "not that of another clinic"
+    assert not any(name in json.dumps(told).encode() for name in NAMES)
+
+
+def test_with_drop_no_byte_of_the_client_is_left_in_the_file(file: Path) -> None:
+    held = file.read_bytes()
+    assert all(name in held for name in NAMES)
+    with services(file, "ingest", "predictor", "erasure"):
+        told = proof(erase("--drop", client="-", told=f"{GONE}\n"))
+    assert told["as_sent"] == {"session-events": [], "dead-letters": []}
+    log = SqliteLog(file)
+    clinic = Clinic(log)
+    assert clinic.verify() is None
+    own = [record for record in clinic.raw(clinic.topics.sessions) if b'"/south' in (record.value or b"")]
+    assert len(own) == 1, "another clinic's record of an episode of the same name stays"
+    places = [(record.partition.number, record.offset) for record in own]
+    for topic in (clinic.topics.sessions, clinic.topics.dead_letters):
+        for each in clinic.partitions(topic):
+            log.drop(each, [r.offset for r in log.read(each) if b'"/south' in (r.value or b"")])
+    log.close()
+    assert places
+    left = {each.name: [name for name in NAMES if name in each.read_bytes()] for each in file.parent.iterdir()}
+    assert not any(left.values()), left
+
+
+@pytest.mark.parametrize(
+    ("running", "late"), [((), "ingest"), (("ingest",), "predictor"), (("ingest", "predictor"), "erasure")]
+)
+def test_it_says_which_service_has_not_obeyed(file: Path, running: tuple[str, ...], late: str) -> None:
+    with services(file, *running):
+        result = erase("--timeout", "2")
+    assert result.returncode == 1
+    assert f"keepwell {late} has not obeyed on partitions" in result.stderr
+
+
+def test_a_client_that_no_event_could_name_is_refused_before_anything_is_written(file: Path) -> None:
+    before = file.read_bytes()
+    result = erase(client="Jane Doe")
+    assert result.returncode == 1
+    assert "cannot be erased" in result.stderr
+    assert "Jane" not in result.stderr + result.stdout
+    assert file.read_bytes() == before
+
+
+def test_a_client_whom_the_log_does_not_know_is_erased_all_the_same(file: Path) -> None:
+    with services(file, "ingest", "predictor", "erasure"):
+        told = proof(erase(client="p-nobody"))
+    assert (told["episodes"], sum(told["deleted"].values())) == (0, 0)
