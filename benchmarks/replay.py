@@ -24,5 +24,5 @@ def measure(plan: Plan) -> list[Figure]:
 def _rate(plan: Plan, file: str, number: int) -> float:
     topics = Topics()
     began = time.perf_counter()
-    replay_files([file], None, predictor(topics), topics, [], plan.folder / f"replayed-{number}")
+    replay_files([file], None, predictor(topics), topics, [], out=plan.folder / f"replayed-{number}")
     return plan.events / (time.perf_counter() - began)

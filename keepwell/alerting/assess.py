@@ -80,10 +80,14 @@ class Assessor:
         if not decisions:
             return score, [], memory
         raising = [part for part in scored.strongest(LEAST_POINTS) if part.points > 0] if scored else []
-        return score, [self._alert(live, score, raising, decision, origin, now) for decision in decisions], memory
+        return (
+            score,
+            [self._alert(live, score, raising, decision, origin=origin, now=now) for decision in decisions],
+            memory,
+        )
 
     def _alert(
-        self, live: Live, score: Score, raising: Sequence[Part], decision: Decision, origin: str, now: int
+        self, live: Live, score: Score, raising: Sequence[Part], decision: Decision, *, origin: str, now: int
     ) -> Alert:
         course = live.course
         kind = kind_of(decision.kind)

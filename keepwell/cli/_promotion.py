@@ -91,6 +91,7 @@ def give_role(
     release: str,
     role: Literal["champion", "shadow", "none"],
     at: datetime,
+    *,
     manifest: bytes | None,
 ) -> dict[str, Any]:
     """Writes a promotion to every partition, and the manifest, in one append: whole or not at all. Raises `LogError`."""

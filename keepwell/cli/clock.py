@@ -13,6 +13,7 @@ from services.clock.settings import ClockSettings
 
 
 def command(
+    *,
     log: LogUrl = None,
     topic_prefix: Prefix = None,
     instance: Instance = None,

@@ -37,6 +37,7 @@ Everything = Annotated[bool, typer.Option("--all", help="Needed where no filter 
 
 @app.command("list")
 def list_letters(
+    *,
     reason: Reason = None,
     since: Since = None,
     source: Source = None,
@@ -82,6 +83,7 @@ def show(
 
 @app.command()
 def replay(
+    *,
     reason: Reason = None,
     since: Since = None,
     source: Source = None,
@@ -105,6 +107,7 @@ def replay(
 
 @app.command()
 def drop(
+    *,
     reason: Reason = None,
     since: Since = None,
     source: Source = None,

@@ -36,6 +36,7 @@ from training.evaluate.aims import VERDICTS
 
 
 def command(
+    *,
     release: Annotated[str, typer.Argument(help="The release to judge: digest, unique prefix or path.")],
     out: Annotated[Path, typer.Option(help="Folder for report.json and report.html; made if need be.")],
     files: Annotated[

@@ -22,6 +22,7 @@ _SHOWN: Final = 20
 
 
 def command(
+    *,
     names: Annotated[
         list[Path],
         typer.Argument(

@@ -9,6 +9,7 @@ from services.ingest.settings import IngestSettings
 
 
 def command(
+    *,
     log: LogUrl = None,
     topic_prefix: Prefix = None,
     instance: Instance = None,

@@ -37,6 +37,7 @@ REFERENCE: Final = "reference.json"
 
 
 def command(
+    *,
     files: Annotated[
         list[str] | None, typer.Argument(help="Events: JSON lines (also .gz, .zst, -) or Parquet archives.")
     ] = None,

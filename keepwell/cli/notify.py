@@ -11,6 +11,7 @@ from services.notify.settings import NotifySettings
 
 
 def command(
+    *,
     webhook: Webhook = None,
     log: LogUrl = None,
     topic_prefix: Prefix = None,

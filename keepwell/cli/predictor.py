@@ -20,6 +20,7 @@ from services.predictor.settings import PredictorSettings
 
 
 def command(
+    *,
     log: LogUrl = None,
     topic_prefix: Prefix = None,
     instance: Instance = None,

@@ -58,6 +58,7 @@ def list_(
 
 @app.command()
 def show(
+    *,
     name: Name,
     shadow: Annotated[bool, typer.Option("--shadow", help="Compare its shadow scores with the champion's.")] = False,
     releases: ReleasesAt = None,
@@ -121,6 +122,7 @@ def publish(
 
 @app.command()
 def promote(
+    *,
     name: Name,
     releases: ReleasesAt = None,
     release_keys: ReleaseKeys = None,
@@ -135,6 +137,7 @@ def promote(
 
 @app.command()
 def shadow(
+    *,
     name: Annotated[
         str | None, typer.Argument(metavar="[RELEASE]", help="Digest, unique prefix of one, or path of a release.")
     ] = None,
@@ -157,7 +160,7 @@ def shadow(
         if not present:
             failed("there is no shadow to end")
         for digest in sorted(filter(None, present)):
-            say(promotion.give_role(opened, topics, digest, "none", datetime.now(UTC), None), as_json)
+            say(promotion.give_role(opened, topics, digest, "none", datetime.now(UTC), manifest=None), as_json)
 
 
 @app.command()
@@ -283,7 +286,7 @@ def _give_role(
         partitions = promotion.held(log, topics)
         if promotion.in_use(partitions)[release.digest, role] == len(partitions):
             failed(f"{release.digest} is {role} on every partition already")
-        written = promotion.give_role(log, topics, release.digest, role, datetime.now(UTC), release.content)
+        written = promotion.give_role(log, topics, release.digest, role, datetime.now(UTC), manifest=release.content)
     say(written, as_json)
 
 

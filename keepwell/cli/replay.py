@@ -41,6 +41,7 @@ BATCH: Final = 5000
 
 
 def command(
+    *,
     files: Annotated[
         list[str] | None, typer.Argument(help="JSON lines, also .gz and .zst; - is standard input.")
     ] = None,
@@ -67,7 +68,7 @@ def command(
             raise typer.BadParameter("--verify needs --log: a file holds no scores to compare with")
         if out is None:
             raise typer.BadParameter("name a folder for the results with --out")
-        summary = replay_files(files, moment(as_of), worker, topics, registrations(instruments), out)
+        summary = replay_files(files, moment(as_of), worker, topics, registrations(instruments), out=out)
         verdict = None
     else:
         if files:
@@ -75,7 +76,7 @@ def command(
         if instruments is not None:
             raise typer.BadParameter("a log tells which instruments were registered: leave out --instruments")
         with closing(settings.open_log(must_exist=True)) as source:
-            summary, verdict = replay_log(source, worker, topics, out, verify, as_begun=model is None)
+            summary, verdict = replay_log(source, worker, topics, out, verify=verify, as_begun=model is None)
     say(summary, as_json)
     if verdict is not None and verdict.difference is not None:
         failed(verdict.difference)
@@ -87,6 +88,7 @@ def replay_files(
     worker: PredictorProcessor,
     topics: Topics,
     registered: Sequence[InstrumentRegistered],
+    *,
     out: Path,
 ) -> dict[str, Any]:
     """Replays files into a folder and returns the summary. Without `until`, now is the time of the last event.
@@ -114,7 +116,7 @@ def replay_files(
 
 
 def replay_log(
-    source: Log, worker: PredictorProcessor, topics: Topics, out: Path | None, verify: bool, as_begun: bool = True
+    source: Log, worker: PredictorProcessor, topics: Topics, out: Path | None, *, verify: bool, as_begun: bool = True
 ) -> tuple[dict[str, Any], Verdict | None]:
     """Replays what the predictor has committed of a log; with `verify`, compares with what the log holds of its outputs.
 

@@ -44,6 +44,7 @@ class Pair(NamedTuple):
 
 
 def command(
+    *,
     files: Annotated[list[str], typer.Argument(help="JSON lines, also .gz and .zst; - is standard input.")],
     at: Annotated[Path, typer.Option(help="CSV with the columns episode,as_of.")],
     out: Annotated[Path, typer.Option(help="CSV to write.")],

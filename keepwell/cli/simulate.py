@@ -14,6 +14,7 @@ Preset = Literal["clinic", "community", "shifted"]
 
 
 def command(
+    *,
     preset: Annotated[Preset, typer.Option(help="clinic: about 20 % stop; community: about 35 %; shifted: differs.")],
     episodes: Annotated[int, typer.Option(min=1, help="How many episodes of care open within the two years.")],
     out: Annotated[Path, typer.Option(help="Folder for events.jsonl and truth.jsonl.")],

@@ -40,6 +40,7 @@ class LearnerName(StrEnum):
 
 
 def command(
+    *,
     out: Annotated[Path, typer.Option(help="Folder to write the release into.")],
     files: Annotated[
         list[str] | None, typer.Argument(help="Events: JSON lines (also .gz, .zst, -) or Parquet archives.")
@@ -140,16 +141,16 @@ def command(
         jobs=jobs,
     )
     if moved is None:
-        result = _trained(dataset, policy, options, shown, origin, out)
+        result = _trained(dataset, policy, options, shown=shown, origin=origin, out=out)
     else:
-        result = _recalibrated(dataset, moved, policy, options, shown, origin, out)
+        result = _recalibrated(dataset, moved, policy, options, shown=shown, origin=origin, out=out)
     if registry is not None:
         Releases(registry).publish(str(out))
     say(result, as_json)
 
 
 def _trained(
-    dataset: Dataset, policy: Policy, options: Options, shown: HeldOut | None, origin: str | None, out: Path
+    dataset: Dataset, policy: Policy, options: Options, *, shown: HeldOut | None, origin: str | None, out: Path
 ) -> dict[str, Any]:
     """Fits and writes a release. Raises `NotFitted`, `OSError`."""
     if options.budget is None and options.cost_ratio is None:
@@ -176,6 +177,7 @@ def _recalibrated(
     base: Release,
     policy: Policy,
     options: Options,
+    *,
     shown: HeldOut | None,
     origin: str | None,
     out: Path,

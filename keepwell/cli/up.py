@@ -12,6 +12,7 @@ from keepwell.streams.worker.process import stop_on_signals, tune_gc
 
 
 def command(
+    *,
     log: LogUrl = None,
     topic_prefix: Prefix = None,
     instance: Instance = None,

@@ -366,7 +366,7 @@ class PredictorProcessor:
             tick = shelf.state.tick
             history = tick is not None and is_history(self._champion(shelf).policy, at, tick)
             trigger = Trigger(event.id, event.source, event.traceparent, endorsed, tick if history else None)
-            self._assess(shelf, partition, key, held, trigger, out)
+            self._assess(shelf, partition, held, trigger, out)
         return None
 
     def _erase(self, shelf: Shelf, partition: int, event: ClientErased, out: list[Message]) -> None:
@@ -397,14 +397,13 @@ class PredictorProcessor:
             # What a history amounts to is told once, after all else that falls due at this tick.
             for name in sorted(dict.fromkeys(names), key=CAUGHT_UP.__eq__):
                 trigger = Trigger(f"timer:{name}:{rfc3339(now)}", caught_up=name == CAUGHT_UP)
-                self._assess(shelf, partition, key, held, trigger, out)
+                self._assess(shelf, partition, held, trigger, out)
             if not names:
                 self._reschedule(shelf, key, held)
                 shelf.dirty.add(key)
 
-    def _assess(
-        self, shelf: Shelf, partition: int, key: bytes, held: Held, trigger: Trigger, out: list[Message]
-    ) -> None:
+    def _assess(self, shelf: Shelf, partition: int, held: Held, trigger: Trigger, out: list[Message]) -> None:
+        key = held.live.episode.key.encode()
         tick = shelf.state.tick
         now = held.live.episode.latest if tick is None else max(held.live.episode.latest, tick)
         score, alerts, held.memory = self._champion(shelf).assess(held.live, held.memory, now, trigger)
