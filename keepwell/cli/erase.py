@@ -32,6 +32,7 @@ _RUNS_ON: Final = "The erasure is in the log and will be carried out once that s
 
 
 def command(
+    *,
     client: Annotated[str, typer.Argument(help="The client's pseudonym; - reads it from standard input.")],
     clinic: Annotated[str, typer.Option("--clinic", help="The clinic whose client it is.")],
     log: LogUrl = None,

@@ -8,6 +8,7 @@ from services.erasure.settings import ErasureSettings
 
 
 def command(
+    *,
     log: LogUrl = None,
     topic_prefix: Prefix = None,
     instance: Instance = None,
