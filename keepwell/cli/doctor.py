@@ -18,6 +18,7 @@ from keepwell.cli._common import failed
 from keepwell.cli._settings import known, read, read_all
 from keepwell.contract.events import ClockTicked, decode_accepted
 from keepwell.settings import Settings, WrongSettings
+from keepwell.streams import earlier
 from keepwell.streams.log import Log, LogError, Partition, Record
 from keepwell.streams.topics import TABLE, Topics, partitions_of
 from keepwell.streams.worker.dead_letters import letters
@@ -160,10 +161,13 @@ def _cleanup(log: Log, topics: Topics) -> Finding:
     wrong = []
     for topic in topics.all():
         try:
-            log.create_topics([topic._replace(partitions=log.partitions(topic.name))])
+            present = topic._replace(partitions=log.partitions(topic.name))
+            if topic.name == topics.episodes:
+                earlier.check(log, present)
+            log.create_topics([present])
         except LogError as error:
             wrong.append(str(error))
-    mend = "set cleanup.policy of these topics as docs/reference/topics.md has it"
+    mend = "set cleanup.policy of these topics as docs/reference/topics.md has it, but never that of episode-events"
     return Finding("clean-up", not wrong, "; ".join(wrong) or "as it should be", mend)
 
 

@@ -16,6 +16,7 @@ import typer
 from keepwell.care.instruments import Instruments
 from keepwell.cli._common import failed, say
 from keepwell.cli._options import AsJson, LogUrl, Prefix
+from keepwell.cli._settings import read
 from keepwell.contract.decode import decode
 from keepwell.contract.events import ClientErased, Erased, encode
 from keepwell.contract.refusal import Refusal
@@ -48,7 +49,7 @@ def command(
     Exit 1 where something is left, or a service has not obeyed in time. Nothing printed names the client.
     """
     name = sys.stdin.readline().strip() if client == "-" else client
-    settings = Settings(log=log, topic_prefix=topic_prefix)
+    settings = read(Settings, log=log, topic_prefix=topic_prefix)
     with closing(settings.open_log(must_exist=True)) as opened:
         result = erase(opened, Topics(settings.topic_prefix), Client(clinic, name), drop, timeout)
     say(result, as_json)
@@ -123,10 +124,10 @@ def _counts(log: Log, topics: Topics, episodes: Iterable[bytes]) -> Counter[str]
 
 def _drop(log: Log, topics: Topics, topic: str, places: Mapping[Partition, list[int]]) -> str:
     """Removes what was sent, as far as ingest has read it; in words what came of it."""
-    read = log.committed(topics.ingest_group, topics.sessions)
+    taken = log.committed(topics.ingest_group, topics.sessions)
     count = 0
     for partition, offsets in places.items():
-        fit = [offset for offset in offsets if topic != topics.sessions or offset < read.get(partition, 0)]
+        fit = [offset for offset in offsets if topic != topics.sessions or offset < taken.get(partition, 0)]
         try:
             log.drop(partition, fit)
         except LogError as error:

@@ -6,6 +6,7 @@ from typing import Final, Literal, NamedTuple
 
 from keepwell.contract.events import Event, encode
 from keepwell.contract.keys import record_key
+from keepwell.streams import earlier
 from keepwell.streams.log import Cleanup, Log, LogError, Message, Topic
 
 PARTITIONS: Final = 12
@@ -132,7 +133,8 @@ def ensure_topics(log: Log, topics: Topics, partitions: int | None = None) -> li
     """Creates the topics that are missing, and returns their names.
 
     The number of partitions is that of the topics which are there already; `partitions` (default `PARTITIONS`) counts where
-    none is. Raises `LogError` where those that are there differ among themselves, as their partitions could not be matched.
+    none is. Raises `LogError` where those that are there differ among themselves, as their partitions could not be matched,
+    and where a version before made them.
     """
     wanted = topics.all(partitions or PARTITIONS)
     found = {topic.name: count for topic in wanted if (count := partitions_of(log, topic.name)) is not None}
@@ -142,6 +144,8 @@ def ensure_topics(log: Log, topics: Topics, partitions: int | None = None) -> li
         raise LogError(f"all topics must have the same number of partitions, but {told}: create them anew")
     if shared:
         wanted = topics.all(next(iter(shared.values())))
+    if topics.episodes in found:
+        earlier.check(log, next(topic for topic in wanted if topic.name == topics.episodes))
     missing = [topic for topic in wanted if topic.name not in found]
     if missing:
         log.create_topics(missing)

@@ -13,10 +13,9 @@ from typer.testing import CliRunner
 
 from keepwell.cli.main import app
 from keepwell.contract.control import promotion
-from keepwell.contract.events import encode
 from keepwell.streams.log import Message
 from keepwell.streams.sqlite.log import SqliteLog
-from keepwell.streams.topics import Topics
+from keepwell.streams.topics import Topics, to_every_partition
 from keepwell.streams.worker.process import Check
 from keepwell.web.health import HealthServer
 from services.catalogue import SERVICES
@@ -109,5 +108,5 @@ def test_dead_letters_are_counted_by_reason(log: SqliteLog) -> None:
 
 def test_a_release_in_use_that_this_machine_cannot_load_is_told(log: SqliteLog) -> None:
     event = promotion("sha256:" + "0" * 64, "champion", datetime.now(UTC))
-    log.append([Message(TOPICS.episodes, b"_model", encode(event), (), number) for number in range(2)])
+    log.append(to_every_partition(event, TOPICS.episodes, log.partitions(TOPICS.episodes)))
     assert not doctor()["releases"]["ok"]
