@@ -28,6 +28,7 @@ from keepwell.files.events import FileIntake, NothingAccepted, Refused, records,
 from keepwell.streams.log import Log, Message, Partition, Record
 from keepwell.streams.standing import standing
 from keepwell.streams.topics import Topics
+from keepwell.streams.worker import dead_letters
 from models.registry import Releases
 from services.predictor.bootstrap import processor
 from services.predictor.settings import PredictorSettings
@@ -131,6 +132,7 @@ def replay_log(
         committed = source.committed(topics.predictor_group, topics.episodes)
         task = bar.add_task("replaying", total=sum(committed.values()))
         counts: Counter[str] = Counter()
+        set_aside = dead_letters.refused(source, topics.dead_letters, topics.episodes)
         for number in range(source.partitions(topics.episodes)):
             partition = Partition(topics.episodes, number)
             first, _ = source.bounds(partition)
@@ -140,7 +142,9 @@ def replay_log(
                 )
             turns = recorded(source, topics, number)
             worker.recall(number, turns if as_begun else [turn for turn in turns if turn.role != "begin"])
-            stream = standing(source, partition, 0, committed.get(partition, 0))
+            held = standing(source, partition, 0, committed.get(partition, 0))
+            # What was set aside counts where it was put back, though a newer version would take it where it stood at first.
+            stream = (record for record in held if (number, record.offset) not in set_aside)
             for batch in _batches(_told(stream, bar, task)):
                 step = worker.step(number, batch)
                 counts.update(received=step.received, accepted=step.accepted, refused=step.refused)
@@ -149,6 +153,8 @@ def replay_log(
                     results.add(step.messages)
                 if verifier is not None:
                     verifier.produced(step.messages)
+            aside = sum(at[0] == number and at[1] < committed.get(partition, 0) for at in set_aside)
+            counts.update(received=aside, refused=aside)
         verdict = verifier.verdict() if verifier is not None else None
     summary: dict[str, Any] = dict(counts)
     if results is not None:

@@ -17,6 +17,7 @@ from keepwell.web.service import Checked, Service
 from services.ingest.http import Intake, make_app
 from services.ingest.settings import IngestSettings
 from services.ingest.step import IngestProcessor
+from services.ingest.taken import Taken
 
 _log = structlog.get_logger(__name__)
 
@@ -42,6 +43,7 @@ def make(settings: IngestSettings, log: Log) -> Service:
         changelog_topic=None,
         accept_gap=settings.accept_gap,
         limits=settings.limits,
+        floor=Taken(log, topics),
     )
 
     def face(live: Checked, ready: Checked) -> Server:

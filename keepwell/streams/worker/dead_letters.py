@@ -113,6 +113,12 @@ def letters(log: Log, topic: str, wanted: Callable[[Letter], bool] = lambda _: T
     return sorted(found, key=lambda found: (found.source, found.source_offset, found.record.offset))
 
 
+def refused(log: Log, topic: str, source: str) -> set[tuple[int, int]]:
+    """Partition and offset of every record of a source that became a letter, settled or not, as far as letters are held."""
+    found = (_letter_of(r) for number in range(log.partitions(topic)) for r in log.read(Partition(topic, number)))
+    return {(one.source.number, one.source_offset) for one in found if one is not None and one.source.topic == source}
+
+
 def find(log: Log, topic: str, name: str) -> Letter | None:
     """The unsettled letter called `name`, None where there is none. Raises `ValueError` where `name` is not `3/17`."""
     number, slash, offset = name.partition("/")

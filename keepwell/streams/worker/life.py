@@ -21,11 +21,15 @@ _log = structlog.get_logger(__name__)
 
 
 class Job(NamedTuple):
-    """What a worker works on. `changelog_topic` None: the processor keeps no state."""
+    """What a worker works on. `changelog_topic` None: the processor keeps no state.
+
+    `floor` tells, of a partition without a committed offset, the highest source offset that was worked in all the same.
+    """
 
     source: Source
     changelog_topic: str | None
     after_commit: Callable[[Sequence[Step]], None]
+    floor: Callable[[Partition], int | None] = lambda _: None
 
 
 class Life:
@@ -178,6 +182,7 @@ class _Restore:
         if self._changelog is None:
             # First the offset: it waits until no former owner's transaction is open, whose state would be missed below.
             self.committed = assignment.committed(self._partition)
+            self.floor = job.floor(self._partition) if self.committed is None else None
             self._changelog = self._open(log, job.changelog_topic)
         if self._take_chunk(job, processor):
             return False

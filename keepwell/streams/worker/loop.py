@@ -173,7 +173,7 @@ class Worker(Loop):
 
     After a doubt its state is restored from the changelog. `processor_factory` makes a processor without memory. `group` and
     the topics are full names. `after_commit` is called with the steps of each commit, for counting; what it does is not
-    repeated after a crash. `clock` tells seconds.
+    repeated after a crash. `floor` is as in `Job`. `clock` tells seconds.
     """
 
     def __init__(
@@ -189,8 +189,9 @@ class Worker(Loop):
         accept_gap: bool = False,
         pace: Pace = Pace(),  # noqa: B008 (immutable)
         after_commit: Callable[[Sequence[Step]], None] = lambda _: None,
+        floor: Callable[[Partition], int | None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         source = Source(group, source_topic, instance, accept_gap, pace, clock)
-        job, guard = Job(source, changelog_topic, after_commit), Guard(limits)
+        job, guard = Job(source, changelog_topic, after_commit, floor), Guard(limits)
         super().__init__(log, source, lambda: Life(log, job, processor_factory(), guard))

@@ -204,3 +204,28 @@ def _listens(port: int) -> bool:
     except ConnectionError:
         return False
     return True
+
+
+def test_a_group_whose_offsets_are_lost_takes_nothing_in_twice(settings: IngestSettings) -> None:
+    """A second record under a key would make compaction remove the first, and its place with it."""
+    log = MemoryLog()
+    log.create_topics(TOPICS.all(2))
+    log.append([Message(TOPICS.sessions, b"%d" % n, text(id=f"ev-{n}", subject=f"ep-{n % 5}")) for n in range(40)])
+    log.append([Message(TOPICS.sessions, b"%d" % n, b"{") for n in range(4)])
+    drain(settings, log)
+    held = {topic: records_of(log, topic) for topic in (TOPICS.episodes, TOPICS.dead_letters)}
+    log._groups.clear()
+    log.append([Message(TOPICS.sessions, b"new", text(id="ev-new"))])
+    drain(settings, log)
+    assert records_of(log, TOPICS.dead_letters) == held[TOPICS.dead_letters]
+    assert len(records_of(log, TOPICS.episodes)) == len(held[TOPICS.episodes]) + 1
+    keys = [record.key for record in records_of(log, TOPICS.episodes)]
+    assert len(keys) == len(set(keys))
+
+
+def drain(settings: IngestSettings, log: MemoryLog) -> None:
+    make(settings, log).work.drain(threading.Event())
+
+
+def records_of(log: MemoryLog, topic: str) -> list[Record]:
+    return [record for number in range(2) for record in log.read(Partition(topic, number))]
