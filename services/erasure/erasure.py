@@ -39,7 +39,7 @@ class Eraser:
         self._log = log
         self._topics = topics
         self._clock = clock
-        self._jobs: dict[tuple[Partition, int], Iterator[float]] = {}
+        self._jobs: dict[bytes, Iterator[float]] = {}
         self._days: dict[Partition, int] = {}
 
     def position(self, partition: Partition) -> int | None:
@@ -61,28 +61,29 @@ class Eraser:
         return Handled(len(records))
 
     def forget(self, partition: Partition) -> None:
-        """Drops what was begun of a partition: its next owner begins over."""
-        self._jobs = {place: job for place, job in self._jobs.items() if place[0] != partition}
+        """Drops what was begun: it begins over, here or with the next owner."""
+        self._jobs.clear()
         self._days.pop(partition, None)
 
     def _go_on(self, record: Record, event: ClientErased) -> float | None:
         """Seconds until there is more to do; None where it is done."""
-        place = record.partition, record.offset
+        key = record.key or b""
         until = self._clock() + BUDGET
-        for wait in self._jobs.setdefault(place, self._carry_out(record, event)):
+        job = self._jobs.pop(key, None) or self._carry_out(key, event)
+        for wait in job:
             if wait or self._clock() >= until:
+                self._jobs[key] = job
                 return wait
-        del self._jobs[place]
         return None
 
-    def _carry_out(self, record: Record, event: ClientErased) -> Iterator[float]:
+    def _carry_out(self, key: bytes, event: ClientErased) -> Iterator[float]:
         """The steps of an erasure, each with the seconds to wait before the next."""
-        topics = self._topics
-        key, client = record.key or b"", Client(event.clinic, event.data.client_id)
+        topics, client = self._topics, Client(event.clinic, event.data.client_id)
         # An erasure is written to all partitions at once, so its copies lie below these ends.
         ends = {each: self._log.bounds(each)[1] for each in self._partitions(topics.episodes)}
-        while waiting := behind(self._log, topics.predictor_group, topics.episodes, ends):
+        if waiting := behind(self._log, topics.predictor_group, topics.episodes, ends):
             _log.info("erasure.waiting", partitions=waiting)
+        while behind(self._log, topics.predictor_group, topics.episodes, ends):
             yield PAUSE
         deletions: list[Message] = []
         episodes = 0
