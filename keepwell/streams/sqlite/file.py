@@ -29,15 +29,18 @@ APPLICATION = 0x6B70776C
 """`PRAGMA application_id` of our files: "kpwl"."""
 
 VERSION = 2
-"""`PRAGMA user_version`: the version of `SCHEMA`."""
+"""`PRAGMA user_version` of a file with topics that programs of version 1 would misuse: they refuse it."""
+
+VERSIONS = (1, VERSION)
+"""What this program opens. A file of version 1 stays one, so that the program before works on, until a topic is made in it."""
 
 _REWRITTEN = """
 CREATE TABLE rewritten(purges INTEGER NOT NULL) STRICT;
 INSERT INTO rewritten VALUES (0);
 """
 
-UPGRADES = {1: "ALTER TABLE partitions ADD COLUMN purges INTEGER NOT NULL DEFAULT 0;" + _REWRITTEN}
-"""By version, the statements that make the next one of it."""
+ADDED = "ALTER TABLE partitions ADD COLUMN purges INTEGER NOT NULL DEFAULT 0;" + _REWRITTEN
+"""What a file of version 1 lacks at first; programs of that version do not mind it."""
 
 # A record's place is its partition's id times 2^40 plus its offset, so that one integer key orders everything: partitions
 # lie apart, and each is read by one scan. `heads` holds the newest cleaned record of each key (see sqlite_records).
@@ -114,6 +117,11 @@ class SqliteFile:
         finally:
             self._here.writer.release()
         self._here.tell()
+
+    @staticmethod
+    def mark(db: sqlite3.Connection) -> None:
+        """Notes, in a write transaction, that the file has what a program of an earlier version must not touch."""
+        db.execute(f"PRAGMA user_version={VERSION}")
 
     def news(self) -> int:
         """A number that changes with every write of this process; take it before looking, give it to `wait`."""
@@ -198,12 +206,12 @@ class SqliteFile:
             application, version, _ = _stamp(db)
         if application != APPLICATION:
             raise LogError(f"{self.path} is a database of something else: name another file")
-        while version in UPGRADES:
-            version = self._upgrade(db, version)
-        if version != VERSION:
+        if version not in VERSIONS:
             raise LogError(
                 f"{self.path} has the log format {version}, this program knows {VERSION}: update the program"
             )
+        if version == VERSIONS[0] and not _has_additions(db):
+            self._add(db)
         db.execute("PRAGMA synchronous=FULL")
         # Erasure must not leave bytes behind in free pages.
         db.execute("PRAGMA secure_delete=ON")
@@ -236,21 +244,17 @@ class SqliteFile:
             raise
 
     @staticmethod
-    def _upgrade(db: sqlite3.Connection, version: int) -> int:
-        """Makes the next version of a file, and returns which it is now: another process may have been faster."""
+    def _add(db: sqlite3.Connection) -> None:
+        """Makes what a file of version 1 lacks, unless another process was faster."""
         db.execute("BEGIN IMMEDIATE")
         try:
-            _, present, _ = _look(db)
-            if present == version:
-                for statement in UPGRADES[version].split(";")[:-1]:
+            if not _has_additions(db):
+                for statement in ADDED.split(";")[:-1]:
                     db.execute(statement)
-                db.execute(f"PRAGMA user_version={version + 1}")
-                present = version + 1
             db.execute("COMMIT")
         except BaseException:
             db.execute("ROLLBACK")
             raise
-        return present
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -327,6 +331,10 @@ def _look(db: sqlite3.Connection) -> tuple[int, int, int]:
         " FROM pragma_application_id, pragma_user_version"
     ).fetchone()
     return application, version, tables
+
+
+def _has_additions(db: sqlite3.Connection) -> bool:
+    return db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'rewritten'").fetchone() is not None
 
 
 def _code(error: sqlite3.Error) -> int:

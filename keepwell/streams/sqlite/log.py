@@ -46,6 +46,7 @@ class SqliteLog:
                 held = _find_topic(db, topic.name)
                 if held is None:
                     _create_topic(db, topic)
+                    self._file.mark(db)
                 elif (held.partitions, held.cleanup) != (topic.partitions, topic.cleanup):
                     raise LogError(
                         f"topic {topic.name!r} exists with {held[2:]}, not {topic[1:]} (partitions, cleanup)"

@@ -376,7 +376,23 @@ class TestErasure:
             list(reading)
         assert len(list(log.read(STATE))) == 2999
 
-    def test_a_file_of_the_version_before_is_made_one_of_this(self, path: Path, log: SqliteLog) -> None:
+    def test_a_look_at_a_file_of_the_version_before_leaves_it_to_that_version_until_a_topic_is_made(
+        self, path: Path, log: SqliteLog
+    ) -> None:
+        log.append([Message("state", b"k", b"v")])
+        log.close()
+        db = sqlite3.connect(path)
+        db.executescript("ALTER TABLE partitions DROP COLUMN purges; DROP TABLE rewritten; PRAGMA user_version=1")
+        again = SqliteLog(path)
+        again.create_topics([Topic("state", 1, "compact")])
+        assert len(list(again.read(STATE))) == 1
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        again.create_topics([Topic("other", 1)])
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        db.close()
+        again.close()
+
+    def test_what_a_file_of_the_version_before_lacks_is_made(self, path: Path, log: SqliteLog) -> None:
         log.append([Message("state", b"k", b"v")])
         log.close()
         db = sqlite3.connect(path)
