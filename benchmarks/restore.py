@@ -29,7 +29,7 @@ def measure(plan: Plan) -> list[Figure]:
             topics = Topics(f"b{uuid.uuid4().hex[:10]}.")
             ensure_topics(log, topics)
             # The state includes offset 0 of the source, so the source must have held it.
-            append(log, [Message(topics.episodes, None, b"{}", (), number) for number in range(PARTITIONS)])
+            append(log, [Message(topics.episodes, b"ep#0.0", b"{}", (), number) for number in range(PARTITIONS)])
             append(log, _changelog(topics, plan.episodes))
             samples = [_rate(log, topics, plan.episodes) for _ in range(plan.rounds)]
         figures.append(Figure(f"restore from {name}", samples, "episodes/s", at_least(50_000)))
