@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from keepwell.contract.control import promotion
 from keepwell.contract.events import rfc3339
 from keepwell.contract.outputs import Risk
+from keepwell.streams import earlier
 from keepwell.streams.log import Log, Message, Partition
 from keepwell.streams.topics import Topics, partitions_of, to_every_partition
 from services.predictor.turns import Roles, Turn, recorded, roles_of, waiting
@@ -95,6 +96,7 @@ def give_role(
     manifest: bytes | None,
 ) -> dict[str, Any]:
     """Writes a promotion to every partition, and the manifest, in one append: whole or not at all. Raises `LogError`."""
+    earlier.check(log, topics.episodes)
     event = promotion(release, role, at)
     messages = to_every_partition(event, topics.episodes, log.partitions(topics.episodes))
     copies = len(messages)

@@ -163,7 +163,7 @@ def _cleanup(log: Log, topics: Topics) -> Finding:
         try:
             present = topic._replace(partitions=log.partitions(topic.name))
             if topic.name == topics.episodes:
-                earlier.check(log, present)
+                earlier.check(log, topics.episodes)
             log.create_topics([present])
         except LogError as error:
             wrong.append(str(error))

@@ -21,6 +21,7 @@ from keepwell.contract.decode import decode
 from keepwell.contract.events import ClientErased, Erased, encode
 from keepwell.contract.refusal import Refusal
 from keepwell.settings import Settings
+from keepwell.streams import earlier
 from keepwell.streams.log import Log, LogError, Message, Partition
 from keepwell.streams.topics import Topics
 from services.erasure.client import Client, by_key, find, written
@@ -61,6 +62,7 @@ def command(
 
 def erase(log: Log, topics: Topics, client: Client, drop: bool, timeout: float) -> dict[str, Any]:
     """Asks for the erasure and returns the proof. Raises `LogError` that says who has not obeyed within `timeout` seconds."""
+    earlier.check(log, topics.episodes)
     episodes = _episodes(log, topics, client)
     before = _counts(log, topics, episodes)
     _ask_and_wait(log, topics, client, timeout)

@@ -25,7 +25,8 @@ from keepwell.cli._verify import Verdict, Verifier
 from keepwell.contract.events import InstrumentRegistered, micros, rfc3339
 from keepwell.contract.keys import episode_of
 from keepwell.files.events import FileIntake, NothingAccepted, Refused, records, take_in, with_ticks
-from keepwell.streams.log import Log, Message, Partition, Record
+from keepwell.streams import earlier
+from keepwell.streams.log import Doubt, Log, LogError, Message, Partition, Record
 from keepwell.streams.standing import standing
 from keepwell.streams.topics import Topics
 from keepwell.streams.worker import dead_letters
@@ -124,6 +125,8 @@ def replay_log(
     Promotions are taken and refused as they were then; with `as_begun`, the release that the predictor began with is that of
     then too, else it is the worker's own. Raises `InvalidRelease` where a release that was in use cannot be loaded here.
     """
+    if verify:
+        _check_verifiable(source, topics)
     verifier = Verifier(source, topics) if verify else None
     latest = 0
     with ExitStack() as stack:
@@ -164,6 +167,18 @@ def replay_log(
     if out is not None:
         (out / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n")
     return summary, verdict
+
+
+def _check_verifiable(source: Log, topics: Topics) -> None:
+    """Raises `LogError` where an earlier version made the log."""
+    try:
+        earlier.check(source, topics.episodes)
+    except Doubt:
+        raise
+    except LogError as error:
+        raise LogError(
+            f"this version cannot verify what an earlier one wrote, as alerts lay under other keys: verify it with that version. {error}"
+        ) from error
 
 
 class Results:

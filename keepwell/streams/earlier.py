@@ -6,6 +6,7 @@ leave one event of each episode, so such a log is refused, and its events are co
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from itertools import islice
 from typing import Final
@@ -19,27 +20,46 @@ from keepwell.streams.log import Doubt, Log, LogError, Message, Partition, Recor
 _CHUNK: Final = 500
 
 
-def check(log: Log, episodes: Topic) -> None:
-    """Raises `LogError` where `episode-events` is one of the version before; `episodes` is what it should be."""
+def check(log: Log, episodes: str) -> None:
+    """Raises `LogError` where `episode-events`, of this full name, is one of the version before.
+
+    Its clean-up tells; where that cannot be seen, or was changed by hand, the oldest key does.
+    """
     try:
-        log.create_topics([episodes])
+        log.create_topics([Topic(episodes, log.partitions(episodes), "compact")])
     except Doubt:
         raise
     except LogError as error:
-        raise LogError(
-            f"{error}: an earlier version made this topic, in which all events of an episode have one key. Do not set its "
-            "clean-up, which would delete them. Copy it: keepwell topics --topic-prefix NEW. --copy-from OLD."
-        ) from error
+        raise LogError(f"{error}: {_advice(episodes)}") from error
+    if _has_old_key(log, episodes):
+        raise LogError(f"{episodes}: {_advice(episodes)}")
 
 
-def copy(log: Log, source: str, target: str) -> int:
-    """Copies the events of one `episode-events` to another that is empty, partition by partition in their order.
+def _advice(episodes: str) -> str:
+    prefix = shlex.quote(episodes.removesuffix("episode-events"))
+    return (
+        "an earlier version made this topic, in which all events of an episode have one key. Do not set its clean-up, which "
+        "would delete them. Copy it with all services stopped: keepwell topics --topic-prefix NEW. --copy-from "
+        f"{prefix}, or to another file with --copy-log (operate.md, From a log of an earlier version)"
+    )
+
+
+def _has_old_key(log: Log, episodes: str) -> bool:
+    for number in range(log.partitions(episodes)):
+        for record in log.read(Partition(episodes, number)):
+            if record.value is not None:
+                return b"#" not in (record.key or b"")
+    return False
+
+
+def copy(old: Log, source: str, log: Log, target: str) -> int:
+    """Copies the events of the `episode-events` of one log to one that is empty, partition by partition in their order.
 
     Each gets a key of its own, marked so that no event accepted later can have it. What was written twice is copied once, as
     it counted once; what nobody can read is left. Returns how many were copied. Raises `LogError` where the target has
     records or another number of partitions.
     """
-    count = log.partitions(source)
+    count = old.partitions(source)
     if log.partitions(target) != count:
         raise LogError(
             f"{target} must have {count} partitions as {source} has: make its topics with --partitions {count}"
@@ -48,7 +68,7 @@ def copy(log: Log, source: str, target: str) -> int:
         raise LogError(f"{target} holds records already: choose a prefix that nobody uses")
     copied = 0
     for number in range(count):
-        messages = _messages(log.read(Partition(source, number)), target, number)
+        messages = _messages(old.read(Partition(source, number)), target, number)
         while chunk := list(islice(messages, _CHUNK)):
             log.append(chunk)
             copied += len(chunk)

@@ -145,7 +145,7 @@ def ensure_topics(log: Log, topics: Topics, partitions: int | None = None) -> li
     if shared:
         wanted = topics.all(next(iter(shared.values())))
     if topics.episodes in found:
-        earlier.check(log, next(topic for topic in wanted if topic.name == topics.episodes))
+        earlier.check(log, topics.episodes)
     missing = [topic for topic in wanted if topic.name not in found]
     if missing:
         log.create_topics(missing)

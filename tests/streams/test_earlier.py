@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from keepwell.contract.events import ClientErased, encode
 from keepwell.streams.log import LogError, Message, Partition, partition_for
 from keepwell.streams.sqlite.log import SqliteLog
 from keepwell.streams.topics import Topics, ensure_topics
+from models.release import default
 from services.predictor.bootstrap import processor, worker_of
 from services.predictor.settings import PredictorSettings
 from tests.services.erasure.clinic import EVENTS, START, Clinic, erasure
@@ -81,3 +83,44 @@ def test_a_prefix_in_use_is_refused(log: SqliteLog) -> None:
     assert CliRunner().invoke(app, command).exit_code == 0
     twice = CliRunner().invoke(app, command)
     assert "holds records already" in str(twice.exception)
+
+
+def test_nothing_is_written_to_it_by_a_command_and_a_replay_says_why_it_cannot_verify(log: SqliteLog) -> None:
+    log.close()
+    before = Path("log.db").read_bytes()
+    for command in (
+        ["erase", "p-2", "--clinic", "north"],
+        ["release", "promote", default().digest],
+        ["replay", "--verify"],
+    ):
+        done = CliRunner().invoke(app, [*command, "--log", "sqlite:///log.db"])
+        assert "an earlier version made this topic" in str(done.exception), (command, done.output)
+    assert Path("log.db").read_bytes() == before
+
+
+def test_an_old_key_tells_it_where_the_clean_up_does_not(log: SqliteLog) -> None:
+    log.close()
+    db = sqlite3.connect("log.db")
+    db.execute("UPDATE topics SET cleanup = 'compact'")
+    db.commit()
+    db.close()
+    with pytest.raises(LogError, match="an earlier version made this topic"):
+        ensure_topics(SqliteLog("log.db"), OLD)
+
+
+def test_it_comes_into_another_file_under_the_same_prefix(log: SqliteLog) -> None:
+    log.close()
+    copied = ["topics", "--log", "sqlite:///other.db", "--copy-log", "sqlite:///log.db"]
+    done = CliRunner().invoke(app, copied)
+    assert done.exit_code == 0, done.output
+    again = SqliteLog("other.db")
+    worker_of(PredictorSettings(instance="a"), again).drain()
+    assert Clinic(again).verify() is None
+    again.close()
+
+
+def test_it_is_not_copied_before_all_that_was_sent_is_taken(log: SqliteLog) -> None:
+    log.append([Message(OLD.sessions, b"k", b"sent")])
+    log.close()
+    command = ["topics", "--log", "sqlite:///log.db", "--topic-prefix", "new.", "--copy-from", ""]
+    assert "that ingest has not taken" in str(CliRunner().invoke(app, command).exception)
