@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -83,9 +84,10 @@ class System:
         self.log.append([Message(self.topics.sessions, key, value) for value in values])
 
     def tick(self, moment: datetime) -> None:
-        """Writes a tick to every partition."""
+        """Writes a tick to every partition, under a key of its own as the clock does: the same moment may come again."""
         topic = self.topics.episodes
-        self.log.append(to_every_partition(tick(moment), topic, self.log.partitions(topic)))
+        event = tick(moment, secrets.token_hex(4))
+        self.log.append(to_every_partition(event, topic, self.log.partitions(topic)))
 
     def settle(self) -> None:
         """Waits until ingest and predictor have worked off everything."""

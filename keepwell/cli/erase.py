@@ -26,7 +26,7 @@ from keepwell.streams.log import Log, LogError, Message, Partition
 from keepwell.streams.topics import Topics
 from services.erasure.client import Client, by_key, find, written
 from services.erasure.erasure import behind
-from services.erasure.raw import raw
+from services.erasure.raw import Sent, opened, raw
 
 LOOK: Final = 0.2
 """Seconds between two looks at how far the services are."""
@@ -56,26 +56,29 @@ def command(
     say(result, as_json)
     if any(result["left"].values()):
         failed(
-            "records of the client's episodes are left, as they came after the erasure: erase again once nothing comes"
+            "records of the client's episodes are left: they came after the erasure, which left nothing to tell whose "
+            "they are. Once no more come, send the opening of each of these episodes again, and then erase again"
         )
 
 
 def erase(log: Log, topics: Topics, client: Client, drop: bool, timeout: float) -> dict[str, Any]:
     """Asks for the erasure and returns the proof. Raises `LogError` that says who has not obeyed within `timeout` seconds."""
     earlier.check(log, topics.episodes)
-    episodes = _episodes(log, topics, client)
+    as_sent = (topics.sessions, topics.dead_letters)
+    # Where an erasure before this one took the accepted events, only what was sent tells which episodes are the client's.
+    episodes = _episodes(log, topics, client).union(*(opened(log, topic, client) for topic in as_sent))
     before = _counts(log, topics, episodes)
     _ask_and_wait(log, topics, client, timeout)
     left = _counts(log, topics, episodes | _episodes(log, topics, client))
-    places = {topic: raw(log, topic, client, episodes) for topic in (topics.sessions, topics.dead_letters)}
+    places = {topic: raw(log, topic, client, episodes) for topic in as_sent}
     result: dict[str, Any] = {
         "episodes": len(episodes),
         "deleted": {topic: before[topic] - left[topic] for topic in written(topics)},
         "left": dict(left),
     }
     if drop:
-        result["dropped"] = {topic: _drop(log, topics, topic, found) for topic, found in places.items()}
-        places = {topic: raw(log, topic, client, episodes) for topic in places}
+        result["dropped"] = _drop(log, topics, places)
+        places = {topic: raw(log, topic, client, episodes) for topic in as_sent}
     result["as_sent"] = {topic: _named(found) for topic, found in places.items()}
     return result
 
@@ -124,19 +127,26 @@ def _counts(log: Log, topics: Topics, episodes: Iterable[bytes]) -> Counter[str]
     return Counter({topic: len(by_key(log, topic, episodes)) for topic in written(topics)})
 
 
-def _drop(log: Log, topics: Topics, topic: str, places: Mapping[Partition, list[int]]) -> str:
-    """Removes what was sent, as far as ingest has read it; in words what came of it."""
+def _drop(log: Log, topics: Topics, places: Mapping[str, Sent]) -> dict[str, str]:
+    """Removes what was sent, as far as ingest has read it; in words what came of it, by topic.
+
+    Openings go last of all topics: without them nobody could tell, after a crash, whose the others are.
+    """
     taken = log.committed(topics.ingest_group, topics.sessions)
-    count = 0
-    for partition, offsets in places.items():
-        fit = [offset for offset in offsets if topic != topics.sessions or offset < taken.get(partition, 0)]
-        try:
-            log.drop(partition, fit)
-        except LogError as error:
-            return str(error)
-        count += len(fit)
-    return f"{count} records"
+    count: Counter[str] = Counter()
+    rounds = [(topic, found.others) for topic, found in places.items()]
+    rounds += [(topic, found.openings) for topic, found in places.items()]
+    for topic, found in rounds:
+        for partition, offsets in found.items():
+            fit = [offset for offset in offsets if topic != topics.sessions or offset < taken.get(partition, 0)]
+            try:
+                log.drop(partition, fit)
+            except LogError as error:
+                return dict.fromkeys(places, str(error))
+            count[topic] += len(fit)
+    return {topic: f"{count[topic]} records" for topic in places}
 
 
-def _named(places: Mapping[Partition, list[int]]) -> list[str]:
-    return [f"{partition.number}/{offset}" for partition, offsets in sorted(places.items()) for offset in offsets]
+def _named(places: Sent) -> list[str]:
+    found = ((*partition, offset) for each in places for partition, offsets in each.items() for offset in offsets)
+    return [f"{number}/{offset}" for _, number, offset in sorted(found)]

@@ -177,7 +177,8 @@ def _check_verifiable(source: Log, topics: Topics) -> None:
         raise
     except LogError as error:
         raise LogError(
-            f"this version cannot verify what an earlier one wrote, as alerts lay under other keys: verify it with that version. {error}"
+            "this version cannot verify what an earlier one wrote, as alerts lay under other keys: verify it with that one. "
+            f"{error}"
         ) from error
 
 

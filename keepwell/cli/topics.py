@@ -16,6 +16,7 @@ from keepwell.streams.topics import Topics, ensure_topics
 
 
 def command(
+    *,
     log: Annotated[str | None, typer.Option(help="Where the log is: sqlite:///FILE or kafka://HOST:PORT.")] = None,
     topic_prefix: Annotated[str | None, typer.Option(help="Prefix of all topics and groups.")] = None,
     partitions: Annotated[int | None, typer.Option(min=1, help="Partitions of new topics; default: 12.")] = None,
@@ -64,6 +65,6 @@ def _check_worked_off(old: Log, topics: Topics) -> None:
         partition = Partition(topics.sessions, number)
         if next(iter(old.read(partition, taken.get(partition, 0))), None) is not None:
             raise LogError(
-                f"{partition.topic}[{number}] holds records that ingest has not taken: stop what sends, and let keepwell ingest "
-                "--drain of the earlier version work them off first"
+                f"{partition.topic}[{number}] holds records that ingest has not taken: stop what sends, and let "
+                "keepwell ingest --drain of the earlier version work them off first"
             )

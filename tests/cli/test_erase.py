@@ -7,15 +7,18 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from keepwell.streams.log import Message
+from keepwell.cli.erase import erase as command_erase
+from keepwell.contract.events import EpisodeOpened
+from keepwell.streams.log import Message, Partition
 from keepwell.streams.sqlite.log import SqliteLog
+from services.erasure.client import Client
 from tests.services.erasure.clinic import GONE, OF_GONE, SUBJECTS, Clinic
 
 Result = subprocess.CompletedProcess[str]
@@ -135,3 +138,55 @@ def test_a_client_whom_the_log_does_not_know_is_erased_all_the_same(file: Path) 
     with services(file, "ingest", "predictor", "erasure"):
         told = proof(erase(client="p-nobody"))
     assert (told["episodes"], sum(told["deleted"].values())) == (0, 0)
+
+
+def test_a_second_erasure_still_finds_what_was_sent_and_drops_the_openings_last(
+    file: Path,
+) -> None:
+    with services(file, "ingest", "predictor", "erasure"):
+        first = proof(erase())
+        again = proof(erase())
+        assert (again["episodes"], sum(again["deleted"].values())) == (1, 0)
+        assert len(again["as_sent"]["session-events"]) == len(first["as_sent"]["session-events"]) + 1, "its own event"
+        assert again["as_sent"]["dead-letters"] == first["as_sent"]["dead-letters"]
+        proof(erase("--drop"))
+    assert f'"{GONE}"'.encode() not in file.read_bytes()
+    assert file.read_bytes().count(b"ep-2") == 2, "of another clinic's episode of the same name"
+
+
+def test_an_opening_is_dropped_after_all_that_only_it_can_tell_from_others(file: Path) -> None:
+    log = SqliteLog(file)
+    clinic = Clinic(log)
+    dropped: list[bytes] = []
+
+    class Dying(SqliteLog):
+        def drop(self, partition: Partition, offsets: Collection[int]) -> None:
+            held = {record.offset: record.value or b"" for record in self.read(partition)}
+            dropped.extend(held[offset] for offset in offsets)
+
+    with services(file, "ingest", "predictor", "erasure"):
+        dying = Dying(file)
+        command_erase(dying, clinic.topics, Client("north", GONE), True, 60)
+        dying.close()
+    log.close()
+    opening = [b"episode.opened" in value for value in dropped]
+    assert opening == sorted(opening)
+    assert sum(opening) == 1
+
+
+def test_what_came_after_an_erasure_is_told_and_goes_once_its_opening_is_sent_again(file: Path) -> None:
+    opening = next(event for event in OF_GONE if isinstance(event, EpisodeOpened))
+    late = next(event for event in OF_GONE if not isinstance(event, EpisodeOpened))
+    log = SqliteLog(file)
+    clinic = Clinic(log)
+    with services(file, "ingest", "predictor", "erasure"):
+        proof(erase())
+        clinic.send([late])
+        for _ in "12":
+            result = erase()
+            assert result.returncode == 1
+            assert "send the opening" in result.stderr
+        clinic.send([opening])
+        proof(erase("--drop"))
+    log.close()
+    assert file.read_bytes().count(b"ep-2") == 2, "of another clinic's episode of the same name"

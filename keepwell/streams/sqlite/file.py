@@ -32,7 +32,7 @@ VERSION = 2
 """`PRAGMA user_version` of a file with topics that programs of version 1 would misuse: they refuse it."""
 
 VERSIONS = (1, VERSION)
-"""What this program opens. A file of version 1 stays one, so that the program before works on, until a topic is made in it."""
+"""What this program opens. A file of version 1 stays one until a topic is made in it, so that the program before works on."""
 
 _REWRITTEN = """
 CREATE TABLE rewritten(purges INTEGER NOT NULL) STRICT;
