@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from msgspec import UNSET
 
 from keepwell.alerting.decide import Decision, decide
-from keepwell.alerting.kinds import kind_of
+from keepwell.alerting.kinds import KINDS
 from keepwell.alerting.playbook import suggest
 from keepwell.alerting.policy import Memory, Policy, Situation
 from keepwell.care.endings import DEFINITION
@@ -90,7 +90,7 @@ class Assessor:
         self, live: Live, score: Score, raising: Sequence[Part], decision: Decision, *, origin: str, now: int
     ) -> Alert:
         course = live.course
-        kind = kind_of(decision.kind)
+        kind = KINDS[decision.kind]
         told = decision.status != "resolved"
         pillar = kind.pillar(course, raising)
         grounds = kind.grounds(self.policy, course, now, raising)

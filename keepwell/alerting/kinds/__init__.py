@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Final, assert_never
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Final, cast
 
-from keepwell.alerting.kinds.ending import EndingAlert
 from keepwell.alerting.kinds.kind import Grounds, Holding, Kind, LastingKind
-from keepwell.alerting.kinds.risk import RiskAlert
-from keepwell.alerting.kinds.rupture import RuptureAlert
-from keepwell.alerting.kinds.safety import SafetyAlert
-from keepwell.alerting.kinds.silence import SilenceAlert
-from keepwell.contract.words import AlertKind
+from keepwell.contract.words import ALERT_KINDS, AlertKind
 
-__all__ = ["LASTING", "Grounds", "Holding", "Kind", "LastingKind", "kind_of"]
-
-_RISK: Final = RiskAlert()
-_RUPTURE: Final = RuptureAlert()
-_SILENCE: Final = SilenceAlert()
-_ENDING: Final = EndingAlert()
-_SAFETY: Final = SafetyAlert()
-
-LASTING: Final[tuple[LastingKind, ...]] = (_RISK, _RUPTURE, _SILENCE, _ENDING)
-"""In the order in which they are told of one moment; safety, which is told of an event, comes last."""
+__all__ = ["KINDS", "LASTING", "Grounds", "Holding", "Kind", "LastingKind"]
 
 
-def kind_of(name: AlertKind) -> Kind:
-    """The kind of a name. One that the contract has and nothing decides fails type checking here.
+def _kind(name: AlertKind) -> Kind:
+    """What the file of the kind's name declares as its `KIND`."""
+    return cast("Kind", import_module(f"{__name__}.{name}").KIND)
 
-    >>> kind_of("safety").shows_risk
-    False
-    """
-    match name:
-        case "risk":
-            return _RISK
-        case "rupture":
-            return _RUPTURE
-        case "silence":
-            return _SILENCE
-        case "ending":
-            return _ENDING
-        case "safety":
-            return _SAFETY
-        case _:
-            assert_never(name)
+
+KINDS: Final[Mapping[AlertKind, Kind]] = {name: _kind(name) for name in ALERT_KINDS}
+"""By name. One that the contract has and no file decides ends the import of this package, which names the file."""
+
+LASTING: Final[tuple[LastingKind, ...]] = tuple(kind for kind in KINDS.values() if isinstance(kind, LastingKind))
+"""In the order of the contract, in which they are told of one moment; safety, which is told of an event, comes last."""

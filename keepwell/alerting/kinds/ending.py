@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from keepwell.alerting.kinds.kind import MOST_GROUNDS, Grounds, Holding, LastingKind
 from keepwell.alerting.policy import Policy, Situation
@@ -24,6 +25,9 @@ class EndingAlert(LastingKind):
 
     def grounds(self, policy: Policy, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
         return Grounds(tuple(ending_because(policy, course)[:MOST_GROUNDS]), ("outcome",))
+
+
+KIND: Final = EndingAlert()
 
 
 def ending_because(policy: Policy, course: Course) -> list[str]:

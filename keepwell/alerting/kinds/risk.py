@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from keepwell.alerting.kinds.kind import MOST_GROUNDS, Grounds, Holding, LastingKind
 from keepwell.alerting.policy import Policy, Situation
@@ -34,6 +35,9 @@ class RiskAlert(LastingKind):
 
     def pillar(self, course: Course, raising: Sequence[Part]) -> str | None:
         return strongest_pillar(course, raising)
+
+
+KIND: Final = RiskAlert()
 
 
 def strongest_grounds(raising: Sequence[Part]) -> Grounds:

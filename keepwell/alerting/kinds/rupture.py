@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from keepwell.alerting.kinds.kind import MOST_GROUNDS, Grounds, Holding, LastingKind
 from keepwell.alerting.kinds.risk import strongest_grounds, strongest_pillar
@@ -48,3 +49,6 @@ class RuptureAlert(LastingKind):
     def rupture(self, course: Course) -> str | None:
         ruptures = course.alliance.ruptures
         return ruptures[-1].kind if ruptures else None
+
+
+KIND: Final = RuptureAlert()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from keepwell.alerting.kinds.kind import Grounds, Kind
 from keepwell.alerting.policy import Policy
@@ -21,3 +22,6 @@ class SafetyAlert(Kind):
 
     def grounds(self, policy: Policy, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
         return Grounds(("A safety item was endorsed",), ("safety",))
+
+
+KIND: Final = SafetyAlert()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from keepwell.alerting.kinds.kind import MOST_GROUNDS, Grounds, Holding, LastingKind
 from keepwell.alerting.policy import Policy, Situation
@@ -34,6 +35,9 @@ class SilenceAlert(LastingKind):
     def grounds(self, policy: Policy, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
         words = tuple(silent_because(policy, course, now)[:MOST_GROUNDS])
         return Grounds(words, ("missed", "skipped", "outreach", "heard"))
+
+
+KIND: Final = SilenceAlert()
 
 
 def silent_because(policy: Policy, course: Course, now: int) -> list[str]:
