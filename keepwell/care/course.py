@@ -178,7 +178,7 @@ class Course:
         if type(entry) is Measure:
             self._measure(entry, instrument)
             return True
-        take = _TAKES.get(type(entry))
+        take = TAKES.get(type(entry))
         if take is not None and holds and change != "ignored":
             take(self, entry)
         return change != "undone"
@@ -381,7 +381,7 @@ class Course:
             self.wish = self.wish_at = None
 
 
-_TAKES: Final[dict[type, Callable[[Course, Any], None]]] = {
+TAKES: Final[dict[type, Callable[[Course, Any], None]]] = {
     Opening: Course._open,
     Booking: Course._book,
     Move: Course._move,
@@ -398,7 +398,8 @@ _TAKES: Final[dict[type, Callable[[Course, Any], None]]] = {
     Handover: Course._hand_over,
     AlertAnswer: Course._answer,
 }
-"""What each kind of entry adds to a course, measures apart; the others add nothing."""
+"""What each kind of entry adds to a course. Apart are only measures, which need their instrument, endings, which `standing`
+takes, and retractions, which undo others before a course is built: a test fails for any other kind that is left out."""
 
 
 def course_of(entries: Sequence[AnyEntry], interpret: Interpret) -> Course:
