@@ -17,7 +17,7 @@ from keepwell.care.history import Miss, effective
 from keepwell.care.visits import in_force
 from keepwell.contract import events as ev
 
-EVENT_KINDS: Final[Mapping[type[ev.Event], str]] = {
+_NAMED: Final[Mapping[type[ev.Event], str]] = {
     ev.SessionAttended: "session",  # the landmark of the literature: after session n
     ev.AppointmentMissed: "missed",  # the strongest single sign
     ev.AppointmentCancelled: "cancelled",
@@ -34,9 +34,20 @@ EVENT_KINDS: Final[Mapping[type[ev.Event], str]] = {
     ev.ContactMade: "contact",  # ends a silence, or deepens it when unanswered
     ev.HomeworkReviewed: "homework",
 }
-"""What the row after an event is called. Where several events fall on one moment there is one row, of what is known after
-all of them, and the kind declared first here names it. Left out: `homework.assigned` and `alert.actioned` (what the
-clinician did, which moves hardly a feature), `episode.ended` (nobody is at risk after it)."""
+
+NO_ROW: Final = frozenset((ev.HomeworkAssigned, ev.AlertActioned, ev.EpisodeEnded, ev.ClientErased))
+"""What the clinician did, which moves hardly a feature; and after what nobody is at risk."""
+
+EVENT_KINDS: Final[Mapping[type[ev.Event], str]] = {
+    **_NAMED,
+    **{
+        cls: "_".join(name.split(".")[1:3])
+        for name, cls in ev.EVENT_TYPES.items()
+        if name not in ev.CONTROL_TYPES and cls not in _NAMED and cls not in NO_ROW
+    },
+}
+"""What the row after an event is called; a type of which nothing is said above has rows under its own name. Where several
+events fall on one moment there is one row, of what is known after all of them, and the kind that stands first names it."""
 
 TIMER_KINDS: Final[Mapping[str, str]] = {
     "not-rebooked": "not_rebooked",
