@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from keepwell.care import instruments
 from keepwell.care.instruments import KNOWN, Instrument, Instruments, instrument_of
 from keepwell.contract.control import registration
 from keepwell.contract.events import Range, Registered
@@ -37,6 +38,10 @@ def test_an_instrument_has_its_published_facts(name: str) -> None:
 def test_the_srs_warns_by_item_at_nine_and_wai_subscales_run_from_4_to_20() -> None:
     assert KNOWN["SRS"].item_cutoff == 9
     assert {KNOWN["WAI-SR"].limits(scale) for scale in ("goals", "tasks", "bond")} == {(4, 20)}
+
+
+def test_every_instrument_of_the_file_is_known_by_its_name() -> None:
+    assert [each for each in vars(instruments).values() if isinstance(each, Instrument)] == list(KNOWN.values())
 
 
 @pytest.mark.parametrize("instrument", KNOWN.values(), ids=lambda i: i.name)

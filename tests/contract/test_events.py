@@ -36,7 +36,7 @@ GOLDEN = Path(__file__).parent / "golden"
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SENT = sorted(set(EVENT_TYPES) - CONTROL_TYPES)
 CASES = [
-    (name, size) for name in sorted(EVENT_TYPES) for size in json.loads((GOLDEN / f"{name}.json").read_text("utf-8"))
+    (file.stem, size) for file in sorted(GOLDEN.glob("keepwell.*.json")) for size in json.loads(file.read_text("utf-8"))
 ]
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from importlib import import_module
 from math import cos, pi, sin
+from pkgutil import iter_modules
 from typing import Any, Final, get_args
 
 import pytest
@@ -30,6 +32,7 @@ from keepwell.contract.events import (
     Skipped,
 )
 from keepwell.contract.words import Pillar
+from keepwell.scoring import features
 from keepwell.scoring.features import BY_NAME, FEATURES, Feature
 from keepwell.scoring.gaps import gaps
 from tests.episodes import INTERPRET, Happening, booked, lived, measured, on, opened, srs, story, value, weekly
@@ -336,6 +339,14 @@ def test_every_feature_has_a_story_with_a_value_and_those_that_can_be_missing_on
 def test_there_are_at_least_fifty_features_each_with_a_name_of_its_own() -> None:
     assert len(FEATURES) >= 50
     assert len(BY_NAME) == len(FEATURES)
+
+
+def test_every_feature_of_every_file_can_be_scored() -> None:
+    files = [import_module(f"{features.__name__}.{file.name}") for file in iter_modules(features.__path__)]
+    groups = [group for file in files for group in vars(file).values() if isinstance(group, tuple)]
+    declared = [each for group in groups for each in group if isinstance(each, Feature)]
+    assert len(declared) == len(FEATURES)
+    assert set(declared) == set(FEATURES)
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
