@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,14 @@ from keepwell.streams.kafka.log import KafkaLog
 from keepwell.streams.log import Log, Partition
 from keepwell.streams.memory import MemoryLog
 from keepwell.streams.sqlite.log import SqliteLog
-from keepwell.testing.conformance.groups import CommitContract, GroupContract
-from keepwell.testing.conformance.log import AppendContract, Backend, ReadContract, TopicsContract
+from keepwell.testing.conformance import (
+    AppendContract,
+    Backend,
+    CommitContract,
+    GroupContract,
+    ReadContract,
+    TopicsContract,
+)
 
 
 class MemoryBackend:
@@ -82,13 +89,6 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
     return KafkaBackend(request.getfixturevalue("kafka_bootstrap"))
 
 
-@pytest.fixture
-def log(backend: Backend) -> Iterator[Log]:
-    log = backend.open()
-    yield log
-    log.close()
-
-
 class TestTopics(TopicsContract):
     """Creating and looking up topics."""
 
@@ -107,3 +107,46 @@ class TestGroup(GroupContract):
 
 class TestCommit(CommitContract):
     """All or nothing, and only by the owner."""
+
+
+# ── by others ───────────────────────────────────────────────────────────────────────────────────────────
+
+OUTSIDE = """
+import pytest
+from keepwell.streams.memory import MemoryLog
+from keepwell.testing.conformance import AppendContract, CommitContract, GroupContract, ReadContract, TopicsContract
+
+class MyLog(MemoryLog):
+    def append(self, messages):
+        return super().append(messages)$FAULT
+
+class MyBackend:
+    patience = 20.0
+    def __init__(self): self.log = MyLog()
+    def open(self): return self.log
+    def trim(self, partition, before): self.log.trim(partition, before)
+    def compact(self, topic): self.log.compact(topic)
+
+@pytest.fixture
+def backend():
+    return MyBackend()
+
+class TestTopics(TopicsContract): ...
+class TestAppend(AppendContract): ...
+class TestRead(ReadContract): ...
+class TestGroup(GroupContract): ...
+class TestCommit(CommitContract): ...
+"""
+
+
+@pytest.mark.parametrize(("fault", "code"), [("", 0), ("[::-1]", 1)], ids=["that holds to it", "with a fault"])
+def test_somebody_else_runs_the_contract_on_a_log_of_their_own_with_one_fixture(
+    fault: str, code: int, tmp_path: Path
+) -> None:
+    (tmp_path / "test_mine.py").write_text(OUTSIDE.replace("$FAULT", fault), "utf-8")
+    command = [sys.executable, *["-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ".", "test_mine.py"]]
+    command += ["-k", "places_come_back_in_the_order"] if fault else []
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == code, done.stdout
+    if fault:
+        assert "At index 0 diff" in done.stdout, "a failure shows the values compared"

@@ -1,14 +1,11 @@
-"""The port's contract as tests that every log must pass: one class a subject, to be run with a `backend` fixture.
-
-Here what needs no group; groups are in conformance_groups.
-"""
+"""The port's contract, one class a subject: here what needs no group."""
 
 from __future__ import annotations
 
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import pytest
@@ -85,7 +82,18 @@ def everything(log: Log, topic: str) -> list[Record]:
 
 
 class Contract:
-    """Fixtures of all contracts."""
+    """Fixtures of all contracts. The one that is missing is `backend`, which says what log is tested."""
+
+    @pytest.fixture
+    def log(self, backend: Backend) -> Iterator[Log]:
+        log = backend.open()
+        yield log
+        log.close()
+
+    @pytest.fixture
+    def prefix(self) -> str:
+        """Of topics and groups that no other test uses."""
+        return f"t{uuid.uuid4().hex[:10]}."
 
     @pytest.fixture
     def patience(self, backend: Backend) -> float:
