@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from keepwell.streams.log import Log
-from keepwell.streams.open import open_log
+from keepwell.streams.open import WHERE, open_log
 from keepwell.streams.worker.guard import Limits
 
 PREFIX: Final = "KEEPWELL_"
@@ -46,7 +46,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", env_ignore_empty=True)
 
-    log: str = Field("sqlite:///keepwell.db", description="Where the log is: sqlite:///FILE or kafka://HOST:PORT[,…].")
+    log: str = Field("sqlite:///keepwell.db", description=WHERE)
     topic_prefix: str = Field("", description="Prefix of all topics and groups.")
     instance: str = Field(
         default_factory=socket.gethostname,

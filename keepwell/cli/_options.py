@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-LogUrl = Annotated[str | None, typer.Option("--log", help="Where the log is: sqlite:///FILE or kafka://HOST:PORT.")]
+from keepwell.streams.open import WHERE
+
+LogUrl = Annotated[str | None, typer.Option("--log", help=WHERE)]
 Prefix = Annotated[str | None, typer.Option("--topic-prefix", help="Prefix of all topics and groups.")]
 Instance = Annotated[
     str | None,

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from keepwell.cli._common import failed, say
+from keepwell.cli._options import LogUrl
 from keepwell.cli._settings import read
 from keepwell.settings import Settings
 from keepwell.streams.log import Log
@@ -23,7 +24,6 @@ app = typer.Typer(
     help="List, show, replay and drop records that were refused.", no_args_is_help=True, rich_markup_mode=None
 )
 
-LogUrl = Annotated[str | None, typer.Option("--log", help="Where the log is: sqlite:///FILE or kafka://HOST:PORT.")]
 Prefix = Annotated[str | None, typer.Option("--topic-prefix", help="Prefix of the installation's topics.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Reason = Annotated[str | None, typer.Option(help="Only those refused with this code.")]

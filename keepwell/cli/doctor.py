@@ -15,6 +15,7 @@ import msgspec
 import typer
 
 from keepwell.cli._common import failed
+from keepwell.cli._options import LogUrl
 from keepwell.cli._settings import known, read, read_all
 from keepwell.contract.events import ClockTicked, decode_accepted
 from keepwell.settings import Settings, WrongSettings
@@ -48,7 +49,7 @@ class Finding(NamedTuple):
 
 
 def command(
-    log: Annotated[str | None, typer.Option(help="Where the log is: sqlite:///FILE or kafka://HOST:PORT.")] = None,
+    log: LogUrl = None,
     topic_prefix: Annotated[str | None, typer.Option(help="Prefix of all topics and groups.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from keepwell.cli._common import say
+from keepwell.cli._options import LogUrl
 from keepwell.cli._settings import read
 from keepwell.settings import Settings
 from keepwell.streams.earlier import copy
@@ -17,7 +18,7 @@ from keepwell.streams.topics import Topics, ensure_topics
 
 def command(
     *,
-    log: Annotated[str | None, typer.Option(help="Where the log is: sqlite:///FILE or kafka://HOST:PORT.")] = None,
+    log: LogUrl = None,
     topic_prefix: Annotated[str | None, typer.Option(help="Prefix of all topics and groups.")] = None,
     partitions: Annotated[int | None, typer.Option(min=1, help="Partitions of new topics; default: 12.")] = None,
     copy_from: Annotated[

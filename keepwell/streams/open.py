@@ -7,11 +7,14 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from keepwell.streams.log import Log, LogError
 
-FORMS = "memory://, sqlite:///file.db (sqlite:////folder/file.db from the root) or kafka://host:9092[,host:9092]"
+WHERE: Final = "Where the log is: sqlite:///FILE or kafka://HOST:PORT[,HOST:PORT]."
+"""What the option and the setting say."""
+FORMS: Final = "memory://, sqlite:///file.db (sqlite:////folder/file.db from the root) or kafka://host:9092[,host:9092]"
 
 
 def open_log(
