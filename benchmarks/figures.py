@@ -31,7 +31,7 @@ class Plan(NamedTuple):
 
 
 class Aim(NamedTuple):
-    """The aim of a figure (DESIGN, speed and size): at most or at least so much."""
+    """The aim of a figure (DESIGN section 6): at most or at least so much."""
 
     kind: str
     bound: float

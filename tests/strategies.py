@@ -2,7 +2,7 @@
 
 A log is drawn as a list of steps, each a pure function of the moment it happens at, and amendments of what was sent
 before. Dropping a step leaves a valid log, so failures shrink to the few events that matter. Every event is one that
-`keepwell.contract.events.decode` accepts.
+`keepwell.contract.decode.decode` accepts.
 """
 
 from __future__ import annotations

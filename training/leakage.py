@@ -29,7 +29,8 @@ from training.dataset.split import hold_out
 from training.dataset.table import FEATURE_COLUMNS
 
 CEILING: Final = 0.85
-"""AUROC above which a single feature is taken for a leak: whole models reach .70 to .80 in the literature (DESIGN 1)."""
+"""AUROC above which a single feature is taken for a leak: whole models reach .70 to .80 in the literature (DESIGN
+section 1)."""
 TOLERANCE: Final = 0.02
 """How far from .5 the mean AUROC on dealt-out targets may lie where chance does not allow for more."""
 DEALS: Final = 10

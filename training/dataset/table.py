@@ -25,7 +25,7 @@ FACT_COLUMNS: Final = (
 """`<clinic>/<pseudonym>` of episode, client and clinician (the one known then); when the episode opened and the moment of the
 row, UTC; sessions attended by then; what gave rise to the row (`landmarks.KINDS`); how the spell ended, missing while
 undetermined; whether, in the 30 days before and with the row, an alert was shown or a clinician acted; what the score could
-not know, bit i for the gap `keepwell.scoring.features.GAP_KINDS[i]`."""
+not know, bit i for the gap `keepwell.scoring.gaps.GAP_KINDS[i]`."""
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):

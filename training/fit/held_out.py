@@ -60,7 +60,7 @@ def held_out(dataset: Dataset, before: Release, risk: Vector) -> HeldOut:
     """What the hold-out of the release in use before shows; `risk` is the 30-day risk of every row by that release. It cannot
     have been in use before the end of the data that it was fitted to.
 
-    Who is in which arm follows from `keepwell.alerting.policy.withheld`, as it did live, and not from what was done: a
+    Who is in which arm follows from `keepwell.alerting.decide.withheld`, as it did live, and not from what was done: a
     comparison by intention to treat. There is one moment a client, so that the moments are independent.
     """
     sample, policy = sample_of(dataset), before.policy
