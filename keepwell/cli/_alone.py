@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
-import msgspec
 import structlog
 
 from keepwell.settings import Settings
+from keepwell.streams.claim import held
 from keepwell.streams.log import Log, LogError
 from keepwell.streams.open import lock_file
 
@@ -26,15 +21,6 @@ Group = tuple[str, str]
 """The name of a consumer group, and the topic that it works off."""
 
 _log = structlog.get_logger(__name__)
-
-
-class Claim(msgspec.Struct, frozen=True):
-    """What the process that runs an installation says of itself. `since` is RFC 3339."""
-
-    instance: str
-    pid: int
-    host: str
-    since: str
 
 
 @contextmanager
@@ -48,30 +34,10 @@ def alone(settings: Settings, log: Log, groups: Sequence[Group], patience: float
     if file is None:
         yield
         return
-    with _locked(file) as held:
-        former = _read(held)
-        _wait(log, groups, former.instance if former is not None else None, patience)
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        _write(held, Claim(settings.instance, os.getpid(), socket.gethostname(), now))
+    with held(file, "keepwell up", "End that one first, or name another log with --log") as lock:
+        _wait(log, groups, lock.former.instance if lock.former is not None else None, patience)
+        lock.sign(settings.instance)
         yield
-
-
-@contextmanager
-def _locked(file: Path) -> Iterator[IO[bytes]]:
-    with os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600), "r+b") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            runs = _read(held)
-            who = (
-                ""
-                if runs is None
-                else f": instance {runs.instance}, process {runs.pid} on {runs.host}, since {runs.since}"
-            )
-            raise LogError(
-                f"keepwell up runs on this log already{who}. End that one first, or name another log with --log"
-            ) from None
-        yield held
 
 
 def _wait(log: Log, groups: Sequence[Group], former: str | None, patience: float) -> None:
@@ -89,19 +55,3 @@ def _wait(log: Log, groups: Sequence[Group], former: str | None, patience: float
             _log.info("up.waits", members=alive, seconds=patience)
             told = True
         time.sleep(patience / 50)
-
-
-def _read(held: IO[bytes]) -> Claim | None:
-    """What is written there; None in a new file, and where a process has just taken it and not said yet who it is."""
-    held.seek(0)
-    try:
-        return msgspec.json.decode(held.read(), type=Claim)
-    except msgspec.MsgspecError:
-        return None
-
-
-def _write(held: IO[bytes], claim: Claim) -> None:
-    held.seek(0)
-    held.truncate()
-    held.write(msgspec.json.encode(claim) + b"\n")
-    held.flush()

@@ -13,7 +13,7 @@ from keepwell.streams.log import Log
 from keepwell.streams.topics import Topics, ensure_topics
 from keepwell.streams.worker.loop import STALLED_SECONDS
 from keepwell.streams.worker.process import Check, Watchdog
-from keepwell.web.service import Face, Until, Work, address_by_setting
+from keepwell.web.service import Face, Until, Work, address_by_setting, under_its_name
 from services.catalogue import SERVICES
 
 
@@ -43,12 +43,15 @@ class Together:
         self._error: BaseException | None = None
         self._open = ExitStack()
         ensure_topics(log, Topics(next(iter(settings.values())).topic_prefix))
+        self._settings = settings
         self._hosts = {row.name: row.address(settings[row.name])[0] for row in SERVICES if row.name in settings}
         self._services = {row.name: row.make()(settings[row.name], log) for row in SERVICES if row.name in settings}
 
     def __enter__(self) -> Together:
         with ExitStack() as opened:
             faces: dict[str, Face] = {}
+            for name, service in self._services.items():
+                opened.enter_context(under_its_name(name, service, self._settings[name]))
             for name, service in self._services.items():
                 if service.for_people:
                     with address_by_setting(name):

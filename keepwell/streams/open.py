@@ -65,10 +65,31 @@ def lock_file(url: str, topic_prefix: str) -> Path | None:
     if parts.scheme == "memory":
         return None
     if parts.scheme == "sqlite":
-        database = Path(unquote(parts.path[1:])).resolve()
+        database = _database(parts)
         return database.with_name(f"{database.name}.{topic_prefix}up")
-    name = hashlib.sha256(f"{','.join(sorted(parts.netloc.split(',')))} {topic_prefix}".encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"keepwell-{os.getuid()}-{name}.up"
+    return _temporary(f"{_cluster(parts)} {topic_prefix}", "up")
+
+
+def member_file(url: str, topic_prefix: str, service: str, instance: str) -> Path | None:
+    """The file that stands for one running worker on this machine, to be locked while it runs; None for `memory://`."""
+    parts = _split(url)
+    if parts.scheme == "memory":
+        return None
+    where = str(_database(parts)) if parts.scheme == "sqlite" else _cluster(parts)
+    return _temporary(f"{where} {topic_prefix} {instance}", service)
+
+
+def _database(parts: SplitResult) -> Path:
+    return Path(unquote(parts.path[1:])).resolve()
+
+
+def _cluster(parts: SplitResult) -> str:
+    return ",".join(sorted(parts.netloc.split(",")))
+
+
+def _temporary(means: str, suffix: str) -> Path:
+    name = hashlib.sha256(means.encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"keepwell-{os.getuid()}-{name}.{suffix}"
 
 
 def _split(url: str) -> SplitResult:

@@ -10,7 +10,9 @@ from typing import NamedTuple, Protocol, Self, TypeVar
 
 from keepwell.observe import setup_logging
 from keepwell.settings import Settings
+from keepwell.streams.claim import held
 from keepwell.streams.log import Log
+from keepwell.streams.open import member_file
 from keepwell.streams.topics import Topics, ensure_topics
 from keepwell.streams.worker.loop import STALLED_SECONDS, Stop
 from keepwell.streams.worker.process import Check, Watchdog, stop_on_signals, tune_gc
@@ -57,13 +59,15 @@ class Service(NamedTuple):
 
     `face` takes the service's address, and serves /livez, /readyz and /metrics there at least; the two checks are what they
     tell. It raises `OSError` naming the address where that cannot be had. `for_people`: it serves more than these pages, so a
-    process that runs several services opens it too. `beside` goes on in a thread of its own while the work runs.
+    process that runs several services opens it too. `beside` goes on in a thread of its own while the work runs. `named`: it
+    works under the instance's name, which no second one may have meanwhile.
     """
 
     work: Work
     face: Callable[[Checked, Checked], Face]
     beside: AbstractContextManager[object] = nullcontext()
     for_people: bool = False
+    named: bool = True
 
 
 S = TypeVar("S", bound=Settings)
@@ -84,12 +88,13 @@ def run(
         ensure_topics(log, Topics(settings.topic_prefix))
         service = make(settings, log)
         tune_gc()
-        if drain:
-            with Watchdog(service.work.silence, STALLED_SECONDS):
-                service.work.drain(stop)
-        else:
-            with address_by_setting(name):
-                serve(service, stop)
+        with under_its_name(name, service, settings):
+            if drain:
+                with Watchdog(service.work.silence, STALLED_SECONDS):
+                    service.work.drain(stop)
+            else:
+                with address_by_setting(name):
+                    serve(service, stop)
     finally:
         log.close()
 
@@ -105,6 +110,22 @@ def serve(service: Service, stop: Stop) -> None:
         work.run(Until(stop, face.ended))
     if not stop.is_set():
         raise RuntimeError("the HTTP server ended by itself")
+
+
+@contextmanager
+def under_its_name(name: str, service: Service, settings: Settings) -> Iterator[None]:
+    """Keeps the instance's name to one process on this machine, as two would take each other's partitions in turn.
+
+    Raises `LogError` that says who has it.
+    """
+    file = member_file(settings.log, settings.topic_prefix, name, settings.instance) if service.named else None
+    if file is None:
+        yield
+        return
+    remedy = "End that one first, or give this one a name of its own with --instance"
+    with held(file, f"keepwell {name}", remedy) as lock:
+        lock.sign(settings.instance)
+        yield
 
 
 @contextmanager

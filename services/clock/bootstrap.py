@@ -24,4 +24,5 @@ def make(settings: ClockSettings, log: Log) -> Service:
     """The clock of an installation, with health pages as its face."""
     topic = Topics(settings.topic_prefix).episodes
     clock = Clock(log, topic, settings.tick_interval, lambda: datetime.now(UTC))
-    return Service(clock, partial(HealthServer, host=settings.clock_host, port=settings.clock_port))
+    face = partial(HealthServer, host=settings.clock_host, port=settings.clock_port)
+    return Service(clock, face, named=False)

@@ -16,7 +16,7 @@ import pytest
 from keepwell.cli._alone import alone
 from keepwell.settings import Settings
 from keepwell.streams.log import Log, LogError, Message
-from keepwell.streams.open import lock_file, open_log
+from keepwell.streams.open import lock_file, member_file, open_log
 from keepwell.streams.topics import Topics, ensure_topics
 from tests.services.notify.receivers import Receiver, serving
 
@@ -25,15 +25,15 @@ GROUPS = [(Topics().ingest_group, Topics().sessions), (Topics().predictor_group,
 
 
 class Up:
-    """A `keepwell up` in a folder, on a port of its own choice."""
+    """A `keepwell up`, or a service alone, in a folder, on a port of its own choice."""
 
-    def __init__(self, folder: Path, *words: str) -> None:
+    def __init__(self, folder: Path, *words: str, command: str = "up") -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("KEEPWELL_")}
         environment["TMPDIR"] = str(folder)  # a folder is a machine
         self._told = folder / f"told-{time.monotonic_ns()}"
         with self._told.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "keepwell.cli.main", "up", "--port", "0", *words],
+                [sys.executable, "-m", "keepwell.cli.main", command, "--port", "0", *words],
                 cwd=folder, env=environment, stdout=out, stderr=out,
             )  # fmt: skip
 
@@ -72,6 +72,33 @@ def test_a_second_up_on_one_log_names_the_first_and_leaves_it_alone(tmp_path: Pa
             assert namesake.process.wait(PATIENCE) == 1
         assert first.process.poll() is None
         assert "worker.rebuild" not in first.told()
+
+
+@pytest.mark.parametrize("service", ["ingest", "predictor", "erasure"])
+def test_a_service_of_the_name_that_up_has_ends_and_leaves_it_alone(tmp_path: Path, service: str) -> None:
+    with Up(tmp_path, "--instance", "one") as first:
+        joined(first)
+        with Up(tmp_path, "--instance", "one", command=service) as namesake:
+            assert namesake.process.wait(PATIENCE) == 1
+            assert f"keepwell {service} runs on this log already: instance one, process {first.process.pid}" in (
+                namesake.told()
+            )
+            assert "--instance" in namesake.told() and "worker.joined" not in namesake.told()
+        assert first.process.poll() is None
+        assert "worker.rebuild" not in first.told()
+
+
+def test_up_leaves_a_service_of_its_name_alone_though_the_former_up_had_that_name_too(tmp_path: Path) -> None:
+    with Up(tmp_path, "--instance", "one") as former:
+        joined(former)
+    with Up(tmp_path, "--instance", "one", command="predictor") as service:
+        service.until("worker.joined")
+        with Up(tmp_path, "--instance", "one") as up:
+            assert up.process.wait(PATIENCE) == 1
+            assert f"keepwell predictor runs on this log already: instance one, process {service.process.pid}" in (
+                up.told()
+            )
+        assert "worker.rebuild" not in service.told()
 
 
 def test_one_that_was_killed_stands_in_nobodys_way(tmp_path: Path) -> None:
@@ -166,6 +193,14 @@ def test_a_link_leads_to_the_same_lock(tmp_path: Path) -> None:
 def test_brokers_in_another_order_are_the_same_cluster() -> None:
     one, other = "kafka://a:9092,b:9092", "kafka://b:9092,a:9092"
     assert lock_file(one, "") == lock_file(other, "") != lock_file(one, "north.")
+
+
+def test_a_worker_has_a_file_of_its_own_by_log_prefix_service_and_name() -> None:
+    one = member_file("kafka://a:9092,b:9092", "", "predictor", "x")
+    assert one == member_file("kafka://b:9092,a:9092", "", "predictor", "x")
+    others = [("", "ingest", "x"), ("", "predictor", "y"), ("north.", "predictor", "x")]
+    assert one not in [member_file("kafka://a:9092,b:9092", *other) for other in others]
+    assert member_file("memory://", "", "predictor", "x") is None
 
 
 def test_up_posts_alerts_where_a_webhook_is_set(tmp_path: Path) -> None:
