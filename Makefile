@@ -3,12 +3,19 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALLED := .venv/installed
+LOWEST := .venv-lowest/bin/python
+
+# What reaches every library that a bound is set for, without the long ones.
+LOWEST_TESTS := tests/contract tests/care tests/scoring tests/alerting tests/models tests/files tests/web tests/services \
+	tests/streams/test_conformance.py tests/streams/worker/test_worker.py \
+	tests/cli/test_main.py tests/cli/test_settings.py tests/cli/test_up.py tests/cli/test_system.py tests/cli/test_replay.py \
+	tests/cli/test_train.py tests/training/fit tests/test_settings.py tests/test_metrics.py tests/test_observe.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak lint docs bench broker clean
+.PHONY: help install hooks demo test test-lowest soak lint docs bench broker clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Make .venv and install Keepwell with all that development needs
 
@@ -17,11 +24,22 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev,fhir]"
 	touch $@
 
+hooks: $(INSTALLED) ## Look every commit over before it is made
+	$(BIN)/pre-commit install
+
 demo: $(INSTALLED) ## A made-up clinic flows through the whole system and stays up for a look
 	$(BIN)/keepwell demo
 
 test: $(INSTALLED) ## All tests, with a real Kafka broker that the run starts itself (needs Java, Maven and Node)
 	$(BIN)/pytest -m "not soak"
+
+test-lowest: $(INSTALLED) ## The tests that reach every library, with the lowest version that pyproject.toml allows of each
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
+	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct -e ".[fhir,signing]"
+	$(BIN)/uv pip install --quiet --python $(LOWEST) -c constraints.txt confluent-kafka hypothesis jsonschema pytest PyYAML
+	$(LOWEST) -m pytest -q tests/streams/kafka/test_codecs.py
+	$(LOWEST) -m pytest -q -m "not soak and not kafka" -W default::DeprecationWarning -W default::FutureWarning \
+		--ignore tests/services/ingest/test_openapi.py $(LOWEST_TESTS)
 
 soak: $(INSTALLED) ## The long runs: crashes and rebalances, again and again
 	$(BIN)/pytest -m soak

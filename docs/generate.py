@@ -111,7 +111,8 @@ def settings() -> str:
         "",
         "A flag wins over the environment, and that over the TOML file that `KEEPWELL_CONFIG` names (default",
         "`keepwell.toml` in the working directory; it may be missing). In the file the names are those of the environment",
-        "without `KEEPWELL_`, in lower case.",
+        "without `KEEPWELL_`, in lower case. A name that no service knows, and a value that cannot be, is refused with its",
+        "place; a `KEEPWELL_CONFIG` that names no file too.",
         "",
     ]
     for title, cls in SETTINGS:

@@ -64,7 +64,7 @@ def command(
 
 
 def _run(folder: Path, once: bool) -> None:
-    shared: dict[str, Any] = {"log": f"sqlite:///{folder / 'demo.db'}", "instance": "demo"}
+    shared: dict[str, Any] = {"log": f"sqlite:///{folder / 'demo.db'}", "instance": "demo", "topic_prefix": ""}
     token = KeyFile(folder / "keys.json").issue(CLINIC, datetime.now(UTC)).token
     flags = shared | {"keys": folder / "keys.json", "ingest_port": 0, "rate": 1e6, "burst": 1_000_000}
     clock = read(ClockSettings, **shared)

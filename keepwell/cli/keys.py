@@ -49,10 +49,15 @@ def rotate(
 
 @app.command()
 def revoke(
-    key_id: Annotated[str, typer.Argument(help="The id of the key, as `list` shows it.")], keys: File = None
+    key_id: Annotated[str, typer.Argument(help="The id of the key, as `list` shows it.")],
+    keys: File = None,
+    as_json: AsJson = False,
 ) -> None:
     """End a key at once."""
     revoked = _file(keys).revoke(key_id)
+    if as_json:
+        print(msgspec.json.encode(_row(revoked, datetime.now(UTC)) | {"valid": False}).decode())
+        return
     print(f"revoked {revoked.id} of {revoked.clinic}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from keepwell.cli import main
 from keepwell.cli.main import COMMANDS, app
+from services.catalogue import SERVICES
 
 NEVER = (
     "fastapi",
@@ -89,6 +91,26 @@ def test_every_command_explains_itself_without_rich(path: str, command: Any) -> 
     assert command.help
     done = CliRunner().invoke(app, [*path.split()[1:], "--help"])
     assert (done.exit_code, done.output.split("\n")[0].startswith(f"Usage: {path}")) == (0, True)
+
+
+def test_every_command_prints_its_result_as_json_too_but_those_that_stay_up() -> None:
+    without = {
+        path
+        for path, command in everything(group, "keepwell")
+        if not hasattr(command, "commands") and "--json" not in {name for each in command.params for name in each.opts}
+    }
+    assert without == {"keepwell demo", "keepwell up", *(f"keepwell {row.name}" for row in SERVICES)}
+
+
+def test_a_key_that_was_revoked_is_told_as_json(tmp_path: Path) -> None:
+    def told(words: str) -> Any:
+        where = ["--keys", str(tmp_path / "keys.json"), "--json"]
+        return json.loads(CliRunner().invoke(app, [*words.split(), *where]).stdout)
+
+    key = told("keys issue north")
+    token = key.pop("token")
+    revoked = told(f"keys revoke {key['id']}")
+    assert revoked == key | {"valid": False} and token not in str(revoked)
 
 
 def test_the_version_is_that_of_the_package() -> None:

@@ -18,10 +18,11 @@ WITHOUT = {"demo", "schema", "simulate", "import-csv"}
 """Commands that read no settings, or none that would matter: those of the demo are its own."""
 
 LINES = [
-    "up", "ingest --drain", "predictor --drain", "clock --once", "notify --drain", "replay events.jsonl --out out",
+    "up", "ingest --drain", "predictor --drain", "clock --once", "notify --drain", "erasure --drain",
+    "replay events.jsonl --out out",
     "score events.jsonl --at pairs.csv --out scores.csv", "train events.jsonl --out out",
     "evaluate some events.jsonl --out out", "monitor events.jsonl", "topics", "doctor", "release list",
-    "instruments list", "keys list", "dead-letters list",
+    "instruments list", "keys list", "dead-letters list", "erase c-1 --clinic north",
 ]  # fmt: skip
 """A line of every other command that would be right if the settings were."""
 
@@ -67,9 +68,9 @@ def test_wrong_settings_are_wrong_use_and_told_line_by_line() -> None:
 
 
 def test_the_doctor_finds_wrong_settings_of_any_service_and_ends_with_1() -> None:
-    done = keepwell("doctor", KEEPWELL_WEBHOOK_ATTEMPTS="none")
+    done = keepwell("doctor", KEEPWELL_REFUSAL_RUN="none")
     assert done.returncode == 1
-    assert 'KEEPWELL_WEBHOOK_ATTEMPTS = "none" in the environment: must be a whole number of at least 1' in done.stdout
+    assert 'KEEPWELL_REFUSAL_RUN = "none" in the environment: must be a whole number of at least 1' in done.stdout
 
 
 def test_a_flag_out_of_range_is_told_by_the_name_of_its_setting() -> None:

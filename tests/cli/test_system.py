@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +16,8 @@ from keepwell.cli.main import app
 
 def test_the_demo_shows_the_flow_and_ends() -> None:
     command = [sys.executable, "-m", "keepwell.cli.main", "demo", "--once"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    elsewhere = os.environ | {"KEEPWELL_TOPIC_PREFIX": "north.", "KEEPWELL_LOG": "kafka://127.0.0.1:9"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=elsewhere)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "simulated" in done.stdout
     assert "invalid 1, not_json 1, unknown_type 1" in done.stdout
