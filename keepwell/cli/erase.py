@@ -22,7 +22,7 @@ from keepwell.contract.events import ClientErased, Erased, encode
 from keepwell.contract.refusal import Refusal
 from keepwell.settings import Settings
 from keepwell.streams import earlier
-from keepwell.streams.log import Log, LogError, Message, Partition
+from keepwell.streams.log import Doubt, Log, LogError, Message, Partition
 from keepwell.streams.topics import Topics
 from services.erasure.client import Client, by_key, find, written
 from services.erasure.erasure import behind
@@ -133,7 +133,8 @@ def _drop(log: Log, topics: Topics, places: Mapping[str, Sent]) -> dict[str, str
     Openings go last of all topics: without them nobody could tell, after a crash, whose the others are.
     """
     taken = log.committed(topics.ingest_group, topics.sessions)
-    count: Counter[str] = Counter()
+    count = dict.fromkeys(places, 0)
+    refused: dict[str, str] = {}
     rounds = [(topic, found.others) for topic, found in places.items()]
     rounds += [(topic, found.openings) for topic, found in places.items()]
     for topic, found in rounds:
@@ -141,10 +142,13 @@ def _drop(log: Log, topics: Topics, places: Mapping[str, Sent]) -> dict[str, str
             fit = [offset for offset in offsets if topic != topics.sessions or offset < taken.get(partition, 0)]
             try:
                 log.drop(partition, fit)
+            except Doubt:
+                raise
             except LogError as error:
-                return dict.fromkeys(places, str(error))
-            count[topic] += len(fit)
-    return {topic: f"{count[topic]} records" for topic in places}
+                refused[topic] = str(error)
+            else:
+                count[topic] += len(fit)
+    return {topic: f"{dropped} records" for topic, dropped in count.items()} | refused
 
 
 def _named(places: Sent) -> list[str]:

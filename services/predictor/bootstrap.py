@@ -10,8 +10,9 @@ import structlog
 
 from keepwell import metrics
 from keepwell.alerting.assess import Assessor
-from keepwell.streams.log import Log
+from keepwell.streams.log import Log, Partition
 from keepwell.streams.topics import Topics
+from keepwell.streams.worker.dead_letters import refused
 from keepwell.streams.worker.loop import Stop, Worker
 from keepwell.streams.worker.step import Step
 from keepwell.web import service
@@ -78,8 +79,15 @@ def worker_of(settings: PredictorSettings, log: Log) -> Worker:
         changelog_topic=topics.state,
         accept_gap=settings.accept_gap,
         limits=settings.limits,
+        set_aside=partial(_set_aside, log, topics),
         after_commit=lives.tell,
     )
+
+
+def _set_aside(log: Log, topics: Topics, partition: Partition) -> set[int]:
+    """The offsets of a partition of accepted events that became letters."""
+    found = refused(log, topics.dead_letters, topics.episodes)
+    return {offset for number, offset in found if number == partition.number}
 
 
 class _Lives:

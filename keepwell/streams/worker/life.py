@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -23,13 +23,16 @@ _log = structlog.get_logger(__name__)
 class Job(NamedTuple):
     """What a worker works on. `changelog_topic` None: the processor keeps no state.
 
-    `floor` tells, of a partition without a committed offset, the highest source offset that was worked in all the same.
+    `floor` tells, of a partition without a committed offset, the highest source offset that was worked in all the same;
+    `set_aside` of any partition the offsets that were refused: a version that would take them now must not in a state made
+    anew, as their outputs come only when they are put back.
     """
 
     source: Source
     changelog_topic: str | None
     after_commit: Callable[[Sequence[Step]], None]
     floor: Callable[[Partition], int | None] = lambda _: None
+    set_aside: Callable[[Partition], Collection[int]] = lambda _: ()
 
 
 class Life:
@@ -188,7 +191,8 @@ class _Restore:
             return False
         if self._outdated:
             offset = first_offset(self._partition, self.committed, self.floor, log.bounds(self._partition))
-            self._rebuild = _Rebuild(log, self._partition, offset, [*self._keys - self._outdated, *self._outdated])
+            keys = [*self._keys - self._outdated, *self._outdated]
+            self._rebuild = _Rebuild(log, self._partition, offset, keys, job.set_aside(self._partition))
             _log.warning("state.outdated", partition=self._partition.number, records=len(self._outdated), up_to=offset)
             return False
         return True
@@ -228,7 +232,9 @@ class _Rebuild:
     over. `keys` are all of the old state, those outdated at their end.
     """
 
-    def __init__(self, log: Log, partition: Partition, offset: int, keys: Sequence[bytes]) -> None:
+    def __init__(
+        self, log: Log, partition: Partition, offset: int, keys: Sequence[bytes], set_aside: Collection[int]
+    ) -> None:
         begin, _ = log.bounds(partition)
         if begin > 0:
             raise LogError(
@@ -237,7 +243,8 @@ class _Rebuild:
             )
         self._partition = partition
         self._offset = offset
-        self._records = standing(log, partition, begin, offset)
+        held = standing(log, partition, begin, offset)
+        self._records = (record for record in held if record.offset not in set_aside)
         self._keys = keys
         self._state: dict[bytes, bytes | None] = {}
         self._read = 0

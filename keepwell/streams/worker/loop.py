@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -173,7 +173,7 @@ class Worker(Loop):
 
     After a doubt its state is restored from the changelog. `processor_factory` makes a processor without memory. `group` and
     the topics are full names. `after_commit` is called with the steps of each commit, for counting; what it does is not
-    repeated after a crash. `floor` is as in `Job`. `clock` tells seconds.
+    repeated after a crash. `floor` and `set_aside` are as in `Job`. `clock` tells seconds.
     """
 
     def __init__(
@@ -190,8 +190,9 @@ class Worker(Loop):
         pace: Pace = Pace(),  # noqa: B008 (immutable)
         after_commit: Callable[[Sequence[Step]], None] = lambda _: None,
         floor: Callable[[Partition], int | None] = lambda _: None,
+        set_aside: Callable[[Partition], Collection[int]] = lambda _: (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         source = Source(group, source_topic, instance, accept_gap, pace, clock)
-        job, guard = Job(source, changelog_topic, after_commit, floor), Guard(limits)
+        job, guard = Job(source, changelog_topic, after_commit, floor, set_aside), Guard(limits)
         super().__init__(log, source, lambda: Life(log, job, processor_factory(), guard))

@@ -13,7 +13,7 @@ from keepwell.contract.keys import ERASURE
 from keepwell.streams.log import Log, Message, Partition
 from keepwell.streams.memory import MemoryLog
 from keepwell.streams.sqlite.log import SqliteLog
-from keepwell.streams.worker import dead_letters
+from keepwell.streams.worker import dead_letters, state
 from services.erasure.client import Client, by_key, find, written
 from services.erasure.erasure import Eraser
 from tests.services.erasure.clinic import EVENTS, GONE, OF_GONE, SUBJECTS, Clinic, erasure
@@ -278,8 +278,12 @@ def test_the_deletions_are_asked_for_again_each_day() -> None:
     assert len(asked) == 2
 
 
-def test_what_was_set_aside_counts_where_it_was_put_back(log: Log) -> None:
-    """A predictor that does not know a type yet sets it aside; put back after the upgrade it stands behind later events."""
+@pytest.mark.parametrize("anew", [False, True])
+def test_what_was_set_aside_counts_where_it_was_put_back(log: Log, anew: bool) -> None:
+    """A predictor that does not know a type yet sets it aside; put back after the upgrade it stands behind later events.
+
+    So too where the upgrade makes the state anew: the one that knows the type reads over the place at which it was set aside.
+    """
     clinic = Clinic(log)
     clinic.live()
     number, key, value = next(
@@ -297,6 +301,12 @@ def test_what_was_set_aside_counts_where_it_was_put_back(log: Log) -> None:
         pass
     worker.commit([], {place: offset + 1})
     worker.close()
+    if anew:
+        held = [r for r in log.read(Partition(clinic.topics.state, number)) if b"/" in (r.key or b"") and r.value]
+        entry = state.read(held[-1])
+        assert entry is not None
+        before = state.encode(entry._replace(payload=b"\0" + entry.payload[1:]))
+        log.append([Message(clinic.topics.state, held[-1].key, before, (), number)])
     clinic.tick(95)
     clinic.predict()
     assert clinic.verify() is None
