@@ -27,6 +27,11 @@ PREFIX: Final = "KEEPWELL_"
 NOT_SETTINGS: Final = frozenset(("KEEPWELL_CONFIG", "KEEPWELL_API_KEY"))
 """Variables with our prefix that are no settings: the first names the TOML file, the second is for who sends events."""
 
+FORMER: Final[Mapping[str, str]] = {
+    "instruments": "instruments are registered in the log now: keepwell instruments register FILE, once for each file",
+}
+"""What to do instead of settings that former versions had."""
+
 
 class WrongSettings(ValueError):
     """Settings that nobody can start with. `problems` are sentences that name the place, and what may stand there."""
@@ -128,14 +133,20 @@ def unknown(known: Collection[str]) -> Iterator[str]:
     variables = {PREFIX + name.upper() for name in known} | NOT_SETTINGS
     for variable in sorted(os.environ):
         if variable.upper().startswith(PREFIX) and variable.upper() not in variables:
-            yield f"{variable} in the environment is not a setting{_nearest(variable.upper(), variables)}"
+            yield f"{variable} in the environment is not a setting{_instead(variable.upper(), variables)}"
     file = _File.read()
     for name in file.values:
         if name not in known:
-            yield f"{name} in {file.place(name)} is not a setting{_nearest(name.lower(), known)}"
+            yield f"{name} in {file.place(name)} is not a setting{_instead(name.lower(), known)}"
 
 
-def _nearest(name: str, known: Collection[str]) -> str:
+def _instead(name: str, known: Collection[str]) -> str:
+    """What to write for an unknown name, in words; with our prefix, or in capitals, a name in the file is still that name."""
+    plain = name.removeprefix(PREFIX).removeprefix(PREFIX.lower()).lower()
+    if plain in FORMER:
+        return f" any more: {FORMER[plain]}"
+    if plain in known:
+        return f": in a file it is written {plain}"
     near = get_close_matches(name, sorted(known), 1)
     return f": did you mean {near[0]}?" if near else ": docs/reference/settings.md lists those that there are"
 

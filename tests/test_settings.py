@@ -100,6 +100,21 @@ def test_an_unknown_variable_is_told_with_the_nearest_known_one(variable: str, m
     ]
 
 
+def test_a_setting_of_a_former_version_is_told_with_what_to_do_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "is not a setting any more: instruments are registered in the log now: keepwell instruments register FILE"
+    write('instruments = "mine.toml"\n')
+    assert [told in problem for problem in unknown(KNOWN)] == [True]
+    monkeypatch.setenv("KEEPWELL_INSTRUMENTS", "mine.toml")
+    assert [told in problem for problem in unknown(KNOWN)] == [True, True]
+
+
+def test_the_name_of_a_variable_in_the_file_is_told_as_a_file_has_it() -> None:
+    write('KEEPWELL_LOG = "memory://"\n')
+    assert list(unknown(KNOWN)) == [
+        "KEEPWELL_LOG in keepwell.toml line 1 is not a setting: in a file it is written log"
+    ]
+
+
 def test_what_a_sender_of_events_and_other_programs_have_in_the_environment_is_left_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
