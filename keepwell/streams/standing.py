@@ -17,3 +17,15 @@ def standing(log: Log, partition: Partition, start: int = 0, end: int | None = N
     for record in log.read(partition, start, end):
         if record.value is not None and record.offset > deleted.get(record.key, -1):
             yield record
+
+
+def stands(log: Log, record: Record) -> bool:
+    """Whether a log still says a record that was read of it before: it is held, and no later deletion takes it back.
+
+    Reads on from the record to the end, so it is for records near it.
+    """
+    later = iter(log.read(record.partition, record.offset))
+    held = next(later, None)
+    if held is None or held.offset != record.offset:
+        return False
+    return not any(each.value is None and each.key == record.key for each in later)

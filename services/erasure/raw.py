@@ -47,7 +47,7 @@ def raw(log: Log, topic: str, client: Client, episodes: Iterable[bytes]) -> Sent
     wanted = frozenset(key.decode() for key in episodes)
     names = [client.name, *(key.partition("/")[2] for key in wanted)]
     said = re.compile(rb"(?<!%b)(?:%b)(?!%b)" % (_EDGE, b"|".join(re.escape(name.encode()) for name in names), _EDGE))
-    of_clinic = re.compile(rb'"/%b["/]' % client.clinic.encode())
+    of_clinic = re.compile(rb'"/?%b["/]' % client.clinic.encode())
     found = Sent({}, {})
     for number in range(log.partitions(topic)):
         partition = Partition(topic, number)

@@ -8,6 +8,7 @@ from functools import partial
 import structlog
 
 from keepwell.streams.log import Log
+from keepwell.streams.standing import stands
 from keepwell.streams.topics import Topics
 from keepwell.streams.worker.dead_letters import put_back
 from keepwell.streams.worker.follow import Follower
@@ -30,14 +31,14 @@ class Notifier:
         self._receiver = Receiver(send)
         self._alerts = Follower(
             log,
-            Outbox(self._receiver, topics.dead_letters),
+            Outbox(self._receiver, topics.dead_letters, stands=partial(stands, log)),
             group=topics.notify_group,
             topic=topics.alerts,
             instance=instance,
         )
         self._returned = Follower(
             log,
-            Outbox(self._receiver, topics.dead_letters, partial(put_back, log)),
+            Outbox(self._receiver, topics.dead_letters, partial(put_back, log), partial(stands, log)),
             group=topics.returned_group,
             topic=topics.dead_letters,
             instance=instance,

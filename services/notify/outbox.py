@@ -111,11 +111,16 @@ class Outbox:
     """
 
     def __init__(
-        self, receiver: Receiver, dead_letters: str, alert_of: Callable[[Record], Record | None] = lambda record: record
+        self,
+        receiver: Receiver,
+        dead_letters: str,
+        alert_of: Callable[[Record], Record | None] = lambda record: record,
+        stands: Callable[[Record], bool] = lambda _: True,
     ) -> None:
         self._receiver = receiver
         self._dead_letters = dead_letters
         self._alert_of = alert_of
+        self._stands = stands
         self._entries: dict[Partition, dict[int, _Entry]] = {}
 
     def position(self, partition: Partition) -> int | None:
@@ -162,6 +167,10 @@ class Outbox:
         return max(0.0, min(due) - self._receiver.clock())
 
     def _try(self, entry: _Entry, now: float) -> None:
+        if not self._stands(entry.alert):
+            entry.over = True
+            _log.info("webhook.erased")
+            return
         entry.tries += 1
         outcome = self._receiver.post(entry.notice, entry.body)
         match outcome:

@@ -16,6 +16,7 @@ from keepwell.streams.sqlite.log import SqliteLog
 from keepwell.streams.worker import dead_letters, state
 from services.erasure.client import Client, by_key, find, written
 from services.erasure.erasure import Eraser
+from services.erasure.raw import raw
 from tests.services.erasure.clinic import EVENTS, GONE, OF_GONE, SUBJECTS, Clinic, erasure
 from tests.strategies import DAY, make
 
@@ -316,3 +317,17 @@ def test_what_was_set_aside_counts_where_it_was_put_back(log: Log, anew: bool) -
     if isinstance(log, MemoryLog | SqliteLog):
         log.compact(clinic.topics.episodes)
     assert clinic.verify() is None
+
+
+def test_a_letter_of_an_alert_is_found_by_its_episode_though_it_names_no_system(log: Log) -> None:
+    clinic = Clinic(log)
+    value = b'{"alert_id":"al-1","episode":"north/ep-2","status":"raised","evidence":[]}'
+    other = value.replace(b"ep-2", b"ep-21")
+    for alert in (value, other):
+        [(place, offset)] = log.append([Message(clinic.topics.alerts, b"north/ep-2#al-1.raised", alert, (), 0)])
+        (record,) = log.read(place, offset)
+        key = b"north/ep-2#al-1.raised" if alert is value else b"north/ep-21#al-1.raised"
+        told = dead_letters.letter(clinic.topics.dead_letters, record._replace(key=key), "webhook_rejected", "$")
+        log.append([told._replace(partition=0)])
+    found = raw(log, clinic.topics.dead_letters, Client("north", GONE), [b"north/ep-2"])
+    assert list(found.others.values()) == [[0]]

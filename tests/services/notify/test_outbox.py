@@ -14,6 +14,7 @@ import structlog.testing
 from keepwell import metrics
 from keepwell.streams.log import LogError, Message, Partition
 from keepwell.streams.memory import MemoryLog
+from keepwell.streams.standing import stands
 from keepwell.streams.topics import Topics, ensure_topics
 from keepwell.streams.worker import dead_letters
 from keepwell.streams.worker.assignment import Pace
@@ -74,12 +75,12 @@ class House:
     def restart(self) -> None:
         """A new process under the same name: nothing but the log is left of the one before."""
         self.receiver = Receiver(self.told, self.clock)
-        alerts, returned = Outbox(self.receiver, TOPICS.dead_letters), partial(put_back, self.log)
+        held = partial(stands, self.log)
+        alerts = Outbox(self.receiver, TOPICS.dead_letters, stands=held)
+        returned = Outbox(self.receiver, TOPICS.dead_letters, partial(put_back, self.log), held)
         self.followers = [
             self._follower(alerts, TOPICS.notify_group, TOPICS.alerts),
-            self._follower(
-                Outbox(self.receiver, TOPICS.dead_letters, returned), TOPICS.returned_group, TOPICS.dead_letters
-            ),
+            self._follower(returned, TOPICS.returned_group, TOPICS.dead_letters),
         ]
 
     def _follower(self, handler: Outbox, group: str, topic: str) -> Follower:
@@ -90,6 +91,12 @@ class House:
         value = json.dumps({"alert_id": name, "status": status, "episode": f"north/{episode}"}).encode()
         key = f"north/{episode}#{name}.{status}".encode()
         self.log.append([Message(TOPICS.alerts, key, value, partition=number)])
+
+    def erase(self, name: str, purge: bool) -> None:
+        """Takes an alert back as the predictor does when it forgets a client; with `purge` its bytes too."""
+        self.log.append([Message(TOPICS.alerts, f"north/ep-1#{name}.raised".encode(), None, partition=0)])
+        if purge:
+            self.log.purge([Partition(TOPICS.alerts, 0)])
 
     def turn(self, seconds: float = 0.0, turns: int = 8) -> None:
         """Lets time pass, and the followers turn."""
@@ -312,6 +319,37 @@ def test_a_letter_put_back_and_rejected_again_counts_its_attempts_until_it_stays
         house.turn()
     assert dead_letters.replay(house.log, letters(house.log, TOPICS.dead_letters)) == (0, 1)
     assert len(house.told.tries) == MAX_ATTEMPTS
+
+
+@pytest.mark.parametrize("purge", [False, True])
+def test_an_alert_of_a_client_erased_while_it_waited_is_not_posted(purge: bool) -> None:
+    house = House()
+    house.alert("al-1")
+    house.alert("al-2", episode="ep-2")
+    house.erase("al-1", purge)
+    house.turn()
+    assert house.told.notices == ["al-2.raised"]
+    busy = House(lambda _: BUSY if waiting else Sent())
+    waiting = True
+    busy.alert("al-1")
+    busy.turn()
+    busy.erase("al-1", purge)
+    waiting = False
+    busy.wait(1.1 * END)
+    assert busy.told.notices == ["al-1.raised"], "the try before the erasure"
+    assert busy.letters() == []
+
+
+@pytest.mark.parametrize("purge", [False, True])
+def test_a_letter_put_back_of_a_client_erased_meanwhile_is_not_posted(purge: bool) -> None:
+    house = House(lambda _: Rejected(400))
+    house.alert("al-1")
+    house.turn()
+    house.erase("al-1", purge)
+    dead_letters.replay(house.log, letters(house.log, TOPICS.dead_letters))
+    house.turn()
+    assert len(house.told.tries) == 1
+    assert house.letters() == []
 
 
 def test_the_schedule_of_a_letter_put_back_begins_when_it_was_put_back() -> None:
