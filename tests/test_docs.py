@@ -53,7 +53,9 @@ def events_of(page: Path) -> list[Any]:
     """The events that a page sends with curl, sent now."""
     found: list[Any] = []
     for body in re.findall(r"<<EOF\n(.*?)\nEOF$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
-        content = json.loads(re.sub(r"\$\(ago (\d+)\)", lambda days: (NOW - timedelta(int(days[1]))).isoformat(), body))
+        content = json.loads(
+            re.sub(r"\$\(ago ([\d.]+)\)", lambda days: (NOW - timedelta(float(days[1]))).isoformat(), body)
+        )
         found += content if isinstance(content, list) else [content]
     return found
 
