@@ -14,6 +14,7 @@ import msgspec
 from keepwell.care.instruments import instrument_of
 from keepwell.contract.control import registration
 from keepwell.contract.events import CLINIC_PATTERN, EARLIEST, InstrumentRegistered, Registered
+from keepwell.contract.refusal import misfit
 
 FORMER: Final[Mapping[str, str]] = {"low": "lowest", "high": "highest", "scales": "subscales"}
 """Names of facts in files of the version before."""
@@ -57,6 +58,8 @@ def _registration(
         raise ValueError(
             f"{path}: [{clinic}.{name}]: {clinic} is no clinic; write it as in `source`: a-z, 0-9 and hyphens"
         )
+    if not isinstance(facts.get("subscales", facts.get("scales", {})), dict):
+        raise ValueError(f"{path}: [{clinic}.{name}]: subscales: write a table, a range for each by name")
     told = {FORMER.get(fact, fact): value for fact, value in facts.items() if fact not in LEFT_OUT}
     unknown = sorted(told.keys() - Registered.__struct_fields__)
     try:
@@ -68,7 +71,10 @@ def _registration(
         given = {"kind": "outcome"} | told | {"name": name, "subscales": scales}
         event = registration(clinic, msgspec.convert(given, Registered), at)
         instrument_of(event.data)
-    except (msgspec.ValidationError, TypeError, AttributeError, ValueError) as error:
+    except msgspec.ValidationError as error:
+        told_so = misfit(error, Registered, given).removeprefix("$.")
+        raise ValueError(f"{path}: [{clinic}.{name}]: {told_so}") from error
+    except ValueError as error:
         raise ValueError(f"{path}: [{clinic}.{name}]: {error}") from error
     return event
 

@@ -50,8 +50,13 @@ def test_a_file_of_this_version_and_of_the_one_before_register_the_same(tmp_path
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (("highest = 50", 'highest = "many"'), r"\[north\.MY-SCALE\].*highest"),
-        (("highest = 50\n", ""), r"\[north\.MY-SCALE\].*highest"),
+        (("highest = 50", 'highest = "many"'), r"\[north\.MY-SCALE\]: highest: write a number$"),
+        (("highest = 50\n", ""), r"\[north\.MY-SCALE\]: highest: is required: write a number$"),
+        (('kind = "alliance"', 'kind = "mood"'), r"\[north\.MY-SCALE\]: kind: write one of: `outcome`, `alliance`$"),
+        (
+            ("subscales = { bond = { lowest = 0, highest = 10 } }", "subscales = 5"),
+            r"\[north\.MY-SCALE\]: subscales: write a table",
+        ),
         (("cutoff = 20", "cutof = 20"), r"no fact cutof.*cutoff"),
         (("cutoff = 20", "cutoff = 70"), r"\[north\.MY-SCALE\].*cutoff"),
         (("[north.MY-SCALE]", "[North.MY-SCALE]"), "North.*clinic"),

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, NamedTuple
 import msgspec
 
 from keepwell.contract.events import EVENT_TYPES
+from keepwell.contract.refusal import misfit
 from keepwell.files.csv.cells import Make, MappingError, alike
 from keepwell.files.csv.conditions import (
     ANYTHING,
@@ -98,7 +99,7 @@ def load_mapping(path: Path) -> CsvMapping:
     try:
         document = msgspec.convert(raw, _Document)
     except msgspec.ValidationError as error:
-        raise MappingError(f"{path.name}: {error}") from error
+        raise MappingError(f"{path.name}: {misfit(error, _Document, raw)}") from error
     for name, table in document.tables.items():
         _check_table(name, table, document, path.name)
     for number, raw_rule in enumerate(document.events, start=1):

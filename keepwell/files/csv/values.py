@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from keepwell.contract.refusal import misfit
 from keepwell.files.csv import moments
 from keepwell.files.csv.cells import CellError, Cells, Constant, Make, MappingError, alike
 from keepwell.files.csv.conditions import Condition, Conditions, Reading
@@ -54,7 +55,7 @@ class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"as
         try:
             return cls(raw) if isinstance(raw, str) else msgspec.convert(raw, cls)
         except msgspec.ValidationError as error:
-            raise MappingError(f"{place}: {error}") from error
+            raise MappingError(f"{place}{misfit(error, cls, raw).removeprefix('$')}") from error
 
     def map_in(self, maps: Mapping[str, Mapping[str, Constant]], place: str) -> Mapping[str, Constant]:
         """The map that it names, or holds; empty without one. Raises `MappingError`."""

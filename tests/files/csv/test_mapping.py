@@ -10,6 +10,7 @@ from keepwell.files.csv.cells import MappingError
 from tests.files.csv.clinic import MAPPING, ROWS, Import, written
 
 TABLE = written(*ROWS).encode()
+FILE = 'file = "visits*"'
 APPOINTMENT = 'appointment_id = "{Appt ID}"'
 
 
@@ -65,3 +66,21 @@ def test_what_a_draft_leaves_to_fill_in_is_named_all_at_once(tmp_path: Path) -> 
 
 def test_a_mapping_that_an_editor_wrote_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     assert Import(tmp_path, TABLE, "\ufeff" + MAPPING).summary.events == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (FILE, FILE + '\ndecimal = "x"', r"\$\.tables\.visits\.decimal: write one of: `\.`, `,`"),
+        (FILE, FILE + '\nencodng = "x"', r"\$\.tables\.visits\.encodng: there is no such member: did you mean `encoding`\?"),
+        (FILE, FILE + '\nquote = "ab"', r"\$\.tables\.visits\.quote: write a text of 1 character$"),
+        ('id = "visit-{Appt ID}"', "id = 5", r"\$\.events\[0\]\.id: write a text$"),
+        ('id = "visit-{Appt ID}"', "", r"\$\.events\[0\]\.id: is required: write a text$"),
+        (APPOINTMENT, 'appointment_id = { text = "x", as = "int" }', r"appointment_id\.as: write one of: `text`, `number`"),
+    ],
+)  # fmt: skip
+def test_what_a_mapping_may_not_say_is_told_with_its_keys_and_what_it_may_say(
+    tmp_path: Path, old: str, new: str, told: str
+) -> None:
+    with pytest.raises(MappingError, match=told):
+        Import(tmp_path, TABLE, MAPPING.replace(old, new, 1))
