@@ -20,7 +20,8 @@ def say(result: Mapping[str, Any], as_json: bool) -> None:
     for name, value in result.items():
         words = name.replace("_", " ")
         if isinstance(value, Mapping):
-            print(f"{words}: " + (", ".join(f"{key} {count}" for key, count in value.items()) or "none"))
+            told = (f"{key} ({each})" if isinstance(each, str) else f"{key} {each}" for key, each in value.items())
+            print(f"{words}: " + (", ".join(told) or "none"))
         else:
             print(f"{words}: {value}")
 
