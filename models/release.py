@@ -113,7 +113,8 @@ def verified(read: Read, where: str, keys: Keyring | None = None) -> Release:
     try:
         content = read(MANIFEST)
     except OSError as error:
-        raise InvalidRelease("unreadable", f"{where}: no readable {MANIFEST}: {error}") from error
+        told = f"{where}: no readable {MANIFEST} there ({error.strerror or error}): name the folder of a release"
+        raise InvalidRelease("unreadable", told) from error
     manifest = _decoded(content, where)
     signer = _signer(read, content, where, keys) if keys is not None else None
     files = {name: verified_file(read, where, name, wanted) for name, wanted in manifest.files.items()}

@@ -99,11 +99,22 @@ def run() -> None:
     except (LogError, OSError, ValueError) as error:
         from keepwell.settings import WrongSettings  # not above: `--help` does without pydantic
 
-        print("\n".join(f"keepwell: {line}" for line in str(error).splitlines()), file=sys.stderr)
+        print("\n".join(f"keepwell: {line}" for line in in_words(error).splitlines()), file=sys.stderr)
         raise SystemExit(2 if isinstance(error, WrongSettings) else 1) from error
     except Exception as error:
         print(_fault(error), file=sys.stderr)
         raise SystemExit(1) from error
+
+
+def in_words(error: Exception) -> str:
+    """What an error says, without the number that the operating system has for it.
+
+    >>> in_words(FileNotFoundError(2, "No such file or directory", "events.jsonl"))
+    'events.jsonl: No such file or directory'
+    """
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _load(name: str) -> Any:

@@ -175,9 +175,12 @@ def _opened(name: str) -> Iterator[IO[bytes]]:
         elif packed == ".zst":
             yield io.BufferedReader(_Unpacked(raw), _CHUNK)
         else:
+            if other := next((name for start, name in _OTHERWISE.items() if magic.startswith(start)), None):
+                raise UnreadableFile(f"{name}: is packed as {other}: unpack it, or pack it as .gz or .zst")
             yield raw
 
 
+_OTHERWISE: Final = {b"BZh": "bzip2", b"\xfd7zX": "xz", b"PK\x03\x04": "zip"}
 _PACKED: Final = {b"\x1f\x8b": ".gz", zstandard.FRAME_HEADER: ".zst"}
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import os
 import subprocess
 import sys
@@ -34,6 +36,9 @@ DAMAGED = {
     "cut.jsonl.gz": (gzip.compress(CONTENT)[:-20], "after line"),
     "cut.jsonl.zst": (zstandard.compress(CONTENT)[:-20], "after line"),
     "corrupt.jsonl.zst": (b"\x28\xb5\x2f\xfd" + bytes(40), "after line 0: the packed file is cut off or damaged"),
+    "packed.jsonl.bz2": (bz2.compress(CONTENT), "is packed as bzip2: unpack it, or pack it as .gz or .zst"),
+    "packed.jsonl.xz": (lzma.compress(CONTENT), "is packed as xz: unpack it, or pack it as .gz or .zst"),
+    "packed.zip": (b"PK\x03\x04" + CONTENT, "is packed as zip: unpack it, or pack it as .gz or .zst"),
     "wide.jsonl": (CONTENT.decode().encode("utf-16"), ":1: the file is UTF-16; save it as UTF-8"),
     "array.json": (b"[" + b",".join(CONTENT.splitlines()) + b"]", ":1: the file is one JSON array"),
     "refused.jsonl": (b'{"specversion": "1.0"}\n' * 2, "nothing was accepted: all 2 lines were refused"),
@@ -71,6 +76,16 @@ def test_a_file_that_is_not_there_and_a_folder_are_wrong_use(command: str, tmp_p
         code, said = keepwell(command, file, tmp_path)
         assert code == 2
         assert says in " ".join(said.replace("│", " ").split())
+
+
+def test_what_the_system_says_of_a_path_is_told_without_its_number(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    (tmp_path / "events.jsonl").write_bytes(CONTENT)
+    done = subprocess.run(
+        [sys.executable, "-m", "keepwell.cli.main", "replay", "events.jsonl", "--out", "taken"],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "keepwell: taken: File exists\n")
 
 
 def test_the_entry_point_prints_the_sentence_and_no_traceback(tmp_path: Path) -> None:
