@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from keepwell.cli._common import failed, say
+from keepwell.cli._offline import moment
 from keepwell.cli._options import LogUrl
 from keepwell.cli._settings import read
 from keepwell.settings import Settings
@@ -27,7 +28,7 @@ app = typer.Typer(
 Prefix = Annotated[str | None, typer.Option("--topic-prefix", help="Prefix of the installation's topics.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Reason = Annotated[str | None, typer.Option(help="Only those refused with this code.")]
-Since = Annotated[datetime | None, typer.Option(help="Only those refused at or after this time (UTC).")]
+Since = Annotated[str | None, typer.Option(help="Only those refused at or after this time, RFC 3339.")]
 Source = Annotated[str | None, typer.Option(help="Only those from this topic, full name.")]
 Number = Annotated[int | None, typer.Option("--partition", help="Only those from this partition of the source.")]
 Offset = Annotated[int | None, typer.Option(help="Only the one at this offset of the source.")]
@@ -136,9 +137,10 @@ def _opened(log: str | None, topic_prefix: str | None) -> Iterator[tuple[Log, st
 
 
 def _filter(
-    reason: str | None, since: datetime | None, source: str | None, partition: int | None, offset: int | None
+    reason: str | None, since: str | None, source: str | None, partition: int | None, offset: int | None
 ) -> Callable[[Letter], bool]:
-    first = None if since is None else int((since if since.tzinfo else since.replace(tzinfo=UTC)).timestamp() * 1000)
+    begin = moment(since)
+    first = None if begin is None else int(begin.timestamp() * 1000)
 
     def wanted(letter: Letter) -> bool:
         return (

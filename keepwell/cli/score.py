@@ -73,7 +73,16 @@ def command(
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(rows)
-    say({"pairs": len(pairs), "accepted": len(intake.events), "refused": len(intake.refused)}, as_json)
+    unknown = len({pair.episode for pair in pairs} - {event.key for event in intake.events})
+    say(
+        {
+            "pairs": len(pairs),
+            "episodes_not_found": unknown,
+            "accepted": len(intake.events),
+            "refused": len(intake.refused),
+        },
+        as_json,
+    )
 
 
 def read_pairs(path: Path) -> list[Pair]:
@@ -84,7 +93,9 @@ def read_pairs(path: Path) -> list[Pair]:
         rows = csv.DictReader(file)
         missing = {"episode", "as_of"} - set(rows.fieldnames or ())
         if missing:
-            raise typer.BadParameter(f"{path}: no column {', '.join(sorted(missing))}", param_hint="--at")
+            found = ", ".join(f"`{name}`" for name in rows.fieldnames or ()) or "none"
+            told = f"{path}: no column {', '.join(sorted(missing))}; its columns are {found}: write a comma between columns"
+            raise typer.BadParameter(told, param_hint="--at")
         pairs = []
         for row in rows:
             try:

@@ -74,6 +74,11 @@ def test_filters_choose(url: str, words: list[str], total: int) -> None:
     assert listed(url, *words)["total"] == total
 
 
+def test_a_moment_that_is_none_is_told_with_the_form_that_is_right(url: str) -> None:
+    code, output = call(url, "list", "--since", "yesterday")
+    assert code == 2 and "'yesterday' is not a moment" in output
+
+
 def test_a_long_list_is_cut_and_says_so(url: str) -> None:
     assert "… and 2 more" in call(url, "list", "--limit", "1")[1]
     found = listed(url, "--limit", "1")

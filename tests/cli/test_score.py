@@ -53,9 +53,21 @@ def test_targets_are_undetermined_while_the_file_ends_too_early(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("pairs", "says"),
-    [("episode\nnorth/ep-1\n", "no column as_of"), ("episode,as_of\nnorth/ep-1,never\n", "pairs.csv:2")],
+    [
+        ("episode\nnorth/ep-1\n", "no column as_of; its columns are `episode`"),
+        ("episode;as_of\nnorth/ep-1;2026-03-02T10:00:00Z\n", "`episode;as_of`: write a comma between columns"),
+        ("episode,as_of\nnorth/ep-1,never\n", "pairs.csv:2"),
+    ],
 )
 def test_a_wrong_pairs_file_exits_2_and_names_the_place(tmp_path: Path, pairs: str, says: str) -> None:
     result, rows = score(tmp_path, pairs)
     assert (result.exit_code, rows) == (2, [])
     assert says.replace(" ", "") in "".join(result.output.replace("│", "").split())
+
+
+def test_episodes_that_no_event_is_about_are_counted(tmp_path: Path) -> None:
+    pairs = "".join(
+        f"{key},2026-02-01T00:00:00Z\n" for key in (EVENTS[0].key, "north/nobody", "north/nobody", "nobody")
+    )
+    result, _ = score(tmp_path, f"episode,as_of\n{pairs}")
+    assert result.exit_code == 0 and "episodes not found: 2" in result.output
