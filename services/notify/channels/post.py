@@ -42,8 +42,9 @@ class Poster:
     def post(self, headers: Mapping[str, str], body: bytes) -> Answer:
         """Raises `NoAnswer`."""
         target = self._target
+        deadline = _Deadline(self._timeout)
         try:
-            with _Deadline(self._timeout) as deadline:
+            with deadline:
                 deadline.hold(self._connect(deadline))
                 if target.secure:
                     secured = self._tls.wrap_socket(
@@ -57,7 +58,17 @@ class Poster:
                     with closing(connection.getresponse()) as response:
                         return Answer(response.status, response.headers["Retry-After"])
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise NoAnswer(f"the receiver cannot be reached: {type(error).__name__}") from None
+            raise NoAnswer(self._why(error, deadline.over)) from None
+
+    def _why(self, error: Exception, over: bool) -> str:
+        """What went wrong, in words that hold nothing of the error's own, which may name the address."""
+        if over or isinstance(error, TimeoutError):
+            return f"the receiver gave no answer within {self._timeout:g} seconds"
+        if isinstance(error, http.client.RemoteDisconnected | ConnectionResetError | BrokenPipeError):
+            return "the receiver closed the connection without an answer"
+        if isinstance(error, OSError):
+            return f"the receiver cannot be reached: {type(error).__name__}"
+        return "the receiver's answer is not one of HTTP"
 
     def _connect(self, deadline: _Deadline) -> socket.socket:
         found = _resolve(self._target, deadline.left())
@@ -94,7 +105,8 @@ class _Deadline:
         self._timer.daemon = True
         self._lock = threading.Lock()
         self._held: socket.socket | None = None
-        self._over = False
+        self.over = False
+        """Whether the time was up before the end."""
 
     def __enter__(self) -> _Deadline:
         self._timer.start()
@@ -107,7 +119,7 @@ class _Deadline:
         with self._lock:
             if self._held is not None:
                 self._held.close()
-            if self._over and error is None:
+            if self.over and error is None:
                 raise TimeoutError
 
     @property
@@ -131,7 +143,7 @@ class _Deadline:
 
     def _cut(self) -> None:
         with self._lock:
-            self._over = True
+            self.over = True
             if self._held is not None:
                 with suppress(OSError):  # it was not connected yet, or closed already
                     # Of the socket below TLS: nothing is said any more, whoever reads wakes up.
