@@ -84,14 +84,23 @@ def erase(log: Log, topics: Topics, client: Client, drop: bool, timeout: float) 
 
 
 def _ask_and_wait(log: Log, topics: Topics, client: Client, timeout: float) -> None:
-    until = time.monotonic() + timeout
+    now = time.monotonic()
+    until = now + timeout
+    # What ingest took in only after the erasure would begin the client's episodes anew, so it is let come first if it can.
+    sent = _ends(log, topics.sessions)
+    while behind(log, topics.ingest_group, topics.sessions, sent) and time.monotonic() < now + timeout / 2:
+        time.sleep(LOOK)
     [(asked, offset)] = log.append([Message(topics.sessions, b"_erasure", _event(client))])
-    _wait("ingest", until, lambda: behind(log, topics.ingest_group, topics.sessions, {asked: offset + 1}))
+    sent[asked] = offset + 1
+    _wait("ingest", until, lambda: behind(log, topics.ingest_group, topics.sessions, sent))
     # Ingest wrote it to every partition in one append, so it lies below these ends.
-    numbers = range(log.partitions(topics.episodes))
-    ends = {each: log.bounds(each)[1] for each in (Partition(topics.episodes, number) for number in numbers)}
+    ends = _ends(log, topics.episodes)
     for service, group in (("predictor", topics.predictor_group), ("erasure", topics.erasure_group)):
         _wait(service, until, lambda group=group: behind(log, group, topics.episodes, ends))  # type: ignore[misc]  # mypy cannot infer a default of a lambda
+
+
+def _ends(log: Log, topic: str) -> dict[Partition, int]:
+    return {each: log.bounds(each)[1] for each in (Partition(topic, number) for number in range(log.partitions(topic)))}
 
 
 def _event(client: Client) -> bytes:

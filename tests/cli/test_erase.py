@@ -7,17 +7,19 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from keepwell.cli.erase import erase as command_erase
-from keepwell.contract.events import EpisodeOpened
+from keepwell.contract.events import EpisodeOpened, encode
 from keepwell.streams.log import Message, Partition
 from keepwell.streams.sqlite.log import SqliteLog
+from keepwell.streams.topics import Topics
 from services.erasure.client import Client
 from tests.services.erasure.clinic import GONE, OF_GONE, SUBJECTS, Clinic
 
@@ -172,6 +174,43 @@ def test_an_opening_is_dropped_after_all_that_only_it_can_tell_from_others(file:
     opening = [b"episode.opened" in value for value in dropped]
     assert opening == sorted(opening)
     assert sum(opening) == 1
+
+
+def test_what_was_sent_before_an_erasure_is_erased_with_it_wherever_it_waits(file: Path) -> None:
+    late = [event for event in OF_GONE if not isinstance(event, EpisodeOpened)][:3]
+    log = SqliteLog(file)
+    topic = Clinic(log).topics.sessions
+    for number, event in enumerate(late):
+        value = encode(event).replace(event.id.encode(), b"late-" + event.id.encode())
+        log.append([Message(topic, b"k", value, (), number)])
+    log.close()
+    asks = threading.Event()
+    waiting: list[Partition] = []
+
+    class Asking(SqliteLog):
+        def committed(self, group: str, topic: str) -> dict[Partition, int]:
+            asks.set()
+            return super().committed(group, topic)
+
+        def append(self, messages: Sequence[Message]) -> list[tuple[Partition, int]]:
+            taken = super().committed(Topics().ingest_group, topic)
+            waiting.extend(
+                each for each in map(partial(Partition, topic), range(3)) if taken[each] < self.bounds(each)[1]
+            )
+            return super().append(messages)
+
+    asking = Asking(file)
+    found: list[dict[str, Any]] = []
+    client = Client("north", GONE)
+    thread = threading.Thread(target=lambda: found.append(command_erase(asking, Topics(), client, False, 60)))
+    thread.start()
+    assert asks.wait(60)
+    with services(file, "ingest", "predictor", "erasure"):
+        thread.join()
+    asking.close()
+    assert waiting == [], "ingest had taken everything before it was told of the erasure"
+    assert set(found[0]["left"].values()) == {0}
+    assert found[0]["deleted"]["episode-events"] == len(OF_GONE)
 
 
 def test_what_came_after_an_erasure_is_told_and_goes_once_its_opening_is_sent_again(file: Path) -> None:
