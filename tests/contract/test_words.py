@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 import pytest
@@ -9,7 +11,9 @@ import pytest
 from keepwell.contract import words
 from keepwell.contract.decode import MAX_BYTES
 from keepwell.contract.events import FUTURE_TOLERANCE
-from keepwell.contract.words import HORIZONS, REFUSALS, VOCABULARIES, AlliancePillar, Horizon, Pillar, Unit
+from keepwell.contract.words import HORIZONS, REFUSALS, VOCABULARIES, AlliancePillar, Horizon, Pillar, RefusalCode, Unit
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
@@ -23,6 +27,14 @@ def test_every_literal_of_the_file_is_a_vocabulary() -> None:
     literals = {get_args(each) for each in vars(words).values() if get_origin(each) is Literal}
     told_elsewhere = {get_args(AlliancePillar), get_args(Unit)}  # part of another; words for people already
     assert literals - told_elsewhere == {vocabulary.words for vocabulary in VOCABULARIES.values()}
+
+
+def test_every_code_of_a_refusal_is_said_somewhere() -> None:
+    code = [
+        file for room in ("keepwell", "services") for file in (ROOT / room).rglob("*.py") if file.name != "words.py"
+    ]
+    said = {text for file in code for text in re.findall(r'"([a-z_0-9]+)"', file.read_text("utf-8"))}
+    assert set(get_args(RefusalCode)) - said == set()
 
 
 def test_the_pillars_of_the_alliance_come_first_among_the_pillars() -> None:

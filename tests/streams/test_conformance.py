@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from kafka import KafkaAdminClient, TopicPartition
 
+from keepwell.streams import open as opening
 from keepwell.streams.kafka.log import KafkaLog
 from keepwell.streams.log import Log, Partition
 from keepwell.streams.memory import MemoryLog
@@ -80,7 +82,10 @@ class KafkaBackend:
         pass
 
 
-@pytest.fixture(params=["memory", "sqlite", pytest.param("kafka", marks=pytest.mark.kafka)])
+BACKENDS = ("memory", "sqlite", "kafka")
+
+
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.kafka) if name == "kafka" else name for name in BACKENDS])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
     if request.param == "memory":
         return MemoryBackend()
@@ -107,6 +112,14 @@ class TestGroup(GroupContract):
 
 class TestCommit(CommitContract):
     """All or nothing, and only by the owner."""
+
+
+def test_every_log_that_a_url_can_name_is_held_to_the_contract_and_told_of() -> None:
+    schemes = re.findall(r'parts\.scheme == "(\w+)" and', Path(opening.__file__).read_text("utf-8"))
+    assert sorted(schemes) == sorted(BACKENDS)
+    for scheme in schemes:
+        assert f"{scheme}://" in opening.FORMS
+        assert f"{scheme}://" in opening.WHERE or scheme == "memory", "no command finds another's log in memory"
 
 
 # ── by others ───────────────────────────────────────────────────────────────────────────────────────────
