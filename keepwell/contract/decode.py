@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol, get_type_hints
 
@@ -17,14 +17,17 @@ from keepwell.contract.events import (
     FUTURE_TOLERANCE,
     LATEST,
     PSEUDONYM_PATTERN,
+    UPCASTERS,
     AlertActioned,
     AnyEvent,
     Event,
     MeasureCompleted,
     Pseudonym,
     Time,
+    Upcaster,
     data_of,
     members_of,
+    upcast,
 )
 from keepwell.contract.refusal import Refusal, explain, in_words
 
@@ -47,10 +50,6 @@ class Accepted(NamedTuple):
     event: AnyEvent
     unknown: int
 
-
-Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
-UPCASTERS: Final[Mapping[str, Upcaster]] = {}
-"""By former type, how an event of that version is rewritten to the next. Empty: every type is at its first."""
 
 MAX_BYTES: Final = 256 * 1024
 """Largest event accepted, in bytes; the largest that the contract allows in earnest is below 20 kB."""
@@ -97,11 +96,8 @@ def _check(
     raw: dict[str, Any], now: datetime, instruments: KnownScales, clinic: str | None, upcasters: Mapping[str, Upcaster]
 ) -> Accepted | Refusal:
     raw = {name: content for name, content in raw.items() if content is not None}
-    for _ in range(len(upcasters) + 1):
-        name = raw.get("type")
-        if not isinstance(name, str) or name not in upcasters:
-            break
-        raw = upcasters[name](raw)
+    raw = upcast(raw, upcasters)
+    name = raw.get("type")
     if name is None:
         return Refusal("missing", "$.type", "Add the attribute `type`.")
     cls = EVENT_TYPES.get(name) if isinstance(name, str) else None

@@ -7,10 +7,10 @@ remembers of a type stands in `keepwell.care.history`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Annotated, Final, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -467,6 +467,21 @@ def data_of(event: type[Event]) -> type[Data]:
     return found
 
 
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+UPCASTERS: Final[Mapping[str, Upcaster]] = {}
+"""By former type, how an event of that version is rewritten to the next. Empty: every type is at its first."""
+
+
+def upcast(raw: dict[str, Any], upcasters: Mapping[str, Upcaster] = UPCASTERS) -> dict[str, Any]:
+    """An event, given as JSON's objects, in the newest version of its type; as it is where it has no former one."""
+    for _ in upcasters:  # each at most once, should they turn in a circle
+        name = raw.get("type")
+        if not isinstance(name, str) or name not in upcasters:
+            break
+        raw = upcasters[name](raw)
+    return raw
+
+
 _accepted = msgspec.json.Decoder(AnyEvent)
 _encoder = msgspec.json.Encoder()
 
@@ -476,9 +491,15 @@ def encode(event: Event) -> bytes:
     return _encoder.encode(event)
 
 
-def decode_accepted(value: bytes) -> AnyEvent:
-    """Reads back what `encode` wrote. Raises `msgspec.ValidationError` on anything else: use `decode` for input."""
-    event: AnyEvent = _accepted.decode(value)
+def decode_accepted(value: bytes, upcasters: Mapping[str, Upcaster] = UPCASTERS) -> AnyEvent:
+    """Reads back what `encode` wrote, in this version or, by its upcaster, in a former one: logs hold both. Raises
+    `msgspec.ValidationError` on anything else: use `decode` for input."""
+    try:
+        event: AnyEvent = _accepted.decode(value)
+    except msgspec.ValidationError:
+        if not upcasters:
+            raise
+        event = msgspec.convert(upcast(msgspec.json.decode(value, type=dict[str, Any]), upcasters), AnyEvent)
     return event
 
 

@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keepwell.care.instruments import KNOWN, Instruments
-from keepwell.contract.decode import MAX_BYTES, UPCASTERS, Accepted, decode
+from keepwell.contract.decode import MAX_BYTES, Accepted, decode
 from keepwell.contract.events import (
     CONTROL_TYPES,
     EVENT_TYPES,
+    UPCASTERS,
     MeasureCompleted,
     SessionAttended,
     Time,
@@ -606,6 +607,17 @@ def test_a_former_version_is_accepted_through_its_upcaster() -> None:
     read_back = accepted(event | {"data": {"late": 300}}, upcasters=V0).event
     assert isinstance(read_back, SessionAttended)
     assert read_back.data.minutes_late == 5
+
+
+def test_what_a_log_holds_of_a_former_version_is_read_through_its_upcaster() -> None:
+    """Ingest accepted it before the new version came: the record stays as it is, on every partition, for years."""
+    event = accepted(golden("keepwell.session.attended.v1")).event
+    held = json.loads(encode(event)) | {"type": "keepwell.session.attended.v0"}
+    held["data"]["late"] = int(held["data"].pop("minutes_late") * 60)
+    assert decode_accepted(json.dumps(held).encode(), V0) == event
+    for wrong in (held | {"type": "keepwell.nothing.v0"}, held | {"type": 7}, [held], held | {"time": "then"}):
+        with pytest.raises(msgspec.ValidationError):
+            decode_accepted(json.dumps(wrong).encode(), V0)
 
 
 def test_upcasters_chain_from_version_to_version() -> None:
