@@ -24,6 +24,7 @@ from keepwell.settings import Settings
 from keepwell.streams import earlier
 from keepwell.streams.log import Doubt, Log, LogError, Message, Partition
 from keepwell.streams.topics import Topics
+from keepwell.streams.worker.dead_letters import letters
 from services.erasure.client import Client, by_key, find, written
 from services.erasure.erasure import behind
 from services.erasure.raw import Sent, opened, raw
@@ -40,7 +41,11 @@ def command(
     log: LogUrl = None,
     topic_prefix: Prefix = None,
     drop: Annotated[
-        bool, typer.Option("--drop", help="Also remove the client's records as senders sent them, where the log can.")
+        bool,
+        typer.Option(
+            "--drop",
+            help="Also remove the client's records as senders sent them; from Kafka with all that came before them.",
+        ),
     ] = False,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for the services.")] = 120.0,
     as_json: AsJson = False,
@@ -77,7 +82,7 @@ def erase(log: Log, topics: Topics, client: Client, drop: bool, timeout: float) 
         "left": dict(left),
     }
     if drop:
-        result["dropped"] = _drop(log, topics, places)
+        result["dropped"] = drop_sent(log, topics, places)
         places = {topic: raw(log, topic, client, episodes) for topic in as_sent}
     result["as_sent"] = {topic: _named(found) for topic, found in places.items()}
     return result
@@ -136,12 +141,15 @@ def _counts(log: Log, topics: Topics, episodes: Iterable[bytes]) -> Counter[str]
     return Counter({topic: len(by_key(log, topic, episodes)) for topic in written(topics)})
 
 
-def _drop(log: Log, topics: Topics, places: Mapping[str, Sent]) -> dict[str, str]:
+def drop_sent(log: Log, topics: Topics, places: Mapping[str, Sent]) -> dict[str, str]:
     """Removes what was sent, as far as ingest has read it; in words what came of it, by topic.
 
-    Openings go last of all topics: without them nobody could tell, after a crash, whose the others are.
+    Openings go last of all topics: without them nobody could tell, after a crash, whose the others are. Where the log lets go
+    of a record only with what came before it, that goes too: of what was sent, ingest has taken it in; of dead letters, only
+    where none of another client waits among them.
     """
     taken = log.committed(topics.ingest_group, topics.sessions)
+    waiting = _waiting(log, topics, places[topics.dead_letters])
     count = dict.fromkeys(places, 0)
     refused: dict[str, str] = {}
     rounds = [(topic, found.others) for topic, found in places.items()]
@@ -149,15 +157,29 @@ def _drop(log: Log, topics: Topics, places: Mapping[str, Sent]) -> dict[str, str
     for topic, found in rounds:
         for partition, offsets in found.items():
             fit = [offset for offset in offsets if topic != topics.sessions or offset < taken.get(partition, 0)]
+            if not fit:
+                continue
+            alone = topic == topics.dead_letters and any(offset < max(fit) for offset in waiting.get(partition, ()))
             try:
-                log.drop(partition, fit)
+                log.drop(partition, fit, with_earlier=not alone)
             except Doubt:
                 raise
             except LogError as error:
-                refused[topic] = str(error)
+                refused[topic] = f"{error}, and other letters wait there: replay or drop them first"
             else:
                 count[topic] += len(fit)
     return {topic: f"{dropped} records" for topic, dropped in count.items()} | refused
+
+
+def _waiting(log: Log, topics: Topics, own: Sent) -> dict[Partition, list[int]]:
+    """The places of letters that wait and are not the client's."""
+    mine = {(partition, offset) for each in own for partition, offsets in each.items() for offset in offsets}
+    found: dict[Partition, list[int]] = {}
+    for letter in letters(log, topics.dead_letters):
+        partition, offset = letter.record.partition, letter.record.offset
+        if (partition, offset) not in mine:
+            found.setdefault(partition, []).append(offset)
+    return found
 
 
 def _named(places: Sent) -> list[str]:

@@ -161,9 +161,12 @@ class Log(Protocol):
         Kafka does so with its next compaction, which passes over what was written last: call this again a day later.
         """
 
-    def drop(self, partition: Partition, offsets: Collection[int]) -> None:
-        """Removes these records for good, from a topic of any cleanup. Raises `LogError` where the backend cannot: Kafka lets
-        go of a record only with all that came before it."""
+    def drop(self, partition: Partition, offsets: Collection[int], *, with_earlier: bool = False) -> None:
+        """Removes these records for good, from a topic of any cleanup.
+
+        A backend that lets go of a record only with all that came before it (Kafka, of topics that are not compacted) removes
+        that too `with_earlier`; without it raises `LogError`. The others remove these records alone, either way.
+        """
 
     def close(self) -> None:
         """Frees what is held. Idempotent."""

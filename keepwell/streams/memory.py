@@ -117,7 +117,7 @@ class MemoryLog:
                 shelf.records = [record for record in shelf.records if record.offset > deleted.get(record.key, -1)]
             self._fault("purge.after")
 
-    def drop(self, partition: Partition, offsets: Collection[int]) -> None:
+    def drop(self, partition: Partition, offsets: Collection[int], *, with_earlier: bool = False) -> None:
         """As the port, at once."""
         self._fault("drop.before")
         with self._changed:

@@ -162,7 +162,7 @@ def test_an_opening_is_dropped_after_all_that_only_it_can_tell_from_others(file:
     dropped: list[bytes] = []
 
     class Dying(SqliteLog):
-        def drop(self, partition: Partition, offsets: Collection[int]) -> None:
+        def drop(self, partition: Partition, offsets: Collection[int], *, with_earlier: bool = False) -> None:
             held = {record.offset: record.value or b"" for record in self.read(partition)}
             dropped.extend(held[offset] for offset in offsets)
 

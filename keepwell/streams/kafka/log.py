@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import (
     AuthorizationError,
@@ -146,11 +146,13 @@ class KafkaLog:
         """As the port. Writes records that say nothing, so that the broker closes segments that are old enough."""
         self.append([Message(partition.topic, PURGE_KEY, None, (), partition.number) for partition in partitions])
 
-    def drop(self, partition: Partition, offsets: Collection[int]) -> None:
-        """As the port: it cannot."""
-        raise LogError(
-            f"Kafka lets go of records of {partition.topic} only with its retention: set retention.ms of that topic"
-        )
+    def drop(self, partition: Partition, offsets: Collection[int], *, with_earlier: bool = False) -> None:
+        """As the port. The bytes leave the disk once the broker has closed the segment that they are in."""
+        if not with_earlier:
+            raise LogError(f"Kafka lets go of a record of {partition.topic} only with all that came before it")
+        if offsets:
+            before = {TopicPartition(*partition): max(offsets) + 1}
+            self._ask(lambda admin: admin.delete_records(before), f"deleting records of {partition.topic!r}")
 
     def close(self) -> None:
         """As the port."""

@@ -112,7 +112,7 @@ class SqliteLog:
             self._remove(identity, found)
         self._leave_no_byte()
 
-    def drop(self, partition: Partition, offsets: Collection[int]) -> None:
+    def drop(self, partition: Partition, offsets: Collection[int], *, with_earlier: bool = False) -> None:
         """As the port. Raises `Doubt` as `purge` does."""
         identity = self._identity(partition)
         with self._file.read() as db:

@@ -10,8 +10,12 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
+from keepwell.cli.erase import drop_sent
 from keepwell.streams.kafka.log import KafkaLog
-from services.erasure.client import written
+from keepwell.streams.log import Partition, Record
+from keepwell.streams.worker.dead_letters import letter
+from services.erasure.client import Client, written
+from services.erasure.raw import Sent, opened, raw
 from tests.broker.broker import Broker
 from tests.services.erasure.clinic import GONE, SUBJECTS, Clinic, erasure
 
@@ -59,6 +63,37 @@ def test_after_compaction_the_disk_holds_an_erased_client_only_as_senders_wrote(
         assert [one for one in clinic.holds(topic) if one in others[topic]] == others[topic], (
             "every other record is there"
         )
+    log.close()
+
+
+def test_what_was_sent_is_dropped_on_request_with_what_came_before_and_no_letter_of_another(
+    kafka_bootstrap: str, prefix: str
+) -> None:
+    log = KafkaLog([kafka_bootstrap], group_prefix=prefix)
+    clinic = Clinic(log, prefix, 2)
+    clinic.live()
+    topics = clinic.topics
+    sessions = clinic.partitions(topics.sessions)
+    ends = {each: log.bounds(each)[1] for each in sessions}
+    client = Client("north", GONE)
+    episodes = frozenset().union(*(opened(log, topic, client) for topic in (topics.sessions, topics.dead_letters)))
+    places = {topic: raw(log, topic, client, episodes) for topic in (topics.sessions, topics.dead_letters)}
+    assert places[topics.sessions].openings
+    told = drop_sent(log, topics, places)
+    assert not told[topics.sessions].startswith("0 ")
+    left = raw(log, topics.sessions, client, episodes)
+    assert left == Sent({}, {})
+    assert {each: log.bounds(each)[1] for each in sessions} == ends, "nothing that comes later is lost"
+    assert clinic.verify() is None
+    partition = Partition(topics.dead_letters, 0)
+    log.append(
+        [letter(topics.dead_letters, Record(sessions[0], n, b"k", b"not json"), "not_json", "$") for n in (1, 2)]
+    )
+    of_client = next(record.offset for record in reversed(list(log.read(partition))))
+    refused = drop_sent(
+        log, topics, {topics.sessions: Sent({}, {}), topics.dead_letters: Sent({}, {partition: [of_client]})}
+    )
+    assert "other letters wait there" in refused[topics.dead_letters]
     log.close()
 
 
