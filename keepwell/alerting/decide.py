@@ -42,7 +42,9 @@ class Decision(NamedTuple):
 def decide(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decision], Memory]:
     """What to tell about this situation, and what to remember. The same input gives the same decisions and ids.
 
-    While the history of an episode comes in, nothing is told but a safety item that is no history.
+    While the history of an episode comes in, nothing is told but a safety item that is no history. At its end one lasting
+    kind is told, the first that holds; the others begin as if they had just been resolved, so that they are told after the
+    refractory time, where they still hold.
     """
     catch_up = memory.catch_up
     if now.history_at is not None:
@@ -75,6 +77,9 @@ def decide(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decisio
             if name not in again and name in resolved and now.now - resolved[name] < policy.refractory_days * DAY:
                 continue
             if kind.withheld and name not in again and withheld(policy.withhold, now.episode):
+                continue
+            if catch_up is not None and any(decision.status == "raised" for decision in told):
+                resolved[name] = now.now
                 continue
             raised = _raised(name, now)
             kept.append(OpenAlert(raised.id, name, now.now))

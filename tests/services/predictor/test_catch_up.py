@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from keepwell.alerting.assess import Assessor
 from keepwell.alerting.decide import ENDORSED_DAYS, QUIET_MICROS
-from keepwell.contract.events import AnyEvent, Attended, Ended, Measured, Missed, encode
+from keepwell.contract.events import AnyEvent, Attended, Contact, Ended, Measured, Missed, RuptureNote, encode
 from keepwell.streams.log import Message
 from models.hand_set import POLICY
 from services.predictor.bootstrap import processor
@@ -91,11 +91,28 @@ def test_what_still_stands_at_the_end_of_a_history_is_told_once() -> None:
     assert run.alerts == []  # it may still be coming
     run.take(ticked(NOW + 2 * MINUTE))
     told = kinds(run)
-    assert ("silence", "raised") in told
-    assert len(told) == len(set(told)) and {status for _, status in told} == {"raised"}
+    assert told == [("silence", "raised")]
     assert run.scores[-1]["trigger"].startswith("timer:caught-up:")
     run.take(ticked(NOW + 3 * MINUTE), ticked(NOW + 4 * MINUTE))
     assert kinds(run) == told
+
+
+def test_what_stands_besides_is_told_after_the_refractory_time_where_it_still_does() -> None:
+    stands: list[Happening] = [
+        (355, booked("b-1", 357)),
+        (357.1, Missed(appointment_id="b-1")),
+        (357.2, RuptureNote(kind="withdrawal")),
+    ]
+    scorer = processor(TOPICS).default.scorer
+    patient = Assessor("sha256:p", scorer, msgspec.structs.replace(POLICY, refractory_days=5))
+    run = Run(PredictorProcessor(TOPICS, patient, lambda digest: patient))
+    run.take(ticked(NOW), *story(*year(*stands)), ticked(NOW + QUIET))
+    assert kinds(run) == [("rupture", "raised")]
+    called = Contact(direction="outbound")
+    run.take(*story((NOW + 4, called), source="/north/desk"))
+    assert kinds(run) == [("rupture", "raised")]
+    run.take(*story((NOW + 4, called), (NOW + 6, called), source="/north/desk"))
+    assert kinds(run) == [("rupture", "raised"), ("silence", "raised"), ("ending", "raised")]
 
 
 def test_a_history_that_is_still_being_sent_at_a_tick_is_not_told_of_in_its_middle() -> None:
