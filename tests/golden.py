@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+import pytest
 from typer.testing import CliRunner
 
 from keepwell.cli.main import app
@@ -24,6 +25,9 @@ CTN: Final = ROOT / "examples" / "ctn0027"
 DATA: Final = ROOT.parent / "shared" / "data" / "ctn0027"
 """The trial's tables, which are not part of this repository (examples/ctn0027/README.md says where they come from)."""
 TABLES: Final = ("visit", "randomization", "treatment", "site_masked", "demographics")
+needs_data = pytest.mark.skipif(
+    not DATA.exists(), reason=f"the trial's tables, which are not part of this repository, are not in {DATA}"
+)
 WRITTEN: Final = ("scores.jsonl", "alerts.jsonl")
 
 _HEAD: Final = f"""\

@@ -25,7 +25,8 @@ DOCS = ROOT / "docs"
 DESIGN = DOCS / "design"
 """For those who build Keepwell: they show the grammar of commands, and figures of machines, as the specification has them."""
 WRITTEN = [page for page in DOCS.rglob("*.md") if DESIGN not in page.parents]
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *WRITTEN, *(ROOT / "examples").rglob("*.md")])
+ROOM = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
+PAGES = sorted([*ROOM, *WRITTEN, *(ROOT / "examples").rglob("*.md")])
 LINES = [line for page in PAGES for line in in_markdown(page) if page.name != "commands.md"]
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 

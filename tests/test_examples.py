@@ -34,18 +34,12 @@ from keepwell.contract.schema import output_schema
 from keepwell.files.csv.importer import Problem, Summary, import_csv
 from keepwell.files.csv.mapping import load_mapping
 from models.release import default
+from tests.golden import CTN, DATA, TABLES, needs_data
 from training.simulate import simulate
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 WEEK = EXAMPLES / "quickstart" / "week.jsonl"
-CTN = EXAMPLES / "ctn0027"
-DATA = Path(__file__).parents[2] / "shared" / "data" / "ctn0027"
-TABLES = ("visit", "randomization", "treatment", "site_masked", "demographics")
 RESEARCH = {"BASELINE", "WK24", "WK28", "WK32"}
-
-needs_data = pytest.mark.skipif(
-    not DATA.exists(), reason=f"the trial's tables, which are not part of this repository, are not in {DATA}"
-)
 
 
 # ── the clinic week ─────────────────────────────────────────────────────────────────────────────────────

@@ -6,11 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.golden import DATA, REPLAYS, kept
-
-needs_data = pytest.mark.skipif(
-    not DATA.exists(), reason=f"the trial's tables, which are not part of this repository, are not in {DATA}"
-)
+from tests.golden import REPLAYS, kept, needs_data
 
 
 @pytest.mark.parametrize(
