@@ -13,7 +13,8 @@ from keepwell.streams.topics import PARTITIONS, Topics
 from keepwell.testing.made_up import made_up_clinic
 from services.ingest.step import ORIGIN
 from services.predictor.bootstrap import processor
-from services.predictor.step import PARTITION_KEY, PredictorProcessor
+from services.predictor.step import PredictorProcessor
+from services.predictor.store import PARTITION_KEY
 
 SEED = 1
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -77,8 +78,8 @@ def open_episodes(count: int) -> Iterator[tuple[bytes, bytes]]:
     worker, states = predictor(Topics()), dict[bytes, bytes]()
     for number, records in by_partition(accepted(half_year, Topics().episodes)).items():
         for key, payload in worker.step(number, records).state.items():
-            shelf = worker.shelves[number]
-            held = shelf.get(key) if payload is not None and key != PARTITION_KEY else None
+            store = worker.stores[number]
+            held = store.get(key) if payload is not None and key != PARTITION_KEY else None
             if held is not None and payload is not None and held.live.course.standing.state_at(_END) == "open":
                 states[key] = payload
     for number, payload in enumerate(islice(cycle(states.values()), count)):

@@ -8,11 +8,12 @@ import tracemalloc
 from benchmarks.figures import Figure, Plan, at_most
 from benchmarks.material import open_episodes
 from keepwell.streams.worker.state import StateRecord, encode
-from services.predictor.step import KEPT_LIVE, Shelf
+from services.predictor.step import KEPT_LIVE
+from services.predictor.store import PartitionStore
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """One partition's shelf with all episodes restored, then with as many unfolded as it keeps. Counted by tracemalloc."""
+    """One partition's store with all episodes restored, then with as many unfolded as it keeps. Counted by tracemalloc."""
     episodes = list(open_episodes(plan.episodes))
     keys = [key for key, _ in episodes]
     changelog = sum(len(key) + len(encode(StateRecord(0, payload))) for key, payload in episodes)
@@ -20,13 +21,13 @@ def measure(plan: Plan) -> list[Figure]:
     tracemalloc.start()
     try:
         empty = _held()
-        shelf = Shelf()
+        store = PartitionStore()
         for key, payload in episodes:
-            shelf.restore(bytes(bytearray(key)), bytes(bytearray(payload)))
+            store.restore(bytes(bytearray(key)), bytes(bytearray(payload)))
         stored = _held()
         unfolded = keys[:KEPT_LIVE]
         for key in unfolded:
-            shelf.get(key)
+            store.get(key)
         full = _held()
     finally:
         tracemalloc.stop()

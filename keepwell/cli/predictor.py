@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-from keepwell.cli._options import (
-    AcceptGap,
-    Drain,
-    Host,
-    Instance,
-    LogUrl,
-    Model,
-    Port,
-    Prefix,
-    ReleaseKeys,
-    ReleasesAt,
-)
+from keepwell.cli._options import AcceptGap, Drain, Host, Instance, LogUrl, Model, Port, Prefix, ReleaseKeys, ReleasesAt
 from keepwell.cli._settings import read
 from services.predictor.bootstrap import run
 from services.predictor.settings import PredictorSettings

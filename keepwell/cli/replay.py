@@ -289,9 +289,9 @@ def _of_episodes(worker: PredictorProcessor, now: datetime) -> dict[str, Any]:
     at = micros(now)
     states: Counter[str] = Counter()
     endings: Counter[str] = Counter()
-    for shelf in worker.shelves.values():
-        for key in shelf.keys():  # noqa: SIM118  # a method that sorts, not a dict
-            held = shelf.get(key)
+    for store in worker.stores.values():
+        for key in store.keys():  # noqa: SIM118  # a method that sorts, not a dict
+            held = store.get(key)
             if held is None:
                 continue
             standing = held.live.course.standing

@@ -177,7 +177,7 @@ def test_after_every_tick_the_newest_score_tells_the_state_that_holds(log: list[
         told |= {score["episode"]: score["state"] for score in outputs(run.take(event).messages, TOPICS.scores)}
         if isinstance(event, ClockTicked):
             for key, state in told.items():
-                held = run.worker.shelves[0].get(key.encode())
+                held = run.worker.stores[0].get(key.encode())
                 assert held is not None
                 assert state == held.live.course.standing.state_at(micros(event.time))
 

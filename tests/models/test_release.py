@@ -12,15 +12,7 @@ import pytest
 
 from keepwell.care.endings import DEFINITION
 from models.hand_set import POLICY, scorecard
-from models.release import (
-    FORMAT,
-    MANIFEST,
-    InvalidRelease,
-    digest_of,
-    folder_name,
-    load,
-    write,
-)
+from models.release import FORMAT, MANIFEST, InvalidRelease, digest_of, folder_name, load, write
 
 FILES = {
     "scorecard.json": msgspec.json.encode(scorecard()),

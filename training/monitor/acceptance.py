@@ -13,11 +13,7 @@ import msgspec
 from keepwell.care.endings import DAY
 from keepwell.care.episode import Episode, Live
 from keepwell.care.instruments import Instruments
-from keepwell.contract.events import (
-    AlertActioned,
-    decode_accepted,
-    micros,
-)
+from keepwell.contract.events import AlertActioned, decode_accepted, micros
 from keepwell.contract.words import Action
 from training.dataset.replay import Told
 from training.evaluate.cells import LEAST_CLIENTS

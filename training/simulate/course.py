@@ -12,15 +12,7 @@ from typing import Final
 import numpy as np
 
 from training.simulate.calendars import workday
-from training.simulate.hazards import (
-    BACK_WITHIN,
-    EARLY,
-    REACHED,
-    UNCALLED,
-    UNREACHED,
-    longest_notice,
-    notice,
-)
+from training.simulate.hazards import BACK_WITHIN, EARLY, REACHED, UNCALLED, UNREACHED, longest_notice, notice
 from training.simulate.people import DAY, HOUR, NODES, Bools, Floats, Ints, People, Tables
 from training.simulate.presets import World
 from training.simulate.standing import MISSED_AFTER, comes_to, hours, keeps, let_pass, passed_by

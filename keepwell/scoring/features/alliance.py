@@ -9,14 +9,7 @@ from keepwell.care.alliance import Rupture
 from keepwell.care.course import Course
 from keepwell.care.endings import DAY
 from keepwell.contract.words import ALLIANCE_PILLARS
-from keepwell.scoring.features.feature import (
-    Feature,
-    Read,
-    Value,
-    Words,
-    counted,
-    says,
-)
+from keepwell.scoring.features.feature import Feature, Read, Value, Words, counted, says
 
 
 def _level(scale: str) -> Read:

@@ -7,15 +7,7 @@ from typing import Final
 
 from keepwell.care.course import Course
 from keepwell.care.endings import DAY
-from keepwell.scoring.features.feature import (
-    Feature,
-    Read,
-    Value,
-    counted,
-    says,
-    share,
-    since,
-)
+from keepwell.scoring.features.feature import Feature, Read, Value, counted, says, share, since
 
 
 def _gap_in_rhythm(c: Course, now: int) -> Value:

@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from keepwell.scoring.features.feature import (
-    Feature,
-    counted,
-    recent,
-    says,
-)
+from keepwell.scoring.features.feature import Feature, counted, recent, says
 
 CONSISTENCY: Final[Sequence[Feature]] = (
     Feature("clinician_changes", "consistency", "changes", lambda c, now: float(c.handovers),

@@ -8,14 +8,7 @@ from typing import Final
 
 from keepwell.care.course import Course
 from keepwell.care.endings import DAY
-from keepwell.scoring.features.feature import (
-    NOTHING,
-    Feature,
-    Read,
-    Value,
-    counted,
-    says,
-)
+from keepwell.scoring.features.feature import NOTHING, Feature, Read, Value, counted, says
 
 MANDATED: Final = frozenset(("court", "employer"))
 REMOTE: Final = frozenset(("video", "phone", "text"))

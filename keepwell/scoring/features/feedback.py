@@ -7,14 +7,7 @@ from typing import Final
 
 from keepwell.care.course import Course
 from keepwell.contract.words import PILLARS
-from keepwell.scoring.features.feature import (
-    Feature,
-    Read,
-    Value,
-    Words,
-    recent,
-    says,
-)
+from keepwell.scoring.features.feature import Feature, Read, Value, Words, recent, says
 
 
 def _opinion(pillar: str) -> Read:

@@ -6,11 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from keepwell.care.course import Course
-from keepwell.scoring.features.feature import (
-    Feature,
-    Value,
-    counted,
-)
+from keepwell.scoring.features.feature import Feature, Value, counted
 
 
 def _homework_fall(c: Course, now: int) -> Value:

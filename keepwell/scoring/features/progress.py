@@ -6,12 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from keepwell.care.course import Course
-from keepwell.scoring.features.feature import (
-    Feature,
-    Value,
-    counted,
-    says,
-)
+from keepwell.scoring.features.feature import Feature, Value, counted, says
 
 
 def _gain(c: Course, now: int) -> Value:

@@ -6,14 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from keepwell.care.course import Course
-from keepwell.scoring.features.feature import (
-    NOTHING,
-    Feature,
-    Value,
-    counted,
-    share,
-    since,
-)
+from keepwell.scoring.features.feature import NOTHING, Feature, Value, counted, share, since
 
 
 def _silence(c: Course, now: int) -> Value:

@@ -28,8 +28,8 @@ def _predictor() -> Processor:
 
 def _memory(of: Processor, partition: int) -> Mapping[bytes, bytes]:
     assert isinstance(of, PredictorProcessor)
-    shelf = of.shelves.get(partition)
-    return {} if shelf is None else shelf.payloads()
+    store = of.stores.get(partition)
+    return {} if store is None else store.payloads()
 
 
 def _ticks() -> st.SearchStrategy[Message]:

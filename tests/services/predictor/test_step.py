@@ -35,7 +35,8 @@ from models.hand_set import POLICY, scorecard
 from models.registry import Releases
 from models.release import FORMAT, MANIFEST, default, load, write
 from services.predictor.bootstrap import processor
-from services.predictor.step import PARTITION_KEY, PredictorProcessor
+from services.predictor.step import PredictorProcessor
+from services.predictor.store import PARTITION_KEY
 from services.predictor.turns import TURNS_KEY, Turn, decode_turns
 from tests.episodes import (
     SOURCE,
@@ -406,9 +407,9 @@ def test_a_client_is_found_without_unfolding_the_episodes_of_others(monkeypatch:
     for number in range(20):
         run.take(*story((0, opened(client_id=f"p-{number}")), subject=f"ep-{number}"))
     run.restart()
-    shelf = run.worker.shelves[0]
-    assert [key for key, _ in shelf.erase("north", "p-7")] == [b"north/ep-7"]
-    assert len(shelf._held) == 0, "only the client's own was unfolded, and that is gone"
+    store = run.worker.stores[0]
+    assert [key for key, _ in store.erase("north", "p-7")] == [b"north/ep-7"]
+    assert len(store._held) == 0, "only the client's own was unfolded, and that is gone"
 
 
 def test_a_record_without_a_value_says_nothing() -> None:
@@ -444,7 +445,7 @@ def test_an_erased_episode_falls_due_no_more_and_begins_anew_with_its_next_event
     assert list(run.take(ticked(90)).messages) == []
     run.take(make(Attended(), 91 * DAY, "later"))
     assert run.scores[-1]["gaps"][0] == "the opening of the episode was not received"
-    assert run.worker.shelves[0].keys() == [b"north/ep-1"]
+    assert run.worker.stores[0].keys() == [b"north/ep-1"]
 
 
 def test_an_erasure_in_the_batch_that_opened_the_episode_leaves_nothing() -> None:
@@ -542,7 +543,7 @@ def test_a_partition_that_was_given_away_is_forgotten() -> None:
     run.take(*story((0, opened())), ticked(1))
     run.worker.forget(0)
     run.worker.forget(0)
-    assert run.worker.shelves == {}
+    assert run.worker.stores == {}
     run.take(make(Attended(), 0, "alone"))
     assert run.scores[-1]["as_of"] == "2026-01-05T09:00:00Z"
 
