@@ -16,7 +16,8 @@ from services.catalogue import SERVICES
 
 @pytest.fixture
 def flags(tmp_path: Path) -> dict[str, Any]:
-    return {"topic_prefix": "t.", "instance": "up", "keys": tmp_path / "keys.json", "ingest_port": 0}
+    log = f"sqlite:///{tmp_path / 'keepwell.db'}"  # services hold their names beside it
+    return {"log": log, "topic_prefix": "t.", "instance": "up", "keys": tmp_path / "keys.json", "ingest_port": 0}
 
 
 def test_up_runs_every_service_that_has_what_it_needs(flags: dict[str, Any]) -> None:
@@ -57,7 +58,7 @@ def test_an_address_that_is_taken_is_told_and_no_service_begins(flags: dict[str,
     log = MemoryLog(calls.append)
     with Together(MemoryLog(), settings_of(flags)) as first:
         port = int(first.addresses["ingest"].rsplit(":", 1)[1])
-        second = Together(log, settings_of(flags | {"ingest_port": port}))
+        second = Together(log, settings_of(flags | {"ingest_port": port, "instance": "two"}))
         with pytest.raises(OSError, match=str(port)), second:
             pass
     assert "create_topics.after" in calls
