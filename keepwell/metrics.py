@@ -15,7 +15,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 
-class Row(NamedTuple):
+class MetricRow(NamedTuple):
     """One metric as the reference page tells it. `name` is the full name that Prometheus sees."""
 
     name: str
@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
 
 REGISTRY: Final = CollectorRegistry()
-TABLE: Final[list[Row]] = []
+TABLE: Final[list[MetricRow]] = []
 
 # From a batch of one event (7 ms on Kafka, KAFKA.md (e)) to the longest that a transaction may take (15 s).
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
@@ -35,17 +35,17 @@ _LONG_SECONDS: Final = (0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0)
 
 
 def _counter(name: str, unit: str, text: str, labels: Sequence[str] = ()) -> Counter:
-    TABLE.append(Row(f"keepwell_{name}_total", "counter", tuple(labels), unit, text))
+    TABLE.append(MetricRow(f"keepwell_{name}_total", "counter", tuple(labels), unit, text))
     return Counter(name, text, labels, namespace="keepwell", registry=REGISTRY)
 
 
 def _gauge(name: str, unit: str, text: str, labels: Sequence[str] = ()) -> Gauge:
-    TABLE.append(Row(f"keepwell_{name}", "gauge", tuple(labels), unit, text))
+    TABLE.append(MetricRow(f"keepwell_{name}", "gauge", tuple(labels), unit, text))
     return Gauge(name, text, labels, namespace="keepwell", registry=REGISTRY)
 
 
 def _histogram(name: str, text: str, buckets: Sequence[float], labels: Sequence[str] = ()) -> Histogram:
-    TABLE.append(Row(f"keepwell_{name}", "histogram", tuple(labels), "seconds", text))
+    TABLE.append(MetricRow(f"keepwell_{name}", "histogram", tuple(labels), "seconds", text))
     return Histogram(name, text, labels, namespace="keepwell", registry=REGISTRY, buckets=buckets)
 
 

@@ -24,7 +24,7 @@ from models.release import (
     verified_file,
 )
 from models.settings import ReleaseSettings
-from models.signing import SIGNATURES, Keyring, sign
+from models.signing import SIGNATURES, PublicKeys, sign
 
 SHORTEST: Final = 4
 """Hex digits of a prefix: fewer are more likely a slip than a choice."""
@@ -99,7 +99,7 @@ class Releases:
     loaded is kept: a digest names one content for ever.
     """
 
-    def __init__(self, place: str | Path | None = None, keys: Keyring | None = None) -> None:
+    def __init__(self, place: str | Path | None = None, keys: PublicKeys | None = None) -> None:
         self._folder = Folder(str(place)) if place is not None else None
         self._keys = keys
         self._loaded: dict[str, Release] = {}
@@ -107,7 +107,7 @@ class Releases:
     @classmethod
     def of(cls, settings: ReleaseSettings) -> Releases:
         """As the settings say. Raises `UnusableKey`, `InvalidRelease`."""
-        keys = Keyring.read(settings.release_keys) if settings.release_keys is not None else None
+        keys = PublicKeys.read(settings.release_keys) if settings.release_keys is not None else None
         return cls(settings.releases, keys)
 
     def default(self) -> Release:

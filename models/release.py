@@ -14,7 +14,7 @@ from keepwell.alerting.policy import Policy
 from keepwell.care.endings import DEFINITION
 from keepwell.scoring.features import BY_NAME
 from keepwell.scoring.scorecard import Offsets, Output, Scorecard, Scorer
-from models.signing import SIGNATURES, Keyring, Unsigned
+from models.signing import SIGNATURES, PublicKeys, Unsigned
 
 FORMAT: Final = 1
 """Version of the manifest. A later one is refused: what it means is not known here."""
@@ -97,14 +97,14 @@ class Release(NamedTuple):
     signer: str | None = None
 
 
-def load(folder: Path, keys: Keyring | None = None) -> Release:
+def load(folder: Path, keys: PublicKeys | None = None) -> Release:
     """Loads and verifies the release of a folder that is named by its digest. Raises `InvalidRelease`."""
     release = verified(read_in(folder), str(folder), keys)
     check_name(folder.name, release.digest, str(folder))
     return release
 
 
-def verified(read: Read, where: str, keys: Keyring | None = None) -> Release:
+def verified(read: Read, where: str, keys: PublicKeys | None = None) -> Release:
     """Loads a release, whatever the name of its folder: the digest is that of the content. `where` is said in errors.
 
     Raises `InvalidRelease` where anything is missing, changed, foreign, of another format or, with `keys`, not signed by
@@ -237,7 +237,7 @@ def _decoded(content: bytes, where: str) -> Manifest:
     return manifest
 
 
-def _signer(read: Read, manifest: bytes, where: str, keys: Keyring) -> str:
+def _signer(read: Read, manifest: bytes, where: str, keys: PublicKeys) -> str:
     try:
         signatures = read(SIGNATURES)
     except OSError:

@@ -38,14 +38,14 @@ class Signatures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ed25519: dict[str, str]
 
 
-class Keyring:
+class PublicKeys:
     """The public keys whose signatures count."""
 
     def __init__(self, keys: Mapping[str, Ed25519PublicKey]) -> None:
         self._keys = keys
 
     @classmethod
-    def read(cls, place: Path) -> Keyring:
+    def read(cls, place: Path) -> PublicKeys:
         """The key of a file, or those of all `*.pub` files of a folder.
 
         Raises `UnusableKey` where there is none, or one that is no public Ed25519 key: a mistake here must not pass for

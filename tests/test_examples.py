@@ -31,7 +31,7 @@ from keepwell.cli.main import app
 from keepwell.contract.decode import Accepted, decode
 from keepwell.contract.events import CONTROL_TYPES, EVENT_TYPES
 from keepwell.contract.schema import output_schema
-from keepwell.files.csv.importer import Problem, Summary, import_csv
+from keepwell.files.csv.importer import RowProblem, Summary, import_csv
 from keepwell.files.csv.mapping import load_mapping
 from models.release import default
 from tests.golden import CTN, DATA, TABLES, needs_data
@@ -119,7 +119,7 @@ def test_what_the_replay_writes_fits_its_published_schema(replayed: Path, name: 
 def trial(tmp_path_factory: pytest.TempPathFactory) -> tuple[Summary, list[dict[str, Any]]]:
     """The import of the trial: its summary, and its events."""
     out = tmp_path_factory.mktemp("ctn0027") / "events.jsonl"
-    problems: list[Problem] = []
+    problems: list[RowProblem] = []
     files = [DATA / f"{table}.csv.gz" for table in TABLES]
     summary = import_csv(
         load_mapping(CTN / "mapping.toml"), files, out, instruments=Instruments(), on_problem=problems.append
@@ -361,7 +361,7 @@ def _imported(folder: Path, mapping: str, table: str, columns: str, rows: list[s
     """Events of a table of one of the null controls."""
     file, out = folder / f"{table}.csv.gz", folder / f"{mapping}.jsonl"
     file.write_bytes(gzip.compress("\n".join([columns, *rows]).encode()))
-    problems: list[Problem] = []
+    problems: list[RowProblem] = []
     import_csv(load_mapping(EXAMPLES / "null_controls" / f"{mapping}.toml"), [file], out,
                instruments=Instruments(), on_problem=problems.append)  # fmt: skip
     assert problems == []

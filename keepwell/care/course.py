@@ -15,7 +15,7 @@ from keepwell.care.history import (
     Booking,
     Cancellation,
     Handover,
-    HomeworkAssignment,
+    HomeworkEntry,
     Measure,
     Miss,
     Move,
@@ -195,7 +195,7 @@ class Course:
         self.clinician = entry.clinician
         self.modality = entry.modality or self.modality
 
-    def _assign(self, entry: HomeworkAssignment) -> None:
+    def _assign(self, entry: HomeworkEntry) -> None:
         self.assigned += 1
 
     def _review(self, entry: Review) -> None:
@@ -389,7 +389,7 @@ TAKES: Final[dict[type, Callable[[Course, Any], None]]] = {
     Miss: Course._miss,
     Attendance: Course._attend,
     Skip: Course._skip,
-    HomeworkAssignment: Course._assign,
+    HomeworkEntry: Course._assign,
     Review: Course._review,
     Opinion: Course._opine,
     Noted: Course._note,

@@ -160,7 +160,7 @@ class Review(Entry, frozen=True, tag=8):
         return cls(*_head(event, source), d.completion)
 
 
-class HomeworkAssignment(Entry, frozen=True, tag=9):
+class HomeworkEntry(Entry, frozen=True, tag=9):
     """Ranks behind `Review`: old homework is reviewed before new is assigned."""
 
     @classmethod
@@ -253,7 +253,7 @@ class Retraction(Entry, frozen=True, tag=17):
 
 
 AnyEntry = (
-    Opening | Booking | Move | Cancellation | Miss | Attendance | Measure | Skip | HomeworkAssignment | Review | Opinion
+    Opening | Booking | Move | Cancellation | Miss | Attendance | Measure | Skip | HomeworkEntry | Review | Opinion
     | Noted | Repair | Touch | Handover | End | AlertAnswer | Retraction
 )  # fmt: skip
 

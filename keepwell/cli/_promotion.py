@@ -20,7 +20,7 @@ from keepwell.streams.topics import Topics, partitions_of, to_every_partition
 from services.predictor.turns import Roles, Turn, recorded, roles_of, waiting
 
 
-class Held(NamedTuple):
+class PartitionRoles(NamedTuple):
     """The turns of one partition: those that the predictor took or refused, and those that wait for it."""
 
     done: tuple[Turn, ...]
@@ -32,13 +32,13 @@ class Held(NamedTuple):
         return roles_of((*self.done, *self.waiting))
 
 
-def held(log: Log, topics: Topics) -> list[Held]:
+def held(log: Log, topics: Topics) -> list[PartitionRoles]:
     """The turns of every partition. Reads the changelog. Raises `LogError` where the installation's topics are missing."""
     numbers = range(log.partitions(topics.episodes))
-    return [Held(recorded(log, topics, number), waiting(log, topics, number)) for number in numbers]
+    return [PartitionRoles(recorded(log, topics, number), waiting(log, topics, number)) for number in numbers]
 
 
-def in_use(partitions: Iterable[Held]) -> Counter[tuple[str, str]]:
+def in_use(partitions: Iterable[PartitionRoles]) -> Counter[tuple[str, str]]:
     """On how many partitions a release has a role, by digest and role."""
     found: Counter[tuple[str, str]] = Counter()
     for each in partitions:
@@ -47,7 +47,7 @@ def in_use(partitions: Iterable[Held]) -> Counter[tuple[str, str]]:
     return found
 
 
-def history(partitions: Sequence[Held], release: str) -> list[dict[str, Any]]:
+def history(partitions: Sequence[PartitionRoles], release: str) -> list[dict[str, Any]]:
     """Every turn that named a release, oldest first, with what became of it on how many partitions."""
     found: dict[tuple[int, str, str], Counter[str]] = {}
     for each in partitions:
@@ -61,7 +61,7 @@ def history(partitions: Sequence[Held], release: str) -> list[dict[str, Any]]:
     ]
 
 
-def champion_before(partitions: Sequence[Held]) -> str | None:
+def champion_before(partitions: Sequence[PartitionRoles]) -> str | None:
     """The release to go back to; None where the log tells of none that was in use before.
 
     Going back to what was before undoes a promotion: after A, B, C and back to B, the next one back is A, not C. Below the

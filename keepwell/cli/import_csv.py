@@ -14,7 +14,7 @@ from keepwell.care.instruments import Instruments as KnownInstruments
 from keepwell.cli._common import failed, progress
 from keepwell.cli._offline import Instruments, registrations
 from keepwell.files.csv.cells import MappingError
-from keepwell.files.csv.importer import Problem, Summary, import_csv
+from keepwell.files.csv.importer import RowProblem, Summary, import_csv
 from keepwell.files.csv.mapping import load_mapping
 
 _SHOWN: Final = 20
@@ -113,7 +113,7 @@ class _Told:
     def __init__(self) -> None:
         self._counts = {False: 0, True: 0}
 
-    def __call__(self, problem: Problem) -> None:
+    def __call__(self, problem: RowProblem) -> None:
         self._counts[problem.doubt] += 1
         if self._counts[problem.doubt] <= _SHOWN:
             print(problem, file=sys.stderr)

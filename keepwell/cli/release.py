@@ -272,7 +272,7 @@ def _opened(settings: PredictorSettings) -> Iterator[tuple[Log, Topics]]:
         yield log, Topics(settings.topic_prefix)
 
 
-def _held(settings: PredictorSettings) -> list[promotion.Held]:
+def _held(settings: PredictorSettings) -> list[promotion.PartitionRoles]:
     if not _log_is_named(settings):
         return []
     with _opened(settings) as (log, topics):

@@ -24,7 +24,7 @@ from keepwell.cli._settings import read
 from keepwell.cli._verify import Verdict, Verifier
 from keepwell.contract.events import InstrumentRegistered, micros, rfc3339
 from keepwell.contract.keys import episode_of
-from keepwell.files.events import FileIntake, NothingAccepted, Refused, records, take_in, with_ticks
+from keepwell.files.events import FileIntake, NoEventAccepted, Refused, records, take_in, with_ticks
 from keepwell.streams import earlier
 from keepwell.streams.log import Doubt, Log, LogError, Message, Partition, Record
 from keepwell.streams.standing import standing
@@ -95,7 +95,7 @@ def replay_files(
 ) -> dict[str, Any]:
     """Replays files into a folder and returns the summary. Without `until`, now is the time of the last event.
 
-    Raises `NothingAccepted`, once the dead letters and the summary are written, and `UnreadableFile`.
+    Raises `NoEventAccepted`, once the dead letters and the summary are written, and `UnreadableFile`.
     """
     with progress() as bar:
         task = bar.add_task("reading", total=None)
@@ -113,7 +113,7 @@ def replay_files(
     summary = _of_intake(intake) | results.counts() | _of_episodes(worker, now)
     (out / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n")
     if not intake.events:
-        raise NothingAccepted(files, intake.refused, len(intake.refused))
+        raise NoEventAccepted(files, intake.refused, len(intake.refused))
     return summary
 
 

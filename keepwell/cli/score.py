@@ -23,7 +23,7 @@ from keepwell.cli._options import Model, ReleasesAt
 from keepwell.cli._settings import read
 from keepwell.contract.events import CONTROL_TYPES, AnyEvent, ClientErased, EpisodeOpened, micros
 from keepwell.contract.words import HORIZONS
-from keepwell.files.events import NothingAccepted, take_in
+from keepwell.files.events import NoEventAccepted, take_in
 from keepwell.streams.topics import Topics
 from models.registry import Releases
 from services.predictor.bootstrap import processor
@@ -65,7 +65,7 @@ def command(
         bar.add_task("reading", total=None)
         intake = take_in(read_lines(files), known, until or datetime.now(UTC))
     if not intake.events:
-        raise NothingAccepted(files, intake.refused, len(intake.refused))
+        raise NoEventAccepted(files, intake.refused, len(intake.refused))
     now = micros(until or intake.events[-1].time)
     assessor = processor(Topics(), settings.model, Releases.of(settings)).default
     rows = scored(intake.events, pairs, assessor, known, now)

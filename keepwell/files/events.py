@@ -45,7 +45,7 @@ class Refused(NamedTuple):
     refusal: Refusal
 
 
-class NothingAccepted(ValueError):
+class NoEventAccepted(ValueError):
     """Files that held no event: a run over them is a failure, and says for what reasons, by place."""
 
     def __init__(self, files: Sequence[str], refused: Sequence[Refused], lines: int) -> None:

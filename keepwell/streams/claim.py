@@ -28,7 +28,7 @@ class Claim(msgspec.Struct, frozen=True):
         return f"instance {self.instance}, process {self.pid} on {self.host}, since {self.since}"
 
 
-class Held:
+class HeldLock:
     """A lock that this process holds. `former` is who held it before, None in a new file."""
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -45,7 +45,7 @@ class Held:
 
 
 @contextmanager
-def held(path: Path, what: str, remedy: str) -> Iterator[Held]:
+def held(path: Path, what: str, remedy: str) -> Iterator[HeldLock]:
     """Holds the lock on a file. Raises `LogError` saying that `what` runs already, who it is, and the `remedy`."""
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600), "r+b") as file:
         try:
@@ -54,7 +54,7 @@ def held(path: Path, what: str, remedy: str) -> Iterator[Held]:
             runs = _read(file)
             who = "" if runs is None else f": {runs}"
             raise LogError(f"{what} runs on this log already{who}. {remedy}") from None
-        yield Held(file)
+        yield HeldLock(file)
 
 
 def _read(file: IO[bytes]) -> Claim | None:

@@ -21,7 +21,7 @@ Style = Literal["a", "b", "c"]
 Row = tuple[str, ...]
 
 
-class Series(NamedTuple):
+class DrawnSeries(NamedTuple):
     """A line of a chart. `spans` are intervals: x, low, high."""
 
     name: str
@@ -75,7 +75,7 @@ class Chart:
 
     name: str
     title: str
-    series: Sequence[Series]
+    series: Sequence[DrawnSeries]
     across: Axis
     up: Axis
 
@@ -93,7 +93,7 @@ class Chart:
         """Where a value lies up."""
         return self.bottom - self.up.part(value) * (self.bottom - self.TOP)
 
-    def path(self, line: Series) -> str:
+    def path(self, line: DrawnSeries) -> str:
         """The points of a line as SVG has them."""
         return " ".join(f"{self.x(across):.1f},{self.y(up):.1f}" for across, up in line.points)
 

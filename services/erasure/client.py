@@ -24,14 +24,14 @@ class Client(NamedTuple):
     name: str
 
 
-class Found(NamedTuple):
+class ClientRecords(NamedTuple):
     """What a partition of `episode-events` holds of a client: the episodes, and the keys of their records, openings last."""
 
     episodes: frozenset[bytes]
     keys: list[bytes]
 
 
-def find(log: Log, partition: Partition, client: Client, before: bytes | None = None) -> Found | None:
+def find(log: Log, partition: Partition, client: Client, before: bytes | None = None) -> ClientRecords | None:
     """What stands of a client before the record of the key `before`; None where that record does not stand any more.
 
     An episode is the client's where an opening that the predictor took named the client, even one corrected later.
@@ -57,7 +57,7 @@ def find(log: Log, partition: Partition, client: Client, before: bytes | None = 
     for episode in sorted(episodes):
         for record in told[episode]:
             (last if _OPENED in (record.value or b"") else first).append(record.key or b"")
-    return Found(episodes, first + last)
+    return ClientRecords(episodes, first + last)
 
 
 def by_key(log: Log, topic: str, episodes: Iterable[bytes]) -> list[Record]:

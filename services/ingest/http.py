@@ -23,7 +23,7 @@ from keepwell.web.keys import Key, Keyring
 from keepwell.web.limits import RateLimit
 from keepwell.web.problems import Problem, problem
 from services.ingest import openapi
-from services.ingest.intake import Item, Judged, Result, Unreadable, Unsupported, judge, split
+from services.ingest.intake import Judged, RequestItem, Result, Unreadable, Unsupported, judge, split
 from services.ingest.settings import IngestSettings
 from services.ingest.writer import Writer
 
@@ -101,7 +101,7 @@ class _Door:
             raise HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})
         return key
 
-    async def _items(self, request: Request) -> list[Item]:
+    async def _items(self, request: Request) -> list[RequestItem]:
         if request.headers.get("content-encoding", "identity") != "identity":
             raise HTTPException(415, "Send the body without a content encoding.")
         body = await web.body_of(request, self._intake.settings.max_body_bytes)

@@ -22,7 +22,7 @@ JSON: Final = "application/json"
 MEDIA_TYPES: Final = (ONE, BATCH, LINES, JSON)
 
 
-class Item(NamedTuple):
+class RequestItem(NamedTuple):
     """One event of a request, as it will stand in the log: its untouched bytes, and `ce_*` headers in binary mode."""
 
     value: bytes
@@ -54,7 +54,7 @@ class Unsupported(ValueError):
     """The request's content type is none of `MEDIA_TYPES`, or its charset is not UTF-8."""
 
 
-def split(content_type: str | None, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> list[Item]:
+def split(content_type: str | None, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> list[RequestItem]:
     """The events of a request. Its content type tells the mode: one of CloudEvents or JSON lines goes before `ce-…` headers.
 
     Raises `Unsupported` or `Unreadable`. What is inside an event is not looked at here.
@@ -64,21 +64,21 @@ def split(content_type: str | None, headers: Iterable[tuple[bytes, bytes]], body
         raise Unsupported(f"Send UTF-8 as one of: {', '.join(MEDIA_TYPES)}.")
     attributes = tuple(_attribute(name, content) for name, content in headers if name.lower().startswith(b"ce-"))
     if _is_json_or_unnamed(media) and any(name.removeprefix("ce_") in MARKS for name, _ in attributes):
-        return [Item(body, attributes)]
+        return [RequestItem(body, attributes)]
     if media not in MEDIA_TYPES:
         raise Unsupported(f"Send UTF-8 as one of: {', '.join(MEDIA_TYPES)}.")
     if media == LINES:
-        items = [Item(line) for line in map(bytes.strip, body.split(b"\n")) if line]
+        items = [RequestItem(line) for line in map(bytes.strip, body.split(b"\n")) if line]
     elif media == BATCH or (media == JSON and body.lstrip()[:1] == b"["):
-        items = [Item(bytes(raw)) for raw in _array(body)]
+        items = [RequestItem(bytes(raw)) for raw in _array(body)]
     else:
-        items = [Item(body)] if body.strip() else []
+        items = [RequestItem(body)] if body.strip() else []
     if not items:
         raise Unreadable("The request holds no event.")
     return items
 
 
-def judge(items: Sequence[Item], topic: str, clinic: str, now: datetime, instruments: KnownScales) -> Judged:
+def judge(items: Sequence[RequestItem], topic: str, clinic: str, now: datetime, instruments: KnownScales) -> Judged:
     """Checks each event as the ingest worker will, and that its `source` belongs to `clinic`."""
     results: list[Result] = []
     messages: list[Message] = []

@@ -31,7 +31,7 @@ SLEEP: Final = 3_600.0
 _log = structlog.get_logger(__name__)
 
 
-class Sent(NamedTuple):
+class Delivered(NamedTuple):
     """The receiver has it."""
 
 
@@ -53,7 +53,7 @@ class Gone(NamedTuple):
     """There is no such receiver any more, and nothing more may be sent to it (410)."""
 
 
-Outcome = Sent | Later | Rejected | Gone
+Outcome = Delivered | Later | Rejected | Gone
 
 
 class Send(Protocol):
@@ -92,7 +92,7 @@ class Receiver:
             case Gone():
                 self._gone = True
                 self._trouble = "the receiver answered 410 Gone: alerts wait; set another KEEPWELL_WEBHOOK and restart"
-            case Sent() | Rejected():
+            case Delivered() | Rejected():
                 self._trouble, self._silences, self._not_before = "", 0, 0.0
             case _:
                 assert_never(outcome)
@@ -174,7 +174,7 @@ class Outbox:
         entry.tries += 1
         outcome = self._receiver.post(entry.notice, entry.body)
         match outcome:
-            case Sent():
+            case Delivered():
                 entry.over = True
                 NOTIFIED.labels("sent").inc()
             case Rejected(status):

@@ -30,7 +30,7 @@ from keepwell.streams.topics import Topics
 from keepwell.streams.worker.dead_letters import letter
 from keepwell.streams.worker.step import Step
 from models.release import InvalidRelease
-from services.predictor.store import NEVER, PARTITION_KEY, Held, PartitionStore
+from services.predictor.store import NEVER, PARTITION_KEY, HeldEpisode, PartitionStore
 from services.predictor.turns import TURNS_KEY, Turn, roles_of, turn_of
 
 KEPT_LIVE: Final = 10_000
@@ -181,7 +181,9 @@ class PredictorProcessor:
                 self._reschedule(store, key, held)
                 store.dirty.add(key)
 
-    def _assess(self, store: PartitionStore, partition: int, held: Held, trigger: Trigger, out: list[Message]) -> None:
+    def _assess(
+        self, store: PartitionStore, partition: int, held: HeldEpisode, trigger: Trigger, out: list[Message]
+    ) -> None:
         key = held.live.episode.key.encode()
         tick = store.state.tick
         now = held.live.episode.latest if tick is None else max(held.live.episode.latest, tick)
@@ -196,10 +198,10 @@ class PredictorProcessor:
         self._reschedule(store, key, held)
         store.dirty.add(key)
 
-    def _reschedule(self, store: PartitionStore, key: bytes, held: Held) -> None:
+    def _reschedule(self, store: PartitionStore, key: bytes, held: HeldEpisode) -> None:
         store.schedule(key, self._due(store, held))
 
-    def _due(self, store: PartitionStore, held: Held) -> int:
+    def _due(self, store: PartitionStore, held: HeldEpisode) -> int:
         """The first moment after the newest tick at which something falls due."""
         tick = store.state.tick if store.state.tick is not None else -NEVER
         episode = held.live.episode

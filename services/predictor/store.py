@@ -50,7 +50,7 @@ _clients = msgspec.msgpack.Decoder(tuple[str, ...])
 _partition_state = msgspec.msgpack.Decoder(PartitionState)
 
 
-class Held:
+class HeldEpisode:
     """An episode in memory, with its course, the alerts told of it and the clients whom an opening named."""
 
     __slots__ = ("clients", "live", "memory", "told")
@@ -77,7 +77,7 @@ class PartitionStore:
         self.beginnings: list[Turn] = []
         self._registrations = Registrations()
         self._stored: dict[bytes, bytes] = {}
-        self._held: OrderedDict[bytes, Held] = OrderedDict()
+        self._held: OrderedDict[bytes, HeldEpisode] = OrderedDict()
         self._due: dict[bytes, int] = {}
         self._agenda: list[tuple[int, bytes]] = []
         # By `<clinic>/<client>`. May name episodes that are gone by now or have other clients: `erase` looks.
@@ -105,7 +105,7 @@ class PartitionStore:
             for client in _clients_of(payload):
                 self._note(key, client)
 
-    def get(self, key: bytes) -> Held | None:
+    def get(self, key: bytes) -> HeldEpisode | None:
         """The episode of a key; None for one that is not known."""
         held = self._held.get(key)
         if held is not None:
@@ -116,17 +116,17 @@ class PartitionStore:
             return None
         return self._hold(key, self._unfolded(payload))
 
-    def open(self, key: bytes) -> Held:
+    def open(self, key: bytes) -> HeldEpisode:
         """A new episode."""
-        return self._hold(key, Held(self._live(Episode(key.decode())), Memory(), [], ()))
+        return self._hold(key, HeldEpisode(self._live(Episode(key.decode())), Memory(), [], ()))
 
-    def belongs(self, key: bytes, held: Held, client: str) -> None:
+    def belongs(self, key: bytes, held: HeldEpisode, client: str) -> None:
         """Notes that an opening of an episode named a client."""
         if client not in held.clients:
             held.clients = (*held.clients, client)
             self._note(key, client)
 
-    def redue(self, due_of: Callable[[Held], int]) -> None:
+    def redue(self, due_of: Callable[[HeldEpisode], int]) -> None:
         """Looks at every episode anew for when it is due. Those held as bytes stay so."""
         for key in sorted(self._due):
             held = self._held.get(key) or self._unfolded(self._stored[key])
@@ -217,10 +217,10 @@ class PartitionStore:
         """The keys of all episodes, sorted."""
         return sorted(self._stored.keys() | self._held.keys())
 
-    def _unfolded(self, payload: bytes) -> Held:
+    def _unfolded(self, payload: bytes) -> HeldEpisode:
         start = _HEAD.size + _HEAD.unpack_from(payload)[2]
         state = _episode_state.decode(memoryview(payload)[start:])
-        return Held(self._live(state.episode), state.memory, state.told, _clients_of(payload))
+        return HeldEpisode(self._live(state.episode), state.memory, state.told, _clients_of(payload))
 
     def _note(self, key: bytes, client: str) -> None:
         name = key[: key.index(b"/") + 1].decode() + client
@@ -228,7 +228,7 @@ class PartitionStore:
         if key not in known:
             self._of_client[name] = (*known, key)
 
-    def _hold(self, key: bytes, held: Held) -> Held:
+    def _hold(self, key: bytes, held: HeldEpisode) -> HeldEpisode:
         self._held[key] = held
         return held
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from keepwell.cli._promotion import Held, champion_before, compared
+from keepwell.cli._promotion import PartitionRoles, champion_before, compared
 from keepwell.cli.release import app
 from keepwell.contract.control import promotion
 from keepwell.contract.events import ClientErased, ModelPromoted, decode_accepted
@@ -183,7 +183,7 @@ def test_rolling_back_passes_over_what_was_refused(place: Path) -> None:
 )
 def test_going_back_undoes_a_promotion(champions: str, before: str | None) -> None:
     turns = [Turn(n, name, "champion", f"e-{n}", n) for n, name in enumerate(champions, 1)]
-    held = [Held((Turn(0, "S", "begin"), *turns[:half]), tuple(turns[half:])) for half in (0, len(turns))]
+    held = [PartitionRoles((Turn(0, "S", "begin"), *turns[:half]), tuple(turns[half:])) for half in (0, len(turns))]
     assert champion_before(held) == before
 
 
@@ -194,7 +194,7 @@ def test_going_back_undoes_a_promotion(champions: str, before: str | None) -> No
 def test_what_lies_below_the_first_promotion_is_not_guessed(begun: str, champions: str, before: str | None) -> None:
     """Where no partition says what it began with, or they differ, nothing is known to have been in use everywhere."""
     turns = tuple(Turn(n, name, "champion", f"e-{n}", n) for n, name in enumerate(champions, 1))
-    held = [Held((Turn(0, first, "begin"), *turns), ()) for first in begun] + [Held((), turns)]
+    held = [PartitionRoles((Turn(0, first, "begin"), *turns), ()) for first in begun] + [PartitionRoles((), turns)]
     assert champion_before(held) == before
 
 

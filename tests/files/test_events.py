@@ -16,7 +16,7 @@ import zstandard
 from keepwell.care.instruments import Instruments
 from keepwell.contract.decode import MAX_BYTES
 from keepwell.contract.events import encode
-from keepwell.files.events import NothingAccepted, UnreadableFile, read_lines, take_in
+from keepwell.files.events import NoEventAccepted, UnreadableFile, read_lines, take_in
 from keepwell.testing.made_up import made_up_clinic
 
 EVENTS = list(made_up_clinic(3, 1, datetime(2026, 1, 5, tzinfo=UTC), 30))
@@ -145,7 +145,7 @@ def test_standard_input_is_read_and_left_open(monkeypatch: pytest.MonkeyPatch) -
 def test_where_nothing_was_accepted_the_first_reasons_are_told_by_place(file: Path) -> None:
     file.write_bytes(b'{"specversion": "1.0"}\n' * 7)
     intake = take_in(read_lines([str(file)]), Instruments(), datetime(2027, 1, 1, tzinfo=UTC))
-    told = str(NothingAccepted([str(file)], intake.refused, len(intake.refused)))
+    told = str(NoEventAccepted([str(file)], intake.refused, len(intake.refused)))
     assert "all 7 lines were refused" in told
     assert [f"{file}:{number}: $.type: Add" in told for number in range(1, 8)] == [True] * 5 + [False] * 2
     assert "and 2 more" in told

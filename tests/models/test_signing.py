@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from models.registry import Releases
 from models.release import MANIFEST, InvalidRelease, default
 from models.settings import ReleaseSettings
-from models.signing import SIGNATURES, Keyring, Signatures, Unsigned, UnusableKey, key_id, keygen, sign
+from models.signing import SIGNATURES, PublicKeys, Signatures, Unsigned, UnusableKey, key_id, keygen, sign
 from tests.models.releases import released
 
 CONTENT = b'{"format": 1}'
@@ -46,7 +46,7 @@ def signed_by(*privates: Path, content: bytes = CONTENT) -> bytes:
 
 def test_what_a_configured_key_signed_is_known_by_its_id(tmp_path: Path) -> None:
     private, name = pair(tmp_path, "ours")
-    assert Keyring.read(public_of(private)).signer(CONTENT, signed_by(private)) == name
+    assert PublicKeys.read(public_of(private)).signer(CONTENT, signed_by(private)) == name
     assert len(name) == 16
 
 
@@ -56,7 +56,7 @@ def test_one_of_several_keys_and_one_of_several_signatures_is_enough(tmp_path: P
     folder.mkdir()
     for private in (ours, third):
         shutil.copy(public_of(private), folder / f"{private.parent.name}.pub")
-    assert Keyring.read(folder).signer(CONTENT, signed_by(theirs, ours)) == name
+    assert PublicKeys.read(folder).signer(CONTENT, signed_by(theirs, ours)) == name
 
 
 def test_signing_twice_with_a_key_leaves_one_signature(tmp_path: Path) -> None:
@@ -81,12 +81,12 @@ def test_no_signature_or_a_spoilt_one_is_refused(
 ) -> None:
     private, _ = pair(tmp_path, "ours")
     with pytest.raises(Unsigned, match=why):
-        Keyring.read(public_of(private)).signer(CONTENT, spoil(signed_by(private)))
+        PublicKeys.read(public_of(private)).signer(CONTENT, spoil(signed_by(private)))
 
 
 def test_a_foreign_signature_is_refused_and_so_is_one_under_our_name(tmp_path: Path) -> None:
     (ours, name), (theirs, other) = pair(tmp_path, "ours"), pair(tmp_path, "theirs")
-    keys = Keyring.read(public_of(ours))
+    keys = PublicKeys.read(public_of(ours))
     with pytest.raises(Unsigned, match=f"signed by {other}, configured are {name}"):
         keys.signer(CONTENT, signed_by(theirs))
     with pytest.raises(Unsigned, match="not one of this manifest"):
@@ -96,7 +96,7 @@ def test_a_foreign_signature_is_refused_and_so_is_one_under_our_name(tmp_path: P
 def test_a_signature_of_another_manifest_is_refused(tmp_path: Path) -> None:
     private, _ = pair(tmp_path, "ours")
     with pytest.raises(Unsigned):
-        Keyring.read(public_of(private)).signer(CONTENT + b" ", signed_by(private))
+        PublicKeys.read(public_of(private)).signer(CONTENT + b" ", signed_by(private))
 
 
 def test_openssl_reads_the_keys_and_agrees_with_the_signature(tmp_path: Path) -> None:
@@ -131,23 +131,23 @@ def test_a_private_key_is_for_its_owner_only_and_no_key_is_overwritten(tmp_path:
 def test_a_file_that_is_no_key_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "key.pub").write_bytes(content)
     with pytest.raises(UnusableKey, match=r"key\.pub: no public key"):
-        Keyring.read(tmp_path)
+        PublicKeys.read(tmp_path)
     with pytest.raises(UnusableKey, match="no private key"):
         sign(CONTENT, tmp_path / "key.pub", None)
 
 
 def test_no_key_is_not_the_same_as_nothing_to_check(tmp_path: Path) -> None:
     with pytest.raises(UnusableKey, match=r"no \.pub file"):
-        Keyring.read(tmp_path)
+        PublicKeys.read(tmp_path)
     with pytest.raises(UnusableKey, match="cannot be read"):
-        Keyring.read(tmp_path / "nowhere")
+        PublicKeys.read(tmp_path / "nowhere")
 
 
 def test_a_private_key_among_the_public_ones_is_refused(tmp_path: Path) -> None:
     private, _ = pair(tmp_path, "ours")
     private.rename(private.with_suffix(".pub"))
     with pytest.raises(UnusableKey, match="this is a private key"):
-        Keyring.read(tmp_path / "ours")
+        PublicKeys.read(tmp_path / "ours")
 
 
 def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
     secret = other.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.NoEncryption())
     (tmp_path / "key").write_bytes(secret)
     with pytest.raises(UnusableKey, match="not an Ed25519 key"):
-        Keyring.read(tmp_path)
+        PublicKeys.read(tmp_path)
     with pytest.raises(UnusableKey, match="not an Ed25519 key"):
         sign(CONTENT, tmp_path / "key", None)
 
@@ -172,7 +172,7 @@ def test_without_the_package_the_message_says_what_to_install(tmp_path: Path, mo
 
     monkeypatch.setattr(builtins, "__import__", missing)
     with pytest.raises(UnusableKey, match=r"pip install 'keepwell\[signing\]'"):
-        Keyring.read(tmp_path / "key.pub")
+        PublicKeys.read(tmp_path / "key.pub")
 
 
 # ── releases ────────────────────────────────────────────────────────────────────────────────────────────
@@ -206,7 +206,7 @@ def test_a_signature_is_published_with_the_release_and_changes_no_digest(tmp_pat
     before = (tmp_path / "mine" / MANIFEST).read_bytes()
     assert Releases().sign(str(tmp_path / "mine"), private) == (digest, name)
     assert (tmp_path / "mine" / MANIFEST).read_bytes() == before
-    keys = Keyring.read(public_of(private))
+    keys = PublicKeys.read(public_of(private))
     assert Releases(tmp_path / "registry", keys).publish(str(tmp_path / "mine")).signer == name
     assert Releases(tmp_path / "registry", keys).load(digest).signer == name
     assert (tmp_path / "registry" / digest.replace(":", "-") / SIGNATURES).exists()
@@ -222,7 +222,7 @@ def test_a_release_that_is_broken_is_not_signed(tmp_path: Path) -> None:
 
 def test_the_shipped_release_needs_no_signature(tmp_path: Path) -> None:
     private, _ = pair(tmp_path, "ours")
-    keys = Keyring.read(public_of(private))
+    keys = PublicKeys.read(public_of(private))
     assert Releases(tmp_path, keys).default().digest == default().digest
 
 

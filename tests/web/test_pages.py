@@ -11,12 +11,12 @@ from html.parser import HTMLParser
 import pytest
 from jinja2 import Environment, UndefinedError
 
-from keepwell.web.drawings import Axis, Bar, Chart, Forest, Series, Stairs
+from keepwell.web.drawings import Axis, Bar, Chart, DrawnSeries, Forest, Stairs
 from keepwell.web.pages import environment
 
 SERIES = (
-    Series("as it was", "a", ((0.1, 0.12), (0.4, 0.3)), dots=True, spans=((0.4, 0.2, 0.45),)),
-    Series("as <it> should be", "b", ((0, 0), (1, 1))),
+    DrawnSeries("as it was", "a", ((0.1, 0.12), (0.4, 0.3)), dots=True, spans=((0.4, 0.2, 0.45),)),
+    DrawnSeries("as <it> should be", "b", ((0, 0), (1, 1))),
 )
 CHART = Chart("calibration", "Told & done", SERIES, Axis(0, 1, "told"), Axis(0, 1, "done"))
 STAIRS = Stairs("feature", "missed visits", (1.0, 2.0), (-0.5, 0.25, 1.0), 0.1, 1.0)

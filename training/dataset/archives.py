@@ -34,7 +34,7 @@ _SCHEMA: Final = pa.schema(
 )
 
 
-class Item(NamedTuple):
+class ArchivedEvent(NamedTuple):
     """One accepted event: its partition, its place in the order there, time (µs), key, type, and its JSON."""
 
     partition: int
@@ -45,7 +45,7 @@ class Item(NamedTuple):
     value: bytes
 
 
-def write_archive(path: Path, items: Iterable[Item], order: Order) -> int:
+def write_archive(path: Path, items: Iterable[ArchivedEvent], order: Order) -> int:
     """Writes an archive; items come partition by partition, in their order. Returns how many."""
     schema = _SCHEMA.with_metadata({_ORDER: order.encode()})
     count = 0
@@ -71,15 +71,15 @@ def order_of(path: Path) -> Order:
     raise ValueError(f"{path}: not an archive of accepted events; make one with training.dataset.archive")
 
 
-def read_archive(path: Path) -> Iterator[Item]:
+def read_archive(path: Path) -> Iterator[ArchivedEvent]:
     """The items of an archive, as they were written."""
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(BATCH):
             batch = batch.set_column(2, "time", batch.column("time").cast(pa.int64()))  # noqa: PLW2901  # as µs
-            yield from map(Item, *(column.to_pylist() for column in batch.columns))
+            yield from map(ArchivedEvent, *(column.to_pylist() for column in batch.columns))
 
 
-def _table(batch: Sequence[Item], schema: Any) -> Any:
+def _table(batch: Sequence[ArchivedEvent], schema: Any) -> Any:
     columns = zip(*batch, strict=True)
     return pa.table(
         [pa.array(column, type=field.type) for column, field in zip(columns, schema, strict=True)], schema=schema

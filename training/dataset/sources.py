@@ -30,11 +30,11 @@ from keepwell.contract.events import (
     encode,
     micros,
 )
-from keepwell.files.events import FIRST, NothingAccepted, Refused, check_lines, read_lines
+from keepwell.files.events import FIRST, NoEventAccepted, Refused, check_lines, read_lines
 from keepwell.streams.log import Log, Partition
 from keepwell.streams.standing import standing
 from keepwell.streams.topics import Topics
-from training.dataset.archives import SUFFIX, Item, Order, order_of, read_archive, write_archive
+from training.dataset.archives import SUFFIX, ArchivedEvent, Order, order_of, read_archive, write_archive
 from training.dataset.replay import Ticks, Told
 
 
@@ -94,7 +94,7 @@ def gather(
 
     `registrations` are of clinics' own instruments; those that a log or an archive holds are added.
     `shown` holds the moments (µs) of alerts shown, by episode; a log adds those it still holds.
-    Raises `NothingAccepted` where files hold no event, `ValueError` where files of different order are mixed, and
+    Raises `NoEventAccepted` where files hold no event, `ValueError` where files of different order are mixed, and
     `UnreadableFile`, `OSError` and `LogError` where a source cannot be read.
     """
     counts = _Counts()
@@ -117,7 +117,7 @@ def gather(
         latest = max(latest, item.at)
         gatherers[item.partition].take(item)
     if not gatherers and not counts.later and not isinstance(source, FromLog | InMemory):
-        raise NothingAccepted(list(map(str, source)), counts.first, counts.refused)
+        raise NoEventAccepted(list(map(str, source)), counts.first, counts.refused)
     now = until if until is not None else latest
     streams = [
         Stream(gatherer.midnights(now) if order == "time" else gatherer.ticks(), gatherer.told(shown))
@@ -171,7 +171,7 @@ class _Gatherer:
         self._moments: list[int] = []
         self._first: int | None = None
 
-    def take(self, item: Item) -> None:
+    def take(self, item: ArchivedEvent) -> None:
         """Takes the next item of the stream."""
         if item.type == _TICK:
             if not self._moments or item.at > self._moments[-1]:
@@ -210,7 +210,9 @@ class _Gatherer:
         return Ticks(moments, moments)
 
 
-def _items(source: Source, instruments: Instruments, clock: datetime, counts: _Counts) -> tuple[Order, Iterable[Item]]:
+def _items(
+    source: Source, instruments: Instruments, clock: datetime, counts: _Counts
+) -> tuple[Order, Iterable[ArchivedEvent]]:
     """The items of a source, stream by stream in the order of each."""
     if isinstance(source, FromLog):
         return "arrival", _of_log(source, counts)
@@ -226,7 +228,9 @@ def _items(source: Source, instruments: Instruments, clock: datetime, counts: _C
     return "time", _by_time([*_of_lines(lines, instruments, clock, counts), *_of_archives(archives)])
 
 
-def _of_lines(files: Sequence[str], instruments: Instruments, clock: datetime, counts: _Counts) -> Iterator[Item]:
+def _of_lines(
+    files: Sequence[str], instruments: Instruments, clock: datetime, counts: _Counts
+) -> Iterator[ArchivedEvent]:
     for checked in check_lines(read_lines(files), instruments, clock):
         if isinstance(checked, Refused):
             counts.refused += 1
@@ -236,12 +240,12 @@ def _of_lines(files: Sequence[str], instruments: Instruments, clock: datetime, c
             yield _item(checked.event, encode(checked.event))
 
 
-def _of_archives(archives: Sequence[Path]) -> Iterator[Item]:
+def _of_archives(archives: Sequence[Path]) -> Iterator[ArchivedEvent]:
     for path in archives:
         yield from read_archive(path)
 
 
-def _of_log(source: FromLog, counts: _Counts) -> Iterator[Item]:
+def _of_log(source: FromLog, counts: _Counts) -> Iterator[ArchivedEvent]:
     topic = source.topics.episodes
     for number in range(source.log.partitions(topic)):
         for record in standing(source.log, Partition(topic, number)):
@@ -254,7 +258,7 @@ def _of_log(source: FromLog, counts: _Counts) -> Iterator[Item]:
             yield _item(event, value)._replace(partition=number, place=record.offset)
 
 
-def _merged(archives: Sequence[Path]) -> Iterator[Item]:
+def _merged(archives: Sequence[Path]) -> Iterator[ArchivedEvent]:
     """Archives of one log, such as one a month; an event that two of them hold counts once."""
     last = None
     for item in heapq.merge(*map(read_archive, archives), key=itemgetter(0, 1)):
@@ -263,13 +267,13 @@ def _merged(archives: Sequence[Path]) -> Iterator[Item]:
         last = (item.partition, item.place)
 
 
-def _by_time(items: Iterable[Item]) -> list[Item]:
+def _by_time(items: Iterable[ArchivedEvent]) -> list[ArchivedEvent]:
     return sorted(items, key=itemgetter(2))
 
 
-def _item(event: Event, value: bytes) -> Item:
+def _item(event: Event, value: bytes) -> ArchivedEvent:
     at = micros(event.time)
-    return Item(0, at, at, event.key, event.type, value)
+    return ArchivedEvent(0, at, at, event.key, event.type, value)
 
 
 class _Alert(msgspec.Struct):

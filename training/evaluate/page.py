@@ -14,7 +14,7 @@ from jinja2 import Environment
 
 from keepwell.scoring.features import BY_NAME, Feature
 from keepwell.scoring.scorecard import HEADLINE, Scorecard
-from keepwell.web.drawings import Axis, Chart, Forest, Series, Stairs
+from keepwell.web.drawings import Axis, Chart, DrawnSeries, Forest, Stairs
 from keepwell.web.pages import environment
 from training.evaluate.aims import VERDICTS, Aim
 from training.evaluate.burden import UNITS
@@ -97,8 +97,8 @@ def calibration_chart(name: str, title: str, curve: Sequence[Point]) -> Chart:
     points = [(point.risk, point.rate) for point in curve]
     top = max(0.1, *(max(point) for point in points)) * 1.1
     series = (
-        Series("as it should be", "b", ((0, 0), (top, top))),
-        Series("as it was", "a", points, dots=True),
+        DrawnSeries("as it should be", "b", ((0, 0), (top, top))),
+        DrawnSeries("as it was", "a", points, dots=True),
     )
     return Chart(f"calibration-{name}", title, series, Axis(0, top, "risk told"), Axis(0, top, "share that did"))
 
@@ -146,9 +146,9 @@ def _decision_chart(headline: Performance) -> Chart:
     everyone = [(point.threshold, point.everyone) for point in headline.decision]
     top = max(0.01, *(value for _, value in model + everyone)) * 1.1
     series = (
-        Series("by the model", "a", model),
-        Series("everyone", "b", everyone),
-        Series("nobody", "c", ((0.0, 0), (0.5, 0))),
+        DrawnSeries("by the model", "a", model),
+        DrawnSeries("everyone", "b", everyone),
+        DrawnSeries("nobody", "c", ((0.0, 0), (0.5, 0))),
     )
     across = Axis(0, 0.5, "risk from which one would act", THRESHOLDS)
     return Chart("decision", "Decision curve", series, across, Axis(-top / 4, top, "net benefit a moment"))
@@ -162,10 +162,10 @@ def _learning_chart(curve: Curve | None) -> Chart | None:
     points = [(log2(size.episodes), size.auroc.value or 0.0) for size in told]
     spans = list(_spans(told))
     low, high = points[0][0] - 0.3, points[-1][0] + 0.3
-    series = [Series("fitted to so many", "a", points, dots=True, spans=spans)]
+    series = [DrawnSeries("fitted to so many", "a", points, dots=True, spans=spans)]
     if curve.release_auroc.value is not None:
         level = curve.release_auroc.value
-        series.append(Series("the release", "b", ((low, level), (high, level))))
+        series.append(DrawnSeries("the release", "b", ((low, level), (high, level))))
     across = Axis(low, high, "training episodes", [(log2(size.episodes), f"{size.episodes:,}") for size in told])
     bottom = min(0.5, *(low for _, low, _ in spans)) if spans else 0.5
     return Chart("learning", "Learning curve", series, across, Axis(bottom, 0.9, "AUROC, 30 days"))

@@ -11,7 +11,7 @@ from keepwell.files.csv.cells import CellError, Cells, alike
 from keepwell.files.csv.numbers import PLAIN, NumberForm
 
 
-class Range(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NumberRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A condition on a number: the cell, less the cell of `minus` where given, between the ends. Empty cells fail."""
 
     at_least: float | None = None
@@ -19,13 +19,13 @@ class Range(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     minus: str | None = None
 
 
-Condition = str | list[str] | Range
+Condition = str | list[str] | NumberRange
 """A cell's content, one of several, or a range. `""` is an empty cell, `"*"` one that is not empty."""
 
 ANYTHING: Final = "*"
 
 
-class Vocabulary(NamedTuple):
+class ColumnContents(NamedTuple):
     """What a mapping knows of the contents of one column."""
 
     named: frozenset[str] = frozenset()
@@ -45,7 +45,7 @@ class Reading(NamedTuple):
 
     table: str
     forms: Mapping[str, NumberForm]
-    vocabularies: Mapping[str, Vocabulary]
+    vocabularies: Mapping[str, ColumnContents]
 
     def form_of(self, columns: tuple[str, ...]) -> NumberForm:
         """The form of numbers of a column, which is that of the table it stands in; the plain one of a mapping's own text."""
@@ -73,7 +73,7 @@ class Conditions:
         self._where = [(column, _test(column, wanted, reading)) for column, wanted in where.items()]
         self._unless = [_test(column, unwanted, reading) for column, unwanted in (unless or {}).items()]
         self._closed = {
-            column: reading.vocabularies.get(column, Vocabulary())
+            column: reading.vocabularies.get(column, ColumnContents())
             for column, wanted in where.items()
             if is_closed(wanted)
         }
@@ -95,13 +95,13 @@ def columns_of_condition(tests: Mapping[str, Condition]) -> Iterator[str]:
     """The columns that a condition looks at."""
     for column, wanted in tests.items():
         yield column
-        if isinstance(wanted, Range) and wanted.minus:
+        if isinstance(wanted, NumberRange) and wanted.minus:
             yield wanted.minus
 
 
 def contents_of(wanted: Condition) -> list[str]:
     """The contents that a condition names."""
-    return [] if isinstance(wanted, Range) else [wanted] if isinstance(wanted, str) else wanted
+    return [] if isinstance(wanted, NumberRange) else [wanted] if isinstance(wanted, str) else wanted
 
 
 def is_closed(wanted: Condition) -> bool:
@@ -110,12 +110,12 @@ def is_closed(wanted: Condition) -> bool:
 
 
 def _test(column: str, wanted: Condition, reading: Reading) -> Callable[[Cells], bool]:
-    if isinstance(wanted, Range):
+    if isinstance(wanted, NumberRange):
         return _range_test(column, wanted, reading)
     contents = frozenset(contents_of(wanted))
     anything = ANYTHING in contents
     forms = frozenset(alike(content) for content in contents if content)
-    elsewhere = reading.vocabularies.get(column, Vocabulary()).named
+    elsewhere = reading.vocabularies.get(column, ColumnContents()).named
 
     def test(cells: Cells) -> bool:
         cell = cells[column]
@@ -126,7 +126,7 @@ def _test(column: str, wanted: Condition, reading: Reading) -> Callable[[Cells],
     return test
 
 
-def _range_test(column: str, wanted: Range, reading: Reading) -> Callable[[Cells], bool]:
+def _range_test(column: str, wanted: NumberRange, reading: Reading) -> Callable[[Cells], bool]:
     columns = (column, wanted.minus) if wanted.minus else (column,)
 
     def test(cells: Cells) -> bool:

@@ -28,7 +28,7 @@ _RUN: Final = 200_000
 """Events sorted in memory at a time (about 100 MB); longer imports are merged from sorted files."""
 
 
-class Problem(NamedTuple):
+class RowProblem(NamedTuple):
     """A row that did not become an event, or, as a `doubt`, one whose event rests on a reading that may be another.
 
     Holds no content of the row, but for the moment that was read where the clocks make it doubtful.
@@ -84,7 +84,7 @@ def import_csv(
     out: Path,
     *,
     instruments: Instruments,
-    on_problem: Callable[[Problem], None],
+    on_problem: Callable[[RowProblem], None],
     strict: bool = False,
     open_file: Opener = lambda path: path.open("rb"),
 ) -> Summary:
@@ -130,7 +130,7 @@ class _Import:
         mapping: CsvMapping,
         files: Mapping[str, Sequence[Path]],
         instruments: Instruments,
-        on_problem: Callable[[Problem], None],
+        on_problem: Callable[[RowProblem], None],
         open_file: Opener,
     ) -> None:
         self.summary = Summary()
@@ -160,7 +160,7 @@ class _Import:
 
     def _problem(self, row: Row, columns: tuple[str, ...], detail: str) -> None:
         self.summary.problems += 1
-        self._on_problem(Problem(row.path.name, row.line, columns, detail))
+        self._on_problem(RowProblem(row.path.name, row.line, columns, detail))
 
     # ── rows to events ──────────────────────────────────────────────────────────────────────────────────
 
@@ -208,7 +208,7 @@ class _Import:
         for column, content in sorted(cells.unnamed):
             self._findings.unnamed(table, column, content)
         for columns, detail in cells.doubts:
-            self._on_problem(Problem(row.path.name, row.line, columns, detail, doubt=True))
+            self._on_problem(RowProblem(row.path.name, row.line, columns, detail, doubt=True))
         self.summary.doubts += bool(cells.doubts)
 
     def _elsewhere(self, own: Mapping[str, str], column: str) -> str:

@@ -16,11 +16,11 @@ from keepwell.contract.refusal import misfit
 from keepwell.files.csv.cells import Make, MappingError, alike
 from keepwell.files.csv.conditions import (
     ANYTHING,
+    ColumnContents,
     Condition,
     Conditions,
-    Range,
+    NumberRange,
     Reading,
-    Vocabulary,
     columns_of_condition,
     contents_of,
 )
@@ -167,7 +167,9 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 mapped[columns[0]].update(one.map_in(self.maps, place))
         opened = set(_opened(self.tables[name], rules))
         vocabularies = {
-            column: Vocabulary(frozenset(contents), frozenset(map(alike, contents | mapped[column])), column in opened)
+            column: ColumnContents(
+                frozenset(contents), frozenset(map(alike, contents | mapped[column])), column in opened
+            )
             for column, contents in named.items()
         }
         return Reading(name, forms, vocabularies)
@@ -190,7 +192,7 @@ def _opened(table: Table, rules: Sequence[RawRule]) -> Iterator[str]:
     """The columns of which some rule takes contents that no condition names."""
     for tests in (table.where, *(rule.where for rule in rules)):
         for column, wanted in tests.items():
-            if isinstance(wanted, Range) or ANYTHING in contents_of(wanted):
+            if isinstance(wanted, NumberRange) or ANYTHING in contents_of(wanted):
                 yield column
     for rule in rules:
         for column, unwanted in rule.unless.items():

@@ -22,8 +22,8 @@ from kafka.errors import (
 
 from keepwell.streams.kafka.client import FRAMING, MESSAGE_LIMIT, build, connection, explain
 from keepwell.streams.kafka.member import KafkaMember
-from keepwell.streams.kafka.reader import Reader
-from keepwell.streams.kafka.writer import Place, SingleWriter, Writer
+from keepwell.streams.kafka.reader import KafkaReader
+from keepwell.streams.kafka.writer import KafkaWriter, Place, SingleWriter
 from keepwell.streams.log import Doubt, LogError, Message, Partition, Record, Topic
 from keepwell.streams.rules import place
 
@@ -55,11 +55,11 @@ class KafkaLog:
         self._lock = threading.Lock()
         self._counts: dict[str, int] = {}
         self._single: SingleWriter | None = None
-        self._several: Writer | None = None
+        self._several: KafkaWriter | None = None
         self._append_id = f"{group_prefix}append.{uuid.uuid4().hex}"
         self._append_lock = threading.Lock()
         self._admin: Any = self._new_admin()
-        self._reader = Reader(self._settings)
+        self._reader = KafkaReader(self._settings)
 
     def create_topics(self, topics: Sequence[Topic]) -> None:
         """As the port. Nothing is created where one of them cannot be.
@@ -96,7 +96,7 @@ class KafkaLog:
         """As the port. The transactional id is `<group>.<instance>`."""
         self.partitions(topic)
         group = self._prefix + group
-        writer = Writer(self._settings, f"{group}.{instance}", self._count, list(self._counts))
+        writer = KafkaWriter(self._settings, f"{group}.{instance}", self._count, list(self._counts))
         try:
             return KafkaMember(self._settings, group, topic, instance, writer)
         except LogError:
@@ -112,7 +112,7 @@ class KafkaLog:
             return [self._append_one(messages[0])]
         with self._append_lock:
             if self._several is None:
-                self._several = Writer(self._settings, self._append_id, self._count, [])
+                self._several = KafkaWriter(self._settings, self._append_id, self._count, [])
             try:
                 return self._several.write(messages)
             except LogError as error:

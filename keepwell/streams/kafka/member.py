@@ -15,7 +15,7 @@ from kafka.structs import MemberState
 
 from keepwell.streams.kafka.client import UNDECIDED_SECONDS, build, explain, explain_poll, ms
 from keepwell.streams.kafka.join import JOIN_SECONDS, HeldJoin
-from keepwell.streams.kafka.writer import Writer
+from keepwell.streams.kafka.writer import KafkaWriter
 from keepwell.streams.log import Doubt, Fenced, LogError, Message, Partition, Polled, Record
 from keepwell.streams.rules import check_start
 
@@ -29,7 +29,9 @@ LEAVE_SECONDS: Final = 2.0
 class KafkaMember:
     """A static member named `instance`, with a writer of its own. After an error it can only be closed."""
 
-    def __init__(self, settings: Mapping[str, object], group: str, topic: str, instance: str, writer: Writer) -> None:
+    def __init__(
+        self, settings: Mapping[str, object], group: str, topic: str, instance: str, writer: KafkaWriter
+    ) -> None:
         self._topic = topic
         self._writer = writer
         self._owned: set[Partition] = set()

@@ -19,7 +19,7 @@ POLL_SECONDS: Final = 0.02
 """One look for records: where only a transaction's marker is left, kafka-python waits this out (KAFKA.md, F19)."""
 
 
-class Reader:
+class KafkaReader:
     """Consumers without a group, kept for the next use; safe to use from several threads."""
 
     def __init__(self, settings: Mapping[str, object]) -> None:

@@ -29,7 +29,7 @@ ABANDON_SECONDS: Final = 1.0
 """Limit of telling the broker that a transaction will not be committed; it finds out by itself later."""
 
 
-class Writer:
+class KafkaWriter:
     """The only live writer under `transactional_id`. Used by one thread.
 
     Making it fences any other of the same id and aborts what that had open. `partitions` tells how many a topic has and

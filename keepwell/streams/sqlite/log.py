@@ -120,7 +120,7 @@ class SqliteLog:
         self._remove(identity, found)
         self._leave_no_byte()
 
-    def _remove(self, identity: int, found: Sequence[records.Found]) -> None:
+    def _remove(self, identity: int, found: Sequence[records.StoredRecord]) -> None:
         if found:
             with self._file.write() as db:
                 records.remove(db, identity, found)

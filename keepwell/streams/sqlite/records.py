@@ -42,7 +42,7 @@ Target = tuple[StoredTopic, int, Message]
 """A message and the partition of the topic it goes to."""
 
 
-class Found(NamedTuple):
+class StoredRecord(NamedTuple):
     """A record that is to be removed."""
 
     place: int
@@ -142,7 +142,7 @@ def note_rewritten(db: sqlite3.Connection, removed: int) -> None:
     db.execute("UPDATE rewritten SET purges = max(purges, ?)", (removed,))
 
 
-def taken_back(db: sqlite3.Connection, identity: int) -> list[Found]:
+def taken_back(db: sqlite3.Connection, identity: int) -> list[StoredRecord]:
     """The records of a partition that deletions took back, and the deletions. Reads it up to the last deletion."""
     low, high = _place(identity, 0), _place(identity + 1, 0)
     deleted: dict[bytes, int] = dict(
@@ -154,16 +154,16 @@ def taken_back(db: sqlite3.Connection, identity: int) -> list[Found]:
     if not deleted:
         return []
     rows = db.execute("SELECT place, key FROM records WHERE place >= ? AND place <= ?", (low, max(deleted.values())))
-    return [Found(place, key) for place, key in rows if place <= deleted.get(key, -1)]
+    return [StoredRecord(place, key) for place, key in rows if place <= deleted.get(key, -1)]
 
 
-def at(db: sqlite3.Connection, identity: int, offsets: Collection[int]) -> list[Found]:
+def at(db: sqlite3.Connection, identity: int, offsets: Collection[int]) -> list[StoredRecord]:
     """The records of a partition at these offsets."""
     asked = (db.execute("SELECT place, key FROM records WHERE place = ?", (_place(identity, n),)) for n in offsets)
-    return [Found(*row) for rows in asked for row in rows]
+    return [StoredRecord(*row) for rows in asked for row in rows]
 
 
-def remove(db: sqlite3.Connection, identity: int, found: Sequence[Found]) -> None:
+def remove(db: sqlite3.Connection, identity: int, found: Sequence[StoredRecord]) -> None:
     """Removes records of a partition, and their heads."""
     db.executemany("DELETE FROM records WHERE place = ?", [(place,) for place, _ in found])
     heads = db.executemany(

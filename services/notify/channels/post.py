@@ -19,7 +19,7 @@ class NoAnswer(Exception):
     """No answer came: not reached, not in time, not HTTP. The message names neither address nor content."""
 
 
-class Answer(NamedTuple):
+class Reply(NamedTuple):
     """What counts of an answer. Its body is never read."""
 
     status: int
@@ -39,7 +39,7 @@ class Poster:
         self._allow_private = allow_private
         self._tls = tls
 
-    def post(self, headers: Mapping[str, str], body: bytes) -> Answer:
+    def post(self, headers: Mapping[str, str], body: bytes) -> Reply:
         """Raises `NoAnswer`."""
         target = self._target
         deadline = _Deadline(self._timeout)
@@ -56,7 +56,7 @@ class Poster:
                     connection.sock = deadline.held
                     connection.request("POST", target.path, body, {"Host": target.authority, **headers})
                     with closing(connection.getresponse()) as response:
-                        return Answer(response.status, response.headers["Retry-After"])
+                        return Reply(response.status, response.headers["Retry-After"])
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise NoAnswer(self._why(error, deadline.over)) from None
 

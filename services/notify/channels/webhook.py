@@ -13,7 +13,7 @@ import standardwebhooks
 
 from services.notify.channels.address import target_of
 from services.notify.channels.post import NoAnswer, Poster
-from services.notify.outbox import Gone, Later, Outcome, Rejected, Sent
+from services.notify.outbox import Delivered, Gone, Later, Outcome, Rejected
 from services.notify.settings import NotifySettings
 
 LATER: Final = frozenset((408, 425, 429))
@@ -60,7 +60,7 @@ class Webhook:
         except NoAnswer as error:
             return Later(str(error), answered=False)
         if 200 <= status < 300:
-            return Sent()
+            return Delivered()
         if status == 410:
             return Gone()
         if 400 <= status < 500 and status not in LATER:

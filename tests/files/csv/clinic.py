@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keepwell.care.instruments import Instruments
-from keepwell.files.csv.importer import Problem, Summary, import_csv
+from keepwell.files.csv.importer import RowProblem, Summary, import_csv
 from keepwell.files.csv.mapping import load_mapping
 
 MAPPING = """
@@ -45,7 +45,7 @@ class Import:
     ) -> None:
         (folder / "mapping.toml").write_text(mapping, "utf-8")
         (folder / name).write_bytes(content)
-        self.problems: list[Problem] = []
+        self.problems: list[RowProblem] = []
         self.out = folder / "events.jsonl"
         self.summary: Summary = import_csv(
             load_mapping(folder / "mapping.toml"), [folder / name], self.out, instruments=Instruments(),

@@ -21,7 +21,7 @@ from keepwell.care.instruments import Instruments
 from keepwell.cli.main import app
 from keepwell.contract.decode import Accepted, decode
 from keepwell.files.csv.cells import MappingError
-from keepwell.files.csv.importer import Problem, Summary, import_csv
+from keepwell.files.csv.importer import RowProblem, Summary, import_csv
 from keepwell.files.csv.mapping import RawRule, Table, load_mapping
 from keepwell.files.csv.values import Value
 
@@ -102,7 +102,7 @@ class Clinic:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.mapping, self.visits, self.cases = MAPPING, VISITS, CASES
-        self.problems: list[Problem] = []
+        self.problems: list[RowProblem] = []
 
     @property
     def out(self) -> Path:

@@ -20,7 +20,7 @@ from keepwell.streams.worker import dead_letters
 from keepwell.streams.worker.assignment import Pace
 from keepwell.streams.worker.dead_letters import MAX_ATTEMPTS, letters, put_back
 from keepwell.streams.worker.follow import Follower
-from services.notify.outbox import Gone, Later, Outbox, Outcome, Receiver, Rejected, Sent
+from services.notify.outbox import Delivered, Gone, Later, Outbox, Outcome, Receiver, Rejected
 from services.notify.schedule import END
 
 TOPICS = Topics()
@@ -46,7 +46,7 @@ class Clock:
 class Told:
     """A receiver that notes every try with its time, and answers what it is told."""
 
-    def __init__(self, clock: Clock, answer: Callable[[str], Outcome] = lambda _: Sent()) -> None:
+    def __init__(self, clock: Clock, answer: Callable[[str], Outcome] = lambda _: Delivered()) -> None:
         self.tries: list[tuple[str, float]] = []
         self.answer = answer
         self._clock = clock
@@ -65,7 +65,7 @@ class Told:
 class House:
     """A log with alerts, and the two followers over it."""
 
-    def __init__(self, answer: Callable[[str], Outcome] = lambda _: Sent(), partitions: int = 1) -> None:
+    def __init__(self, answer: Callable[[str], Outcome] = lambda _: Delivered(), partitions: int = 1) -> None:
         self.log = MemoryLog()
         ensure_topics(self.log, TOPICS, partitions)
         self.clock = Clock()
@@ -162,7 +162,7 @@ def test_restarts_do_not_move_the_end_of_the_schedule() -> None:
 
 
 def test_an_alert_that_waits_holds_up_those_of_its_episode_and_no_others() -> None:
-    house = House(lambda notice: BUSY if notice == "al-1.raised" and busy else Sent())
+    house = House(lambda notice: BUSY if notice == "al-1.raised" and busy else Delivered())
     busy = True
     house.alert("al-1")
     house.alert("al-2", episode="ep-2")
@@ -178,7 +178,7 @@ def test_an_alert_that_waits_holds_up_those_of_its_episode_and_no_others() -> No
 
 
 def test_what_was_sent_behind_a_waiting_alert_is_sent_again_after_a_crash_under_the_same_name() -> None:
-    house = House(lambda notice: BUSY if notice == "al-1.raised" else Sent())
+    house = House(lambda notice: BUSY if notice == "al-1.raised" else Delivered())
     house.alert("al-1")
     house.alert("al-2", episode="ep-2")
     house.turn()
@@ -188,7 +188,7 @@ def test_what_was_sent_behind_a_waiting_alert_is_sent_again_after_a_crash_under_
 
 
 def test_a_receiver_that_gives_no_answer_is_asked_by_one_alert_after_growing_pauses() -> None:
-    house = House(lambda _: DOWN if down else Sent())
+    house = House(lambda _: DOWN if down else Delivered())
     down = True
     for number in range(100):
         house.alert(f"al-{number}", episode=f"ep-{number}")
@@ -204,7 +204,7 @@ def test_a_receiver_that_gives_no_answer_is_asked_by_one_alert_after_growing_pau
 
 def test_a_rejected_alert_becomes_a_letter_and_the_rest_goes_on() -> None:
     before = count("rejected")
-    house = House(lambda notice: Rejected(400) if notice == "al-1.raised" else Sent())
+    house = House(lambda notice: Rejected(400) if notice == "al-1.raised" else Delivered())
     house.alert("al-1")
     house.alert("al-1", "resolved")
     house.turn()
@@ -230,7 +230,7 @@ def test_a_letter_behind_a_waiting_alert_is_written_once_whatever_is_killed() ->
 
 
 def test_after_410_nothing_more_is_posted_before_a_restart_and_nothing_is_lost() -> None:
-    house = House(lambda _: Gone() if gone else Sent())
+    house = House(lambda _: Gone() if gone else Delivered())
     gone = True
     house.alert("al-1")
     house.alert("al-2", episode="ep-2")
@@ -260,7 +260,7 @@ def test_a_slow_receiver_does_not_cost_the_membership() -> None:
 
     def slow(_: str) -> Outcome:
         house.clock.now += 8.0
-        return Sent()
+        return Delivered()
 
     house = House(slow)
     for number in range(3):
@@ -281,7 +281,7 @@ def test_what_is_no_alert_becomes_a_letter() -> None:
 
 
 def test_a_letter_put_back_is_posted_again_under_its_name_and_no_alert_is_written_a_second_time() -> None:
-    house = House(lambda _: Rejected(400) if broken else Sent())
+    house = House(lambda _: Rejected(400) if broken else Delivered())
     broken = True
     house.alert("al-1")
     house.turn()
@@ -297,7 +297,7 @@ def test_a_letter_put_back_is_posted_again_under_its_name_and_no_alert_is_writte
 
 
 def test_letters_put_back_come_in_the_order_of_their_episode() -> None:
-    house = House(lambda _: Rejected(400) if broken else Sent(), partitions=4)
+    house = House(lambda _: Rejected(400) if broken else Delivered(), partitions=4)
     broken = True
     names = [f"al-{number}" for number in range(12)]
     for name in names:
@@ -329,7 +329,7 @@ def test_an_alert_of_a_client_erased_while_it_waited_is_not_posted(purge: bool) 
     house.erase("al-1", purge)
     house.turn()
     assert house.told.notices == ["al-2.raised"]
-    busy = House(lambda _: BUSY if waiting else Sent())
+    busy = House(lambda _: BUSY if waiting else Delivered())
     waiting = True
     busy.alert("al-1")
     busy.turn()

@@ -29,7 +29,7 @@ from keepwell.testing.made_up import made_up_clinic
 from models.hand_set import POLICY
 from models.registry import Releases
 from models.release import InvalidRelease, default, digest_of, folder_name
-from models.signing import Keyring, keygen
+from models.signing import PublicKeys, keygen
 from services.predictor.bootstrap import processor, worker_of
 from services.predictor.settings import PredictorSettings
 from services.predictor.turns import Turn, recorded, roles_of, waiting
@@ -272,7 +272,7 @@ def test_a_signed_release_is_taken_and_a_foreign_signature_is_not(tmp_path: Path
     clinic.tell([promoted(one, 1), *first, promoted(two, 2), *second])
     clinic.work()
     assert {score["model"] for score in clinic.told(TOPICS.scores)} == {one}
-    keys = Keyring.read(tmp_path / "ours")
+    keys = PublicKeys.read(tmp_path / "ours")
     assert clinic.verify(Releases(tmp_path, keys)) is None
 
 

@@ -251,7 +251,7 @@ class TestR1EverySendIsCheckedBeforeTheCommit:
         with_rights.create_topics([Topic(f"{prefix}a", 1), Topic(f"{prefix}b", 1)])
         allow_writing(secure_broker, f"{prefix}a")
         settings = _kafka_client.connection([secure_broker.bootstrap], secure_broker.security("worker"))
-        writer = _kafka_writer.Writer(settings, f"{prefix}a.r1", with_rights.partitions, [f"{prefix}a"])
+        writer = _kafka_writer.KafkaWriter(settings, f"{prefix}a.r1", with_rights.partitions, [f"{prefix}a"])
         writer._topics[f"{prefix}b"] = 1  # Otherwise the look-up before the transaction would find it out.
         with pytest.raises(LogError, match=r"needs .*WRITE"):
             writer.write([Message(f"{prefix}a", b"k", b"1"), Message(f"{prefix}b", b"k", b"2")])

@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 
 from services.notify.channels.webhook import Webhook
-from services.notify.outbox import Later, Outcome, Rejected, Sent
+from services.notify.outbox import Delivered, Later, Outcome, Rejected
 from services.notify.settings import NotifySettings
 from tests.services.notify.receivers import Post, Receiver, serving
 
@@ -79,7 +79,7 @@ def test_the_receiver_in_node_that_the_docs_show_takes_what_is_signed_and_refuse
         while isinstance(sent(unused_port, OLD, told), Later):
             assert time.monotonic() < deadline and process.poll() is None
             time.sleep(0.05)
-        assert sent(unused_port, OLD, told) == Sent()
+        assert sent(unused_port, OLD, told) == Delivered()
         assert sent(unused_port, NEW, told) == Rejected(401)
     finally:
         process.kill()
@@ -103,7 +103,7 @@ def test_the_receiver_in_python_that_the_docs_show_takes_what_is_signed_and_refu
         while isinstance(sent(unused_port, OLD, told), Later):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        assert sent(unused_port, OLD, told) == Sent()
+        assert sent(unused_port, OLD, told) == Delivered()
         assert sent(unused_port, NEW, told) == Rejected(401)
     finally:
         server.should_exit = True

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from services.notify.channels.address import target_of
-from services.notify.channels.post import Answer, NoAnswer, Poster
+from services.notify.channels.post import NoAnswer, Poster, Reply
 from tests.services.notify.receivers import Receiver, raw, serving
 
 LIMIT = 0.5
@@ -50,7 +50,7 @@ def head(connection: socket.socket) -> None:
 
 def test_a_post_arrives_whole_and_its_answer_is_told() -> None:
     with serving(Receiver(lambda _: (503, {"Retry-After": "7"}))) as receiver:
-        assert poster(receiver.url + "?a=b").post({"X-One": "1"}, b"{}") == Answer(503, "7")
+        assert poster(receiver.url + "?a=b").post({"X-One": "1"}, b"{}") == Reply(503, "7")
     (got,) = receiver.posts
     assert (got.method, got.path, got.body) == ("POST", "/in?a=b", b"{}")
     assert got.headers["host"] == f"127.0.0.1:{receiver.port}"
@@ -100,7 +100,7 @@ def test_a_body_without_end_is_not_read() -> None:
             sent += connection.send(b"x" * 65_536)
 
     with raw(flood) as port:
-        assert here(port).post({}, b"{}") == Answer(200, None)
+        assert here(port).post({}, b"{}") == Reply(200, None)
     assert sent < 50_000_000, "no more than what the sockets hold"
 
 

@@ -13,7 +13,7 @@ import pytest
 import standardwebhooks
 
 from services.notify.channels.webhook import Webhook, seconds_of
-from services.notify.outbox import Gone, Later, Outcome, Rejected, Sent
+from services.notify.outbox import Delivered, Gone, Later, Outcome, Rejected
 from services.notify.settings import NotifySettings
 from tests.services.notify.receivers import Post, Receiver, Reply, serving
 
@@ -28,7 +28,7 @@ def posted(receiver: Receiver, **settings: Any) -> Outcome:
 def test_a_post_has_the_headers_of_the_standard_and_the_alert_as_its_body() -> None:
     before = int(time.time())
     with serving(Receiver()) as receiver:
-        assert posted(receiver, webhook_secret=OLD, webhook_token="t") == Sent()
+        assert posted(receiver, webhook_secret=OLD, webhook_token="t") == Delivered()
     (post,) = receiver.posts
     assert (post.id, post.headers["idempotency-key"]) == ("al-1.raised", "al-1.raised")
     assert before <= int(post.headers["webhook-timestamp"]) <= time.time()
@@ -64,7 +64,7 @@ def test_without_a_secret_nothing_is_signed_and_without_a_token_nobody_is_named(
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_only_an_answer_of_2xx_counts_as_taken(status: int) -> None:
-    assert _answered((status, {})) == Sent()
+    assert _answered((status, {})) == Delivered()
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 408, 425, 429, 500, 502, 503, 504, 599])
