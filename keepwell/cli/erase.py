@@ -59,6 +59,8 @@ def command(
     with closing(settings.open_log(must_exist=True)) as opened:
         result = erase(opened, Topics(settings.topic_prefix), Client(clinic, name), drop, timeout)
     say(result, as_json)
+    if not result["episodes"]:
+        print("keepwell: no episode of such a client was found; was the pseudonym meant?", file=sys.stderr)
     if any(result["left"].values()):
         failed(
             "records of the client's episodes are left: they came after the erasure, which left nothing to tell whose "

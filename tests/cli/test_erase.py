@@ -138,8 +138,11 @@ def test_a_client_that_no_event_could_name_is_refused_before_anything_is_written
 
 def test_a_client_whom_the_log_does_not_know_is_erased_all_the_same(file: Path) -> None:
     with services(file, "ingest", "predictor", "erasure"):
-        told = proof(erase(client="p-nobody"))
+        done = erase(client="p-nobody")
+    told = proof(done)
     assert (told["episodes"], sum(told["deleted"].values())) == (0, 0)
+    assert "no episode of such a client was found" in done.stderr
+    assert "p-nobody" not in done.stderr
 
 
 def test_a_second_erasure_still_finds_what_was_sent_and_drops_the_openings_last(
