@@ -537,7 +537,9 @@ def _check_outcome(outcome: Accepted | Refusal) -> None:
     assert outcome.code in get_args(RefusalCode)
     assert outcome.path.startswith("$")
     assert outcome.detail.endswith(".")
-    named = outcome.path.removeprefix("$.data.scores.").removeprefix("$.data.fairness.")
+    named = outcome.path
+    for member in ("scores", "fairness", "subscales"):
+        named = named.removeprefix(f"$.data.{member}.")
     assert CANARY not in outcome.path or named == CANARY  # the key of an object is named, its value never
     assert CANARY not in outcome.detail
 
