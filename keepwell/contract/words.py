@@ -46,7 +46,8 @@ Theme = Literal[Pillar, "alliance", "attendance", "progress", "homework", "feedb
 """What a reason of a score is about: a pillar, or what is none (`pillar` in CONTRACT section 3)."""
 Unit = Literal[
     "-1 to 1", "-1/0/1", "0/1", "changes", "contacts", "days", "episodes", "hours", "measures", "minutes",
-    "points of 10", "ratings", "reliable changes", "returns", "ruptures", "sessions", "share", "standard errors", "tasks",
+    "points of 10", "ratings", "reliable changes", "returns", "ruptures", "sessions", "share", "stage", "standard errors",
+    "tasks",
     "times the usual interval", "visits", "weeks",
 ]  # fmt: skip
 """What the value of a feature is told in. Words for people already."""

@@ -20,10 +20,10 @@ from keepwell.care.endings import DEFINITION
 from keepwell.contract.events import InstrumentRegistered, rfc3339
 from keepwell.scoring.scorecard import OUTPUTS
 from models.release import default
-from training.dataset.landmarks import KINDS
+from training.dataset.landmarks import KINDS, moments_of
 from training.dataset.replay import Replayer, Rows, Ticks, Told
 from training.dataset.sources import Gathered, Source, Stream, gather, shown_in_files
-from training.dataset.table import FEATURE_COLUMNS, TARGET_COLUMNS, About, Counts, Dataset
+from training.dataset.table import FACT_COLUMNS, FEATURE_COLUMNS, TARGET_COLUMNS, About, Counts, Dataset
 
 CHUNK: Final = 20_000
 """Events a chunk, about: some seconds of work, and little enough to keep every worker busy to the end."""
@@ -98,6 +98,7 @@ def _dataset(parts: list[Rows], gathered: Gathered) -> Dataset:
     frame = pd.concat([facts, features, targets], axis=1)
     if len(gathered.streams) > 1:
         frame = frame.sort_values(["episode", "as_of"], ignore_index=True)
+    frame.insert(len(FACT_COLUMNS) - 1, FACT_COLUMNS[-1], moments_of(frame))
     fairness = pd.DataFrame(
         [found for part in parts for found in part.fairness], index=pd.Index(episodes, name="episode", dtype="str")
     )

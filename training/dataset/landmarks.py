@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 from keepwell.alerting.decide import timers
 from keepwell.alerting.policy import Memory, Policy
 from keepwell.care.endings import DAY
 from keepwell.care.episode import Live
 from keepwell.care.history import Miss, effective
+from keepwell.care.moments import MOMENTS, Moment
 from keepwell.care.visits import in_force
 from keepwell.contract import events as ev
 
@@ -77,3 +82,48 @@ def silences(policy: Policy, live: Live) -> list[tuple[int, str]]:
         missed_at = next(entry.at for entry in reversed(held) if type(entry) is Miss)
         found.append((missed_at + AFTER_MISS_DAYS * DAY, AFTER_MISS))
     return sorted(found)
+
+
+# ── the moments at which somebody decides (keepwell.care.moments) ───────────────────────────────────────
+
+Mask = NDArray[np.bool_]
+
+ON_THE_WAY_OUT: Final = pd.Timedelta(hours=1)
+"""What is told within this time after a session, such as a rating of it and the next booking, belongs to the moment after
+it; ours. A rating of the session is the reason why this moment is the usual one."""
+_LOST: Final = ("missed", "cancelled")
+_SILENT: Final = (*TIMER_KINDS.values(), AFTER_MISS)
+
+
+def moments_of(frame: pd.DataFrame) -> pd.Categorical:
+    """Of each row of a landmark table (sorted by episode and time) the moment that it is; missing for all other rows."""
+    found = np.full(len(frame), -1, dtype=np.int8)
+    kind = frame["kind"]
+    masks: Mapping[Moment, Mask] = {
+        "booking": _bookings(frame),
+        "session": after_sessions(frame),
+        "lost": kind.isin(_LOST).to_numpy(dtype=np.bool_) & (frame["lost_in_a_row"] > 0).to_numpy(dtype=np.bool_),
+        "silence": kind.isin(_SILENT).to_numpy(dtype=np.bool_),
+    }
+    for place, moment in enumerate(MOMENTS):
+        found[masks[moment]] = place
+    return pd.Categorical.from_codes(found, categories=list(MOMENTS))
+
+
+def after_sessions(frame: pd.DataFrame) -> Mask:
+    """After every session one moment: the last one within `ON_THE_WAY_OUT`."""
+    episode, session = frame["episode"].cat.codes.to_numpy(), frame["session"].to_numpy()
+    ends = frame["as_of"].where((frame["kind"] == "session") & (frame["session"] > 0))
+    end = ends.groupby([episode, session]).transform("first")
+    within = ((frame["as_of"] >= end) & (frame["as_of"] - end <= ON_THE_WAY_OUT)).to_numpy(dtype=np.bool_)
+    follows = np.r_[(episode[1:] == episode[:-1]) & (session[1:] == session[:-1]) & within[1:], False]
+    found: Mask = within & ~follows
+    return found
+
+
+def _bookings(frame: pd.DataFrame) -> Mask:
+    """Every booking before the first session; of an episode without one, its opening."""
+    before = frame["session"] == 0
+    booked = before & (frame["kind"] == "booked")
+    any_booked = booked.groupby(frame["episode"].cat.codes).transform("any")
+    return (booked | (before & (frame["kind"] == "opened") & ~any_booked)).to_numpy(dtype=np.bool_)

@@ -21,11 +21,13 @@ TARGET_COLUMNS: Final = tuple(f"target_{output}" for output in OUTPUTS)
 """1, 0, or NaN where undetermined."""
 FACT_COLUMNS: Final = (
     "episode", "clinic", "client", "clinician", "opened_at", "as_of", "session", "kind", "ending", "alerted", "acted", "gaps",
+    "moment",
 )  # fmt: skip
 """`<clinic>/<pseudonym>` of episode, client and clinician (the one known then); when the episode opened and the moment of the
 row, UTC; sessions attended by then; what gave rise to the row (`landmarks.KINDS`); how the spell ended, missing while
 undetermined; whether, in the 30 days before and with the row, an alert was shown or a clinician acted; what the score could
-not know, bit i for the gap `keepwell.scoring.gaps.GAP_KINDS[i]`."""
+not know, bit i for the gap `keepwell.scoring.gaps.GAP_KINDS[i]`; which of `keepwell.care.moments.MOMENTS` the row is, missing
+where it is none."""
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,15 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from training.dataset.landmarks import AFTER_MISS, AFTER_MISS_DAYS
+from training.dataset.landmarks import AFTER_MISS, AFTER_MISS_DAYS, after_sessions
 
 Mask = NDArray[np.bool_]
 
 LANDMARK_SESSIONS: Final = (1, 2, 3, 5, 8)
 SESSION_BANDS: Final = ((0, 0), (1, 1), (2, 2), (3, 3), (4, 5), (6, 8), (9, 12), (13, None))
-ON_THE_WAY_OUT: Final = pd.Timedelta(hours=1)
-"""What is told within this time after a session, such as a rating of it and the next booking, belongs to the landmark after
-it; ours. A rating of the session is the reason why this landmark is the usual one."""
 POOLED, BOOKING, AFTER_MISSED = "pooled", "booking", "missed-10d"
 
 
@@ -62,17 +59,6 @@ def first_bookings(frame: pd.DataFrame) -> Mask:
     booked = (frame["kind"] == "booked") & (frame["session"] == 0)
     first = booked & (booked.groupby(frame["episode"].cat.codes).cumsum() == 1)
     return first.to_numpy(dtype=np.bool_)
-
-
-def after_sessions(frame: pd.DataFrame) -> Mask:
-    """After every session one moment: the last one within `ON_THE_WAY_OUT`."""
-    episode, session = frame["episode"].cat.codes.to_numpy(), frame["session"].to_numpy()
-    ends = frame["as_of"].where((frame["kind"] == "session") & (frame["session"] > 0))
-    end = ends.groupby([episode, session]).transform("first")
-    within = ((frame["as_of"] >= end) & (frame["as_of"] - end <= ON_THE_WAY_OUT)).to_numpy(dtype=np.bool_)
-    follows = np.r_[(episode[1:] == episode[:-1]) & (session[1:] == session[:-1]) & within[1:], False]
-    found: Mask = within & ~follows
-    return found
 
 
 def due_after_miss(frame: pd.DataFrame) -> pd.Series[pd.Timestamp]:

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from keepwell.contract.words import HORIZONS
+from training.dataset.landmarks import ON_THE_WAY_OUT
 from training.evaluate.burden import AFTER_SESSION, LANDMARKS, MODEL, AtBurden, at_burden
 from training.evaluate.cells import too_few
 from training.evaluate.metrics import (
@@ -23,7 +24,7 @@ from training.evaluate.metrics import (
     discrimination,
     share_of_excess,
 )
-from training.evaluate.moments import AFTER_MISSED, ON_THE_WAY_OUT, POOLED, due_after_miss, landmarks
+from training.evaluate.moments import AFTER_MISSED, POOLED, due_after_miss, landmarks
 from training.evaluate.rules import RULES
 from training.evaluate.truth import Moment
 from training.fit.sample import codes_of

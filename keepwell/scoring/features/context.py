@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import cos, pi, sin
 from typing import Final
 
 from keepwell.care.course import Course
 from keepwell.care.endings import DAY
+from keepwell.care.moments import STAGES, stage
 from keepwell.scoring.features.feature import NOTHING, Feature, Read, Value, counted, says
 
 MANDATED: Final = frozenset(("court", "employer"))
@@ -32,7 +33,20 @@ def _of_opening(read: Callable[[Course], Value]) -> Read:
     return lambda c, now: None if c.opening is None else read(c)
 
 
+_STAGES: Final[Mapping[str, str]] = {
+    "before": "Before the first session",
+    "lost_before": "A visit was lost before the first session",
+    "session_1": "After the first session",
+    "session_2": "After the second session",
+    "session_3_5": "After the third, fourth or fifth session",
+    "session_6": "After six sessions or more",
+    "lost": "A visit was lost since the last session",
+    "unbooked": "No visit is booked since the last session",
+}
+
 CONTEXT: Final[Sequence[Feature]] = (
+    Feature("stage", "context", "stage", lambda c, now: float(stage(c, now)),
+            lambda v: _STAGES[STAGES[round(v)]], ""),
     Feature("sessions", "context", "sessions", lambda c, now: float(c.sessions),
             lambda v: f"{counted(v, 'session', 'sessions')} so far", "", "attended"),
     Feature("weeks", "context", "weeks", lambda c, now: None if c.first_at is None else (now - c.first_at) / DAY / 7,

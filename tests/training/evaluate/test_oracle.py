@@ -17,10 +17,10 @@ from keepwell.contract.events import AnyEvent, Attended, Missed, decode_accepted
 from models.release import default
 from tests.episodes import Happening, booked, on, opened, srs, story
 from training.dataset import InMemory, build
-from training.dataset.landmarks import AFTER_MISS, AFTER_MISS_DAYS
+from training.dataset.landmarks import AFTER_MISS, AFTER_MISS_DAYS, after_sessions
 from training.dataset.sources import gather
 from training.evaluate.aims import aims
-from training.evaluate.moments import after_sessions, at_landmarks, landmarks
+from training.evaluate.moments import at_landmarks, landmarks
 from training.evaluate.oracle import named, oracle
 from training.evaluate.rules import RULES, verdicts
 from training.evaluate.truth import Moment, moments, read_truths
