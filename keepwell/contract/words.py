@@ -45,7 +45,8 @@ Role = Literal["champion", "shadow", "none"]
 Theme = Literal[Pillar, "alliance", "attendance", "progress", "homework", "feedback", "silence", "context"]
 """What a reason of a score is about: a pillar, or what is none (`pillar` in CONTRACT section 3)."""
 Unit = Literal[
-    "-1 to 1", "-1/0/1", "0/1", "changes", "contacts", "days", "episodes", "hours", "measures", "minutes",
+    "-1 to 1", "-1/0/1", "0/1", "changes", "contacts", "days", "episodes", "hours", "log-odds", "measures",
+    "minutes",
     "points of 10", "ratings", "reliable changes", "returns", "ruptures", "sessions", "share", "stage", "standard errors",
     "tasks",
     "times the usual interval", "visits", "weeks",

@@ -95,7 +95,7 @@ _LOST: Final = ("missed", "cancelled")
 _SILENT: Final = (*TIMER_KINDS.values(), AFTER_MISS)
 
 
-def moments_of(frame: pd.DataFrame) -> pd.Categorical:
+def moments_of(frame: pd.DataFrame) -> pd.Categorical[str]:
     """Of each row of a landmark table (sorted by episode and time) the moment that it is; missing for all other rows."""
     found = np.full(len(frame), -1, dtype=np.int8)
     kind = frame["kind"]
@@ -107,7 +107,7 @@ def moments_of(frame: pd.DataFrame) -> pd.Categorical:
     }
     for place, moment in enumerate(MOMENTS):
         found[masks[moment]] = place
-    return pd.Categorical.from_codes(found, categories=list(MOMENTS))
+    return pd.Categorical.from_codes(found, categories=pd.Index(list(MOMENTS), dtype="str"))
 
 
 def after_sessions(frame: pd.DataFrame) -> Mask:

@@ -13,6 +13,7 @@ from keepwell.contract.events import EpisodeOpened, Event
 from keepwell.scoring.scorecard import HEADLINE, OUTPUTS
 from models.release import Release
 from training.dataset import Dataset
+from training.dataset.landmarks import after_sessions
 from training.dataset.table import About
 from training.evaluate import cells, definitions, moments, rules
 from training.evaluate.aims import Aim, aims
@@ -325,7 +326,7 @@ def _of_definition(definition: definitions.Definition, target: Vector, risk: Vec
 def _against_rules(sample: Sample, risk: Vector, verdicts: Mapping[str, Vector]) -> OfRules:
     known = sample.known(HEADLINE)
     units = {
-        AFTER_SESSION: moments.after_sessions(sample.frame) & known,
+        AFTER_SESSION: after_sessions(sample.frame) & known,
         LANDMARKS: moments.at_landmarks(sample.frame) & known,
     }
     weeks = clinician_weeks(sample.frame)

@@ -36,6 +36,10 @@ class Sample(NamedTuple):
     session: Ints
     treated: Mask
     """An alert was shown or a clinician acted in the 30 days before."""
+    moment: Ints
+    """The place in `keepwell.care.moments.MOMENTS`; -1 where it is none."""
+    stage: Ints
+    """The place in `keepwell.care.moments.STAGES`."""
 
     @property
     def values(self) -> Matrix:
@@ -45,6 +49,16 @@ class Sample(NamedTuple):
     def column(self, feature: str) -> Vector:
         """The values of a feature."""
         return self.frame[feature].to_numpy(dtype=np.float64)
+
+    @property
+    def decisive(self) -> Mask:
+        """The rows at which somebody decides: what is judged."""
+        found: Mask = self.moment >= 0
+        return found
+
+    def judged(self, output: int) -> Mask:
+        """The rows at which somebody decides, whose target counts."""
+        return self.known(output) & self.decisive
 
     def known(self, output: int) -> Mask:
         """The rows whose target counts."""
@@ -101,6 +115,8 @@ def sample_of(dataset: Dataset) -> Sample:
         as_of=np.asarray(frame["as_of"].astype("int64"), dtype=np.int64),
         session=frame["session"].to_numpy(dtype=np.int64),
         treated=(frame["alerted"] | frame["acted"]).to_numpy(dtype=np.bool_),
+        moment=codes_of(frame["moment"]),
+        stage=frame["stage"].to_numpy(dtype=np.int64),
     )
 
 
