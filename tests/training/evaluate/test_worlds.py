@@ -11,6 +11,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 from typer.testing import CliRunner
 
+from keepwell.care.moments import STAGES
 from models.release import default
 from training.dataset import FEATURE_COLUMNS
 from training.dataset.sources import gather
@@ -19,7 +20,7 @@ from training.evaluate.report import encode
 from training.evaluate.truth import moments, read_truths
 from training.evaluate.worlds import WorldsTable, as_html, as_markdown
 from training.evaluate.worlds.__main__ import app
-from training.evaluate.worlds.entrants import RELEASE, Entrant, entrants, first, hidden, risks_of, variants
+from training.evaluate.worlds.entrants import RELEASE, Entrant, entrants, first, hidden, of_rows, risks_of, variants
 from training.evaluate.worlds.judge import KINDS, Figures, OfTruth, OfWorld, Setting, expected_auroc, of_world
 from training.evaluate.worlds.table import mean_over, table_of
 from training.evaluate.worlds.world import JudgedWorld, Place, world_of
@@ -86,7 +87,15 @@ def test_a_hidden_feature_tells_nothing_in_training_and_in_judging(world: Judged
     assert found[names].isna().all(axis=None)
     assert_frame_equal(found.drop(columns=names), world.local.frame.drop(columns=names))
     blind = Entrant(name="blind", title="", how="as it is", start=RELEASE, without=["*"])
-    assert len(set(risks_of(blind, world, SHIPPED))) == 1
+    assert len(set(risks_of(blind, world, SHIPPED))) <= len(STAGES) < len(world.moments)
+
+
+def test_rows_are_those_of_moments_of_decision_or_all_alike(world: JudgedWorld) -> None:
+    local = world.local
+    assert of_rows(local, "as they are") is local
+    assert of_rows(local, "moments").about.counts.rows == local.frame["moment"].notna().sum() < len(local.frame)
+    alike = of_rows(local, "alike").frame
+    assert len(alike) == len(local.frame) and alike["moment"].notna().all()
 
 
 def test_an_expected_area_is_that_of_all_that_may_happen() -> None:

@@ -26,7 +26,12 @@ from training.fit.sample import codes_of, sample_of
 
 RELEASE: Final = "release"
 """What the release that is judged is called among `Releases`."""
+STAGE: Final = "stage"
+"""The feature that a card's calibration is found by."""
 Releases = Mapping[str, Release]
+Rows = Literal["as they are", "moments", "alike"]
+"""Which rows may be learnt from: those that the fit chooses; those alone that are moments at which somebody decides; all of
+them, as if each were such a moment."""
 How = Literal["as it is", "recalibrated", "fitted", "unconstrained"]
 
 
@@ -46,6 +51,7 @@ class Entrant:
     without: Sequence[str] = ()
     seats: bool = False
     """Whether an unconstrained model is told the clinician."""
+    rows: Rows = "as they are"
     against: Sequence[str] = ()
 
 
@@ -108,12 +114,23 @@ def variants(most: int, without: Sequence[str] = ()) -> tuple[Entrant, ...]:
         "boosting": ("boosting alone", {"learner": "boosting"}),
         "logistic": ("logistic regression alone", {"learner": "logistic"}),
     }
+    rows: Mapping[str, tuple[str, Rows]] = {
+        "moments": ("moments of decision alone", "moments"),
+        "every-event": ("a row at every event, all alike", "alike"),
+    }
     found = [
         Entrant(
             name=f"{name}-{most}", title=f"… {words}", how="fitted", local=most, start=RELEASE, options=options,
             against=(carried,),
         )
         for name, (words, options) in changed.items()
+    ]  # fmt: skip
+    found += [
+        Entrant(
+            name=f"{name}-{most}", title=f"… {words}", how="fitted", local=most, start=RELEASE, rows=kind,
+            against=(carried,),
+        )
+        for name, (words, kind) in rows.items()
     ]  # fmt: skip
     if without:
         title = f"… alone, without {', '.join(without)}"
@@ -127,7 +144,9 @@ def risks_of(entrant: Entrant, world: JudgedWorld, releases: Releases) -> Vector
     """The 30-day risk at each of the world's moments. Raises `training.fit.refuse.NotFitted` where the local data are too
     few for it."""
     release = releases[entrant.start] if entrant.start is not None else None
-    local = hidden(first(world.local, entrant.local), entrant.without) if entrant.local else None
+    local = None
+    if entrant.local:
+        local = hidden(of_rows(first(world.local, entrant.local), entrant.rows), entrant.without)
     moments = world.moments.assign(**dict.fromkeys(_names(entrant.without), np.nan))
     if entrant.how == "unconstrained":
         assert local is not None
@@ -144,6 +163,16 @@ def first(local: Dataset, episodes: int) -> Dataset:
     return part(local, np.isin(clients, order[:taken]))
 
 
+def of_rows(dataset: Dataset, rows: Rows) -> Dataset:
+    """The rows of a dataset that may be learnt from."""
+    moment = dataset.frame["moment"]
+    if rows == "moments":
+        return part(dataset, moment.notna().to_numpy())
+    if rows == "alike":
+        return Dataset(dataset.frame.assign(moment=moment.fillna("session")), dataset.fairness, dataset.about)
+    return dataset
+
+
 def hidden(dataset: Dataset, without: Sequence[str]) -> Dataset:
     """The same dataset, with some features told of nobody."""
     names = _names(without)
@@ -151,7 +180,8 @@ def hidden(dataset: Dataset, without: Sequence[str]) -> Dataset:
 
 
 def _names(without: Sequence[str]) -> list[str]:
-    return [name for name in FEATURE_COLUMNS if any(fnmatchcase(name, pattern) for pattern in without)]
+    """The features that patterns name. Not the stage: a risk is calibrated by it."""
+    return [name for name in FEATURE_COLUMNS if name != STAGE and any(fnmatchcase(name, one) for one in without)]
 
 
 # ── what touches the fit ────────────────────────────────────────────────────────────────
