@@ -48,7 +48,8 @@ class Beginning(NamedTuple):
 class Options(NamedTuple):
     """What a person decides. `budget` is in alerts per clinician-week; one of `budget` and `cost_ratio` is given. `treated`
     is the weight of rows that an alert or act may have changed: 1 keeps them, 0 leaves them out. `start` is the release
-    whose scorecard the fit begins at; None begins at nothing."""
+    whose scorecard the fit begins at; None begins at nothing. `few` fits to fewer stops than can be trusted: to be compared
+    with, not to be used."""
 
     learner: Learner = "both"
     budget: float | None = 1.0
@@ -56,6 +57,7 @@ class Options(NamedTuple):
     treated: float = 1.0
     seats: Seats = "auto"
     start: Beginning | None = None
+    few: bool = False
     seed: int = 0
     jobs: int = 1
 
@@ -122,7 +124,7 @@ def fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
 def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
     check_line(options.budget, options.cost_ratio)
     sample = sample_of(dataset)
-    left_out = check(sample, begun=options.start is not None)
+    left_out = check(sample, begun=options.start is not None or options.few)
     sample = sample.without(left_out)
     check_features(sample, FEATURE_COLUMNS)
     start = start_at(None if options.start is None else options.start.card, dataset)

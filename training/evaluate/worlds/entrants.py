@@ -20,7 +20,7 @@ from training.dataset.split import folds
 from training.evaluate.challengers import FOLDS, LEAST_ROWS, LEAVES, RATE
 from training.evaluate.metrics import SEED, Vector
 from training.evaluate.worlds.world import JudgedWorld, part
-from training.fit.fit import Options, fit
+from training.fit.fit import Beginning, Options, fit
 from training.fit.recalibrate import recalibrate
 from training.fit.sample import codes_of, sample_of
 
@@ -110,7 +110,7 @@ def variants(most: int, without: Sequence[str] = ()) -> tuple[Entrant, ...]:
     hides; it begins with nothing, as a release's scorecard would tell what they do."""
     carried, alone = f"{RELEASE}-{most}", f"none-{most}"
     changed: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-        "no-seats": ("without clinics and clinicians", {"use_offsets": False}),
+        "no-seats": ("without clinics and clinicians", {"seats": "off"}),
         "boosting": ("boosting alone", {"learner": "boosting"}),
         "logistic": ("logistic regression alone", {"learner": "logistic"}),
     }
@@ -196,10 +196,8 @@ def _scorer(entrant: Entrant, release: Release | None, local: Dataset | None, po
     if entrant.how == "recalibrated":
         assert release is not None
         return Scorer(recalibrate(local, release.scorer).card)
-    given: dict[str, Any] = {**entrant.options}
-    if "prior" in Options._fields:
-        given["prior"] = release
-    fitted = fit(local, policy_of.policy, Options(**given))
+    start = None if release is None else Beginning(release.digest, release.scorer.card)
+    fitted = fit(local, policy_of.policy, Options(start=start, few=True, **entrant.options))
     return Scorer(fitted.card, fitted.offsets)
 
 
