@@ -157,7 +157,7 @@ def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
         policy=at(base, line.line),
         offsets=usual.told(sample, active, slopes),
         estimator=Estimator(coded.bins, bagged.estimators, final, start.card),
-        reference=reference_of(coded.bins, coded.codes, risks),
+        reference=reference_of(coded.bins, coded.codes[decisive], risks[decisive]),
         report=FitReport(
             rows=len(coded.codes),
             moments=int(decisive.sum()),
