@@ -112,9 +112,8 @@ def after_sessions(frame: pd.DataFrame) -> Mask:
     episode, session = frame["episode"].cat.codes.to_numpy(), frame["session"].to_numpy()
     ends = frame["as_of"].where((frame["kind"] == "session") & (frame["session"] > 0))
     end = ends.groupby([episode, session]).transform("first")
-    within = ((frame["as_of"] >= end) & (frame["as_of"] - end <= pd.Timedelta(microseconds=ON_THE_WAY_OUT))).to_numpy(
-        dtype=np.bool_
-    )
+    latest = end + pd.Timedelta(microseconds=ON_THE_WAY_OUT)
+    within = ((frame["as_of"] >= end) & (frame["as_of"] <= latest)).to_numpy(dtype=np.bool_)
     follows = np.r_[(episode[1:] == episode[:-1]) & (session[1:] == session[:-1]) & within[1:], False]
     found: Mask = within & ~follows
     return found

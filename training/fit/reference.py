@@ -32,7 +32,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reference_of_card(card: Scorecard, dataset: Dataset) -> Reference:
-    """The reference of the moments of a landmark table, in the bins of a scorecard, without offsets: what `keepwell monitor` compares."""
+    """The reference of the moments of a landmark table, in the bins of a scorecard, without offsets: what `keepwell monitor`
+    compares."""
     names = tuple(term.feature for term in card.terms)
     bins = Bins(names, tuple(term.edges for term in card.terms))
     table = dataset.matrix(names)[dataset.frame["moment"].notna().to_numpy()]
