@@ -31,8 +31,8 @@ from training.fit.start import Start, start_at
 from training.fit.treated import Treated, treated_of
 
 Seats = Literal["auto", "on", "off", "aside"]
-"""Whether what is usual at a clinic and with a clinician is used: as validation says, always, never; `aside`: it is learnt, so
-that no feature stands for it, and let go of, as in a release for other clinics."""
+"""Whether what is usual at a clinic and with a clinician is used: as validation says, always, never; `aside`: it is learnt,
+so that no feature stands for it, and let go of, as in a release for other clinics."""
 CALMER: Final = (0.5, 0.75, 1.0)
 """Parts of what is usual at a clinic and with a clinician that validation chooses from; ours."""
 OF_SEATS: Final = (HEADLINE, NEXT)

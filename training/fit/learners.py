@@ -36,8 +36,8 @@ class Tuning(NamedTuple):
 
 class Recipe(NamedTuple):
     """What a person decides of how rows are learnt from. `treated` is the weight of rows that an alert or act may have
-    changed: 1 keeps them, 0 leaves them out. `apart`: what is never both learnt from and judged by. The result does not depend
-    on `jobs`."""
+    changed: 1 keeps them, 0 leaves them out. `apart`: what is never both learnt from and judged by. The result does not
+    depend on `jobs`."""
 
     learner: Learner = "both"
     treated: float = 1.0
