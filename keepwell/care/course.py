@@ -136,6 +136,8 @@ class Course:
     first_start: int | None = None
     """When the first session was to start as offered, moved or, without a booking, took place."""
     lateness: Mean = field(default_factory=Mean)
+    early: Mean = field(default_factory=Mean)
+    """Whole days by which visits took place before they were booked for: work in writing, courses."""
     duration: Mean = field(default_factory=Mean)
 
     progress: dict[str, Progress] = field(default_factory=dict)
@@ -262,6 +264,9 @@ class Course:
         self.modality = entry.modality or self.modality
         if entry.late is not None:
             self.lateness.add(entry.late)
+        starts = None if entry.appointment is None else self.visits.by_id[entry.appointment].starts
+        if starts is not None:
+            self.early.add(float(round((starts - entry.at) / DAY)))
         if entry.duration is not None:
             self.duration.add(entry.duration)
         if entry.clinician is not None and self.clinician is not None and entry.clinician != self.clinician:

@@ -8,7 +8,7 @@ from typing import Final
 from keepwell.care.alliance import Rupture
 from keepwell.care.course import Course
 from keepwell.care.endings import DAY
-from keepwell.contract.words import ALLIANCE_PILLARS
+from keepwell.contract.words import ALLIANCE_PILLARS, Theme
 from keepwell.scoring.features.feature import Feature, Read, Value, Words, counted, recent, says, share, since
 
 
@@ -156,10 +156,11 @@ def _since_repair_words(v: float) -> str:
 
 def _each(name: str, read: Callable[[str], Read], than: str) -> tuple[Feature, ...]:
     """A comparison of the last rating with earlier ones, for the whole alliance and for each of its pillars."""
-    scales = {"alliance": "total", **{pillar: pillar for pillar in ALLIANCE_PILLARS}}
+    pillars: tuple[Theme, ...] = ("alliance", *ALLIANCE_PILLARS)
+    scales = ("total", *ALLIANCE_PILLARS)
     return tuple(
         Feature(f"{pillar}_{name}", pillar, "points of 10", read(scale), _beside_words(scale, than), _TWO, "alliance")
-        for pillar, scale in scales.items()
+        for pillar, scale in zip(pillars, scales, strict=True)
     )
 
 

@@ -89,6 +89,12 @@ def _lately_words(v: float) -> str:
     return f"About {v:.1f} sessions a week lately" if v else "No session in the last eight weeks"
 
 
+def _early_words(v: float) -> str:
+    if not round(v):
+        return "The last visit took place on its day"
+    return f"The last visit took place {counted(abs(v), 'day', 'days')} {'before' if v > 0 else 'after'} its day"
+
+
 def _flag(test: Callable[[Course], bool]) -> Read:
     return lambda c, now: float(test(c))
 
@@ -149,6 +155,11 @@ ATTENDANCE: Final[Sequence[Feature]] = (
             lambda v: f"{v:.0%} of sessions took place on another day than first booked",
             "Fewer than two sessions of which the booking is known", "attended"),
     Feature("sessions_lately", "attendance", "sessions a week", _lately, _lately_words, "No session yet", "attended"),
+    Feature("early", "attendance", "days", lambda c, now: c.early.last if c.early.count else None,
+            _early_words, "No visit of an appointment yet", "attended"),
+    Feature("early_usually", "attendance", "days", lambda c, now: c.early.mean if c.early.count else None,
+            lambda v: f"Visits take place {counted(abs(v), 'day', 'days')} {'before' if v > 0 else 'after'} their day on average"
+            if round(v) else "Visits take place on their day", "No visit of an appointment yet", "attended"),
     Feature("minutes_late", "attendance", "minutes", _last_late,
             lambda v: f"Came {counted(max(v, 0), 'minute', 'minutes')} after the start", "No arrival time recorded",
             "attended"),
