@@ -74,7 +74,7 @@ def _next_in_rhythm(c: Course, now: int) -> Value:
 
 
 def _rhythm_spread(c: Course, now: int) -> Value:
-    return None if c.rhythms.count < 2 else c.rhythms.spread / max(c.rhythms.mean, 1.0)
+    return None if c.rhythms.count < 2 else c.rhythms.deviation / max(c.rhythms.mean, 1.0)
 
 
 def _lately(c: Course, now: int) -> Value:
