@@ -47,6 +47,7 @@ CLINIC_USUAL: Final = Feature(
 CLINICIAN_USUAL: Final = Feature(
     "clinician_usual", "context", "log-odds", lambda c, now: None, lambda v: "", "What is usual with this clinician"
 )
+USUAL: Final = (CLINIC_USUAL, CLINICIAN_USUAL)
 """What offsets are called in a sum. They carry no value: their points are all that is to be said, and nobody is ranked."""
 
 _Cell = tuple[Points, float]
@@ -146,7 +147,7 @@ class Scorer:
         # a search for NaN ends after it, any other before.
         rows = [(term.edges, (*term.points, term.missing)) for term in card.terms]
         self._tables = [(np.array([*edges, np.nan]), np.array(points, dtype=np.float64)) for edges, points in rows]
-        self._told = self.features if self.offsets is None else [*self.features, CLINIC_USUAL, CLINICIAN_USUAL]
+        self._told = self.features if self.offsets is None else [*self.features, *USUAL]
         self._pairs = card.pairs
         self._cells = [self._columns(rows, pairs[HEADLINE][1]) for pairs in self._pairs]
 

@@ -18,7 +18,7 @@ from keepwell.alerting.policy import Memory, Policy
 from keepwell.care.endings import DAY
 from keepwell.care.episode import Live
 from keepwell.care.history import Miss, effective
-from keepwell.care.moments import MOMENTS, Moment
+from keepwell.care.moments import MOMENTS, ON_THE_WAY_OUT, Moment
 from keepwell.care.visits import in_force
 from keepwell.contract import events as ev
 
@@ -88,9 +88,6 @@ def silences(policy: Policy, live: Live) -> list[tuple[int, str]]:
 
 Mask = NDArray[np.bool_]
 
-ON_THE_WAY_OUT: Final = pd.Timedelta(hours=1)
-"""What is told within this time after a session, such as a rating of it and the next booking, belongs to the moment after
-it; ours. A rating of the session is the reason why this moment is the usual one."""
 _LOST: Final = ("missed", "cancelled")
 _SILENT: Final = (*TIMER_KINDS.values(), AFTER_MISS)
 
@@ -115,7 +112,8 @@ def after_sessions(frame: pd.DataFrame) -> Mask:
     episode, session = frame["episode"].cat.codes.to_numpy(), frame["session"].to_numpy()
     ends = frame["as_of"].where((frame["kind"] == "session") & (frame["session"] > 0))
     end = ends.groupby([episode, session]).transform("first")
-    within = ((frame["as_of"] >= end) & (frame["as_of"] - end <= ON_THE_WAY_OUT)).to_numpy(dtype=np.bool_)
+    latest = end + pd.Timedelta(microseconds=ON_THE_WAY_OUT)
+    within = ((frame["as_of"] >= end) & (frame["as_of"] <= latest)).to_numpy(dtype=np.bool_)
     follows = np.r_[(episode[1:] == episode[:-1]) & (session[1:] == session[:-1]) & within[1:], False]
     found: Mask = within & ~follows
     return found

@@ -199,6 +199,8 @@ def evaluate(
         raise ValueError("no outcome is settled: the data end less than 60 days after every moment in them")
     risk = risks_of(release, dataset)
     verdicts = rules.verdicts(dataset.frame, events)
+    data = _data(release, dataset, sample, events)
+    sample = sample.at_moments()
     line = release.policy.line
     of_rules = _against_rules(sample, risk[:, HEADLINE], verdicts)
     of_oracle = oracle(evidence.truth, dataset.frame, verdicts) if evidence.truth is not None else None
@@ -206,7 +208,7 @@ def evaluate(
         format=FORMAT,
         definition=DEFINITION,
         release=OfRelease.of(release),
-        data=_data(release, dataset, sample, events),
+        data=data,
         performance=tuple(_performance(sample, risk, OUTPUTS.index(output)) for output in release.scorer.card.outputs),
         clinics={
             output: clinics(sample.frame, sample.targets[:, column], risk[:, column], sample.client)

@@ -63,7 +63,7 @@ class Bagged(NamedTuple):
 def bag(material: Material, recipe: Recipe, settings: Tuning, outputs: Sequence[int]) -> Bagged:
     """Fits the bags of outputs."""
     sample, bins, codes = material.coded
-    splits = splits_of_bags(sample, recipe.seed)
+    splits = splits_of_bags(sample, recipe)
     tasks = [
         (
             rows_of(material, split.train, output, settings, recipe._replace(seed=recipe.seed + fold)),
@@ -91,9 +91,9 @@ def bag(material: Material, recipe: Recipe, settings: Tuning, outputs: Sequence[
     return Bagged(tuple(estimators), tuple(steps), raw, tuple(seen), tuple(calmed))
 
 
-def splits_of_bags(sample: Sample, seed: int) -> list[Split]:
-    """The folds of clients that bags hold out."""
-    return list(folds(sample.frame, k=FOLDS, seed=seed))
+def splits_of_bags(sample: Sample, recipe: Recipe) -> list[Split]:
+    """The folds of clients, or of worlds, that bags hold out."""
+    return list(folds(sample.frame, by=recipe.apart, k=FOLDS, seed=recipe.seed))
 
 
 def rows_of(

@@ -17,7 +17,7 @@ from training.fit.calibrate import Calibration, beginning, calibrate
 from training.fit.compile import compile_card
 from training.fit.estimator import Estimator
 from training.fit.held_out import HeldOut
-from training.fit.learners import Learner, Recipe
+from training.fit.learners import Apart, Learner, Recipe
 from training.fit.line import AlertLine, at, check_line, line_of
 from training.fit.logit import expit
 from training.fit.measures import Measures, log_loss, measures
@@ -30,8 +30,9 @@ from training.fit.signs import NEEDS_YEARS
 from training.fit.start import Start, start_at
 from training.fit.treated import Treated, treated_of
 
-Seats = Literal["auto", "on", "off"]
-"""Whether what is usual at a clinic and with a clinician is used: as validation says, always, never."""
+Seats = Literal["auto", "on", "off", "aside"]
+"""Whether what is usual at a clinic and with a clinician is used: as validation says, always, never; `aside`: it is learnt,
+so that no feature stands for it, and let go of, as in a release for other clinics."""
 CALMER: Final = (0.5, 0.75, 1.0)
 """Parts of what is usual at a clinic and with a clinician that validation chooses from; ours."""
 OF_SEATS: Final = (HEADLINE, NEXT)
@@ -56,6 +57,7 @@ class Options(NamedTuple):
     cost_ratio: float | None = None
     treated: float = 1.0
     seats: Seats = "auto"
+    apart: Apart = "client"
     start: Beginning | None = None
     few: bool = False
     seed: int = 0
@@ -64,7 +66,7 @@ class Options(NamedTuple):
     @property
     def recipe(self) -> Recipe:
         """How rows are learnt from."""
-        return Recipe(self.learner, self.treated, self.seed, self.jobs)
+        return Recipe(self.learner, self.treated, self.apart, self.seed, self.jobs)
 
 
 class FitReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +137,7 @@ def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
         material = material._replace(usual=_usual(material, options.recipe, choice))
     bagged = bag(material, options.recipe, choice.settings, sample.outputs)
     alone = _calibrated(sample, start, bagged.raw)
-    calmer, gain = _calmer(sample, alone, bagged.raw, options.seed)
+    calmer, gain = _calmer(sample, alone, options.recipe)
     active = options.seats == "on" or (options.seats == "auto" and gain > 0)
     together = _calibrated(sample, start, bagged.raw + calmer * crossed(sample, alone.logits, alone.scale))
     usual = usual_of_all(sample, together.of(bagged.raw), together.scale).times(calmer)
@@ -155,9 +157,11 @@ def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
     return Fitted(
         card=card,
         policy=at(base, line.line),
-        offsets=usual.told(sample, active, slopes),
+        offsets=Offsets(active=False, clinics={}, clinicians={})
+        if options.seats == "aside"
+        else usual.told(sample, active, slopes),
         estimator=Estimator(coded.bins, bagged.estimators, final, start.card),
-        reference=reference_of(coded.bins, coded.codes, risks),
+        reference=reference_of(coded.bins, coded.codes[decisive], risks[decisive]),
         report=FitReport(
             rows=len(coded.codes),
             moments=int(decisive.sum()),
@@ -233,12 +237,12 @@ def _usual(material: Material, recipe: Recipe, choice: Choice) -> Matrix:
     return added
 
 
-def _calmer(sample: Sample, alone: _Calibrated, raw: Matrix, seed: int) -> tuple[float, float]:
+def _calmer(sample: Sample, alone: _Calibrated, recipe: Recipe) -> tuple[float, float]:
     """Which part of what is usual at a clinic and with a clinician, made of earlier clients, lowers the log loss of later
     ones at the headline most, and by how much."""
     headline = sample.without(name for name in OUTPUTS if name != OUTPUTS[HEADLINE])
     gains = np.zeros(len(CALMER))
-    splits = splits_of(sample, seed)[1]
+    splits = splits_of(sample, recipe)[1]
     for split in splits:
         known = split.test & sample.judged(HEADLINE)
         added = usual_of(headline, alone.logits, alone.scale, split.train).added(sample)[known, HEADLINE]

@@ -16,6 +16,7 @@ from training.fit.smooth import Smooth, regress
 from training.fit.steps import Steps, mixed, steps_of
 
 Learner = Literal["both", "boosting", "logistic"]
+Apart = Literal["client", "world"]
 Vector = NDArray[np.float64]
 
 
@@ -35,10 +36,12 @@ class Tuning(NamedTuple):
 
 class Recipe(NamedTuple):
     """What a person decides of how rows are learnt from. `treated` is the weight of rows that an alert or act may have
-    changed: 1 keeps them, 0 leaves them out. The result does not depend on `jobs`."""
+    changed: 1 keeps them, 0 leaves them out. `apart`: what is never both learnt from and judged by. The result does not
+    depend on `jobs`."""
 
     learner: Learner = "both"
     treated: float = 1.0
+    apart: Apart = "client"
     seed: int = 0
     jobs: int = 1
 

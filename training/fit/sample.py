@@ -76,6 +76,10 @@ class Sample(NamedTuple):
         targets[:, [OUTPUTS.index(output) for output in outputs]] = np.nan
         return self._replace(targets=targets)
 
+    def at_moments(self) -> Sample:
+        """The same rows, where no target counts but those at moments: what is judged."""
+        return self._replace(targets=np.where(self.decisive[:, None], self.targets, np.nan))
+
     def stops(self) -> int:
         """Episodes with a row that counts as a stop at the headline: the events that a model is worth by."""
         return len(np.unique(self.episode[self.targets[:, HEADLINE] == 1]))

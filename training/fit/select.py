@@ -133,7 +133,7 @@ class _Validation(NamedTuple):
 
 def choose(material: Material, recipe: Recipe) -> Choice:
     """Chooses by log loss at the headline: the ridge, what rows weigh, the trees, and how much each learner counts."""
-    how, splits = splits_of(material.coded.sample, recipe.seed)
+    how, splits = splits_of(material.coded.sample, recipe)
     held = [held_of(material, split.test, HEADLINE, recipe) for split in splits]
     trying = _Validation(material, recipe, splits, held)
     trials: list[Trial] = []
@@ -177,14 +177,18 @@ def _mixed(trying: _Validation, boosted: _Compared, smooth: _Compared, tell: Cal
     return min(found, key=lambda one: one.trial.log_loss)
 
 
-def splits_of(sample: Sample, seed: int) -> tuple[str, list[Split]]:
+def splits_of(sample: Sample, recipe: Recipe) -> tuple[str, list[Split]]:
     """Splits to validate on, and in words what they are."""
+    if recipe.apart == "world":
+        return "in worlds held out", list(folds(sample.frame, by="world", k=3, seed=recipe.seed))[:2]
     first = sample.frame.groupby("client", observed=True)["opened_at"].min()
     found = [by_time(sample.frame, moment) for moment in pd.to_datetime(first.quantile(SHARES)).dt.to_pydatetime()]
     useful = [split for split in found if _useful(sample, split)]
     if useful:
         return "forward in time, on new clients", useful
-    held = list(folds(sample.frame, k=3, seed=seed))[:2]  # of those at hand: who draws lowest may be held out already
+    held = list(folds(sample.frame, k=3, seed=recipe.seed))[
+        :2
+    ]  # of those at hand: who draws lowest may be held out already
     return "on clients held out; the data are too short for validation forward in time", held
 
 

@@ -58,7 +58,7 @@ def treated_of(material: Material, recipe: Recipe, settings: Tuning, risk: Vecto
 
 def _contrast(material: Material, recipe: Recipe, settings: Tuning) -> tuple[float | None, float | None]:
     """Two models on the last validation split, one without the treated rows, judged on rows that were not treated."""
-    split = splits_of(material.coded.sample, recipe.seed)[1][-1]
+    split = splits_of(material.coded.sample, recipe)[1][-1]
     held = held_of(material, split.test & ~material.coded.sample.treated, HEADLINE, recipe._replace(treated=1.0))
     risks = []
     for weight in (1.0, 0.0):

@@ -20,7 +20,7 @@ from training.dataset import FEATURE_COLUMNS, Dataset
 from training.dataset.split import folds
 from training.evaluate.challengers import FOLDS, LEAST_ROWS, LEAVES, RATE
 from training.evaluate.metrics import SEED, Vector
-from training.evaluate.worlds.world import JudgedWorld, part
+from training.evaluate.worlds.world import JudgedWorld
 from training.fit.fit import Beginning, Options, fit
 from training.fit.recalibrate import recalibrate
 from training.fit.sample import codes_of, sample_of
@@ -161,14 +161,14 @@ def first(local: Dataset, episodes: int) -> Dataset:
     each = np.bincount(clients[np.unique(episode, return_index=True)[1]])
     order = np.random.default_rng(SEED).permutation(len(each))
     taken = int(np.searchsorted(np.cumsum(each[order]), episodes)) + 1
-    return part(local, np.isin(clients, order[:taken]))
+    return local.part(np.isin(clients, order[:taken]))
 
 
 def of_rows(dataset: Dataset, rows: Rows) -> Dataset:
     """The rows of a dataset that may be learnt from."""
     moment = dataset.frame["moment"]
     if rows == "moments":
-        return part(dataset, moment.notna().to_numpy())
+        return dataset.part(moment.notna().to_numpy())
     if rows == "alike":
         return Dataset(dataset.frame.assign(moment=moment.fillna("session")), dataset.fairness, dataset.about)
     return dataset

@@ -8,10 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
-import msgspec
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 import keepwell
 import training
@@ -74,18 +72,6 @@ def world_of(place: Place, seed: int, keep: Path | None = None) -> JudgedWorld:
     return found
 
 
-def part(dataset: Dataset, rows: NDArray[np.bool_]) -> Dataset:
-    """Some rows of a dataset, as if no others were known. Of the counts in `about`, those of clients, episodes and rows are
-    the part's own; the rest remain those of the whole."""
-    frame = dataset.frame[rows].reset_index(drop=True)
-    for column in ("episode", "clinic", "client", "clinician"):
-        frame[column] = frame[column].cat.remove_unused_categories()
-    clients, episodes = (len(frame[column].cat.categories) for column in ("client", "episode"))
-    counts = msgspec.structs.replace(dataset.about.counts, clients=clients, episodes=episodes, rows=len(frame))
-    fairness = dataset.fairness.loc[list(frame["episode"].cat.categories)]
-    return Dataset(frame, fairness, msgspec.structs.replace(dataset.about, counts=counts))
-
-
 def _made(place: Place, seed: int, folder: Path) -> JudgedWorld:
     episodes = place.local + place.judged
     share = place.judged / episodes
@@ -109,7 +95,7 @@ def _made(place: Place, seed: int, folder: Path) -> JudgedWorld:
     )
     moments = pd.concat([facts, pd.DataFrame(values, columns=list(FEATURE_COLUMNS))], axis=1)
     others = ~whole.frame["client"].isin(set(facts["client"])).to_numpy(dtype=np.bool_)
-    return JudgedWorld(seed, part(whole, others), moments[moments["target"].notna()].reset_index(drop=True))
+    return JudgedWorld(seed, whole.part(others), moments[moments["target"].notna()].reset_index(drop=True))
 
 
 def _look(course: Course, at: int, clinic: str) -> tuple[list[float | None], str | None]:
