@@ -12,7 +12,17 @@ from typing import Final
 import numpy as np
 
 from training.simulate.calendars import workday
-from training.simulate.hazards import BACK_WITHIN, EARLY, LATE, REACHED, UNCALLED, UNREACHED, longest_notice, notice
+from training.simulate.hazards import (
+    BACK_WITHIN,
+    EARLY,
+    LATE,
+    REACHED,
+    UNCALLED,
+    UNREACHED,
+    link,
+    longest_notice,
+    notice,
+)
 from training.simulate.people import DAY, HOUR, NODES, Bools, Floats, Ints, People, Tables
 from training.simulate.presets import World
 from training.simulate.standing import MISSED_AFTER, comes_to, hours, keeps, let_pass, passed_by
@@ -62,7 +72,7 @@ def spread(world: World) -> float:
 def away_by_node(logit: Floats, world: World) -> Floats:
     """Chance of not coming back for each of `NODES`, on a new last axis."""
     if world.cloglog:
-        return np.asarray(-np.expm1(-np.exp(np.minimum(logit, 5.0))[..., None] * np.exp(spread(world) * NODES)))
+        return link(logit[..., None] + spread(world) * NODES, world)
     odds = np.exp(-logit)[..., None] * np.exp(-spread(world) * NODES)
     return np.asarray(1 / (1 + odds), dtype=np.float64)
 
@@ -186,11 +196,12 @@ def hand_over(people: People, world: World, roster: Roster, rng: np.random.Gener
     changed &= new != people.clinician
     people.clinician = np.where(changed, new, people.clinician)
     people.effect = np.where(changed, roster.effects[people.clinician], people.effect)
-    people.handover_at = np.where(changed, people.last + HANDOVER_AT, people.handover_at)
+    at = people.last + world.notes_after + HANDOVER_AT
+    people.handover_at = np.where(changed, at, people.handover_at)
     if world.voices is not None:
         people.signals[changed, WISH + WISHES.index("clinician")] = np.nan
         for signal, rows in ((CHANGED_BY_REQUEST, wanted), (MET, wanted), (CHANGED_BY_CLINIC, ~wanted)):
-            remember(people, signal, changed & rows, people.last + HANDOVER_AT)
+            remember(people, signal, changed & rows, at)
     return changed
 
 

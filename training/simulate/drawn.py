@@ -20,18 +20,23 @@ from training.simulate.intake import arrive, normal
 from training.simulate.life import CUT, Lives
 from training.simulate.people import tables
 from training.simulate.presets import OpeningEffects, Process, Seasons, Twists, Voices, World
+from training.simulate.standing import KEPT
 from training.simulate.tell import Mute
 from training.simulate.voices import SIGNALS
 
 A_CLINIC: Final = 400
 """Episodes of a clinic, on average; ours."""
-PILOT_CLINICS: Final = 3
-PILOT: Final = 200
-"""Clinics of a pilot, and episodes of each, by which a world's base rate is set; ours."""
+PILOT_CLINICS: Final = 4
+PILOT: Final = 600
+"""Clinics of a pilot, at most, and their episodes together, by which a world's base rate is set; ours."""
+PILOT_VISITS: Final = 24
+"""Of each person of a pilot: few stop after more, and few have them; ours."""
 PILOTS: Final = 3
 """Pilots, each with the base rate that the one before it suggests; ours."""
 SLOPE: Final = 0.75
 """How much the logit of the share that stops moves with those of not coming back, about; found by trying."""
+NEVER: Final = -30.0
+"""Logit of what does not happen."""
 PROTECT: Final = frozenset(("positive", "met", "reply", "changed_by_request"))
 """Signals whose effect lowers strain."""
 
@@ -105,19 +110,18 @@ class Clinic(NamedTuple):
 def draw(seed: int, episodes: int) -> list[Clinic]:
     """The clinics of the world of a seed, with so many episodes among them."""
     rng = np.random.default_rng([seed, 0x6472])
-    group = _group(rng)
-    own = RANGES.own["effects"].draw(rng)
-    group = _with_base_rate(group, own, RANGES.base["stopped"].draw(rng), int(rng.integers(2**32)))
+    group, own = _group(rng), RANGES.own["effects"].draw(rng)
+    stopped, pilots = RANGES.base["stopped"].draw(rng), int(rng.integers(2**32))
     number = max(1, round(episodes / A_CLINIC))
     shares = rng.uniform(0.6, 1.4, number)
     bounds = np.rint(episodes * np.cumsum(shares) / shares.sum()).astype(int)
     shifts = group.clinic_sd * normal(number, rng) if number > 1 else np.zeros(1)
+    worlds = _with_base_rate([_clinic(group, own, float(shift), rng) for shift in shifts], stopped, pilots)
     clinics = []
     for place, (first, last) in enumerate(zip((0, *bounds[:-1]), bounds, strict=True)):
-        world = _clinic(group, own, float(shifts[place]), rng)
         clinicians = round(RANGES.clinic["clinicians"].draw(rng))
-        staff = Roster(world.clinician_sd * normal(clinicians, rng), clinicians)
-        clinics.append(Clinic(f"sim-drawn-{seed}-{place + 1}", world, staff, int(last - first)))
+        staff = Roster(worlds[place].clinician_sd * normal(clinicians, rng), clinicians)
+        clinics.append(Clinic(f"sim-drawn-{seed}-{place + 1}", worlds[place], staff, int(last - first)))
     return clinics
 
 
@@ -185,6 +189,9 @@ def _clinic(group: World, own: float, shift: float, rng: np.random.Generator) ->
     recorded = _one(RANGES.recorded, rng)
     process, intake = _scaled(group.process, own, rng), _scaled(group.intake, own, rng)
     unrecorded = has["unrecorded"] and not has["standing"]
+    ahead = has["ahead"] and has["standing"]
+    if ahead:
+        found["moved_by_clinic"] = 0.0
     others = 1 - found["in_person"]
     return replace(
         group,
@@ -197,7 +204,9 @@ def _clinic(group: World, own: float, shift: float, rng: np.random.Generator) ->
         signals=tuple(float(one) for one in np.array(group.signals) * np.exp(rng.normal(0, own, len(SIGNALS)))),
         lost=group.lost + shift / 2, lost_first=group.lost_first + shift / 2, stay_away=group.stay_away + shift,
         stay_away_first=group.stay_away_first + shift, clinic_sd=0.0,
-        standing=(has["standing"],), late=(has["late"],), outcomes=(outcome,),
+        # Where visits stand ahead, nobody leaves with none, and the clinic cancels rather than moves onto the next one.
+        ahead=int(rng.integers(2, KEPT + 1)) * ahead, none_booked=NEVER if ahead else group.none_booked,
+        standing=(has["standing"],), late=(has["late"] and not ahead,), outcomes=(outcome,),
         outcome_plan=outcome_plan if has["outcome"] else (0, 0), alliance=alliance,
         alliance_plan=plan if has["alliance"] else (0, 0),
         notes_after=float(rng.integers(30, 226)) if has["notes_late"] else 0.0,
@@ -238,27 +247,32 @@ def _plan(shares: Shares, rng: np.random.Generator) -> tuple[int, int]:
 # ── the base rate ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _with_base_rate(group: World, own: float, stopped: float, seed: int) -> World:
-    """The group with the logits of not coming back moved until about the share `stopped` of its clinics' people stop."""
+def _with_base_rate(worlds: list[World], stopped: float, seed: int) -> list[World]:
+    """The worlds with the logits of not coming back moved, by the same in all, until about the share `stopped` stops."""
+    asked = [worlds[place] for place in np.unique(np.linspace(0, len(worlds) - 1, PILOT_CLINICS).round().astype(int))]
+    total = 0.0
     for _ in range(PILOTS):
-        rng = np.random.default_rng(seed)  # the same clinics and people each time
-        found = np.mean([_stopped(_clinic(group, own, 0.0, rng), rng) for _ in range(PILOT_CLINICS)])
-        by = float(np.clip((_logit(stopped) - _logit(float(np.clip(found, 0.01, 0.99)))) / SLOPE, -2.0, 2.0))
-        group = replace(group, stay_away=group.stay_away + by, stay_away_first=group.stay_away_first + by)
-    return group
+        rng = np.random.default_rng(seed)  # the same people each time
+        found = float(np.mean([_stopped(_moved(world, total), PILOT // len(asked), rng) for world in asked]))
+        total += float(np.clip((_logit(stopped) - _logit(found)) / SLOPE, -2.0, 2.0))
+    return [_moved(world, total) for world in worlds]
 
 
-def _stopped(world: World, rng: np.random.Generator) -> float:
-    """The share of a pilot's clinic that stops."""
+def _moved(world: World, by: float) -> World:
+    return replace(world, stay_away=world.stay_away + by, stay_away_first=world.stay_away_first + by)
+
+
+def _stopped(world: World, episodes: int, rng: np.random.Generator) -> float:
+    """The share that stops of a pilot's people in one clinic."""
     instruments = tables(world)
-    staff = Roster(world.clinician_sd * normal(PILOT, rng), PILOT)
-    people, arrivals = arrive(world, staff, PILOT, rng)
+    staff = Roster(world.clinician_sd * normal(episodes, rng), episodes)
+    people, arrivals = arrive(world, staff, episodes, rng)
     lives = Lives(
         people, arrivals, world, tables=instruments, staff=staff, teller=Mute(world, instruments, CUT, 0),
         rng=np.random.default_rng(int(rng.integers(2**32))),
     )  # fmt: skip
-    lives.run()
-    return float(lives.stopped.mean())
+    lives.run(PILOT_VISITS)
+    return float(np.clip(lives.stopped.mean(), 0.01, 0.99))
 
 
 def _logit(share: float) -> float:

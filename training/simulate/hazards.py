@@ -28,6 +28,10 @@ LONGEST_NOTICE: Final = 96 * HOUR
 LATE_NOTICE: Final = (1 * HOUR, 20 * HOUR)
 
 
+CERTAIN: Final = 2.5
+"""A sum beyond which the complementary log-log adds nothing: one in 200 000 is left, where more would be lost to rounding."""
+
+
 class Chances(NamedTuple):
     """Of one booked visit. Those of `lost` (columns: five ways), `clinic` and `attended` sum to 1."""
 
@@ -45,7 +49,7 @@ def sigmoid(x: Floats) -> Floats:
 
 def link(x: Floats, world: World) -> Floats:
     """The chance that a sum of effects stands for, in the world's own link."""
-    return -np.expm1(-np.exp(np.minimum(x, 5.0))) if world.cloglog else sigmoid(x)
+    return -np.expm1(-np.exp(np.minimum(x, CERTAIN))) if world.cloglog else sigmoid(x)
 
 
 def strain(people: People, world: World, tables: Tables, at: Floats) -> Floats:

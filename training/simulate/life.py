@@ -55,9 +55,11 @@ class Lives:
         teller.opened(people, arrivals)
         self._keep(people, arrivals.opened + 2, np.ones(n, bool))
 
-    def run(self) -> Landmarks:
+    def run(self, visits: int | None = None) -> Landmarks:
+        """Returns the landmarks. `visits`: lives no more of them."""
         active = np.arange(len(self._all))
-        while len(active):
+        while len(active) and visits != 0:
+            visits = None if visits is None else visits - 1
             people = self._all.take(active)
             goes_on = self._visit(people)
             self._all.put(active, people)

@@ -22,6 +22,8 @@ from training.simulate.habits import readings
 from training.simulate.hazards import (
     EARLY,
     LATE,
+    NONE_BOOKED,
+    UNCALLED,
     Chances,
     back_after,
     chances,
@@ -45,6 +47,9 @@ CHUNK: Final = 20_000
 """Roll-outs lived at a time, so that their arrays stay in the processor's cache."""
 ALL_LOST: Final = 1e-4
 """A roll-out is given up when so little of it has not stopped."""
+
+NONE_LEFT: Final = 1e-12
+"""The same where the clinic cancels visit after visit: else who is as good as gone would be lived on for years."""
 
 
 class Risks(NamedTuple):
@@ -144,7 +149,9 @@ class _Rollout:
         rng = self._rng
         found = self._chances(paths, begun)
         if comes.any():
-            lost = found.lost[:, LATE:].sum(axis=1)
+            # What is never recorded is never determined.
+            counted = [way for way in range(LATE, NONE_BOOKED) if way != UNCALLED or not self._world.unrecorded]
+            lost = found.lost[:, counted].sum(axis=1)
             self.next_lost[paths.row] += comes * lost
             self.next_decided[paths.row] += comes * (found.attended + lost)
         away = link(found.away + paths.people.effect[:, None], self._world)
@@ -160,7 +167,7 @@ class _Rollout:
         lost = paths.take(rows)
         course.lose(lost.people, self._world, chosen, found.away[rows, chosen], rng)
         self._come_back(lost.people)
-        cancelled = paths.take(np.flatnonzero(way == -1))
+        cancelled = paths.take(np.flatnonzero((way == -1) & (paths.left > NONE_LEFT)))
         course.clinic_cancels(cancelled.people, self._world, rng)
         attended = self._attend(paths.take(np.flatnonzero(way == -2)))
         return _Paths.joined([lost.take(np.flatnonzero(lost.left > ALL_LOST)), cancelled, attended])

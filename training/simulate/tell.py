@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from math import isnan
@@ -24,8 +25,8 @@ from keepwell.contract.words import (
     Rater,
 )
 from training.simulate import course
-from training.simulate.calendars import enters_late
-from training.simulate.hazards import EARLY, LATE, REACHED, UNREACHED
+from training.simulate.calendars import enters_late, workday
+from training.simulate.hazards import EARLY, LATE, NONE_BOOKED, REACHED, UNREACHED
 from training.simulate.intake import Arrivals
 from training.simulate.people import DAY, EPOCH, HOUR, Bools, Floats, Ints, People, Tables
 from training.simulate.presets import World
@@ -35,7 +36,6 @@ from training.simulate.voices import (
     CHANGED_BY_REQUEST,
     COMPLAINT_AT,
     FEEDBACK_AT,
-    HANDOVER_AT,
     MET_AT,
     REPLY_AT,
     WISHES,
@@ -69,6 +69,8 @@ class Teller:
     ) -> None:
         self._world, self._tables, self._cut, self._rng = world, tables, cut, Random(seed)
         self._only, self._label = clinic, label
+        self._ahead: defaultdict[int, list[tuple[str, float]]] = defaultdict(list)
+        """By person, the visits that stand in the calendar after the next one, and their starts."""
         self._clinic: list[str] = []
         self._appointments: list[int] = []
         self._visits: list[str] = []
@@ -112,8 +114,38 @@ class Teller:
     # ── visits ──────────────────────────────────────────────────────────────────────────────────────────
 
     def booked(self, people: People, rows: Bools) -> None:
-        """The next visit, at the end of a session."""
+        """The next visit, at the end of a session, and those that the clinic books ahead of it."""
         self._book(people, rows.tolist(), late=enters_late(people, self._world).tolist())
+        if self._world.ahead:
+            told = zip(
+                people.id.tolist(), people.since.tolist(), people.starts.tolist(), people.rhythm.tolist(),
+                people.clinician.tolist(), rows.tolist(), strict=True,
+            )  # fmt: skip
+            for person, at, starts, rhythm, clinician, wanted in told:
+                if wanted:
+                    self._book_ahead(person, at, starts=starts, rhythm=rhythm, clinician=clinician)
+
+    def _book_ahead(self, person: int, at: float, *, starts: float, rhythm: float, clinician: int) -> None:
+        """Fills the calendar after the next visit. What the next one has overtaken is moved behind it."""
+        stand, self._ahead[person] = self._ahead[person], []
+        before = starts
+        while len(self._ahead[person]) < self._world.ahead:
+            usual = float(workday(np.array(before + DAY * rhythm)))
+            visit, begins = stand.pop(0) if stand else ("", usual)
+            if not visit:
+                visit = self._new_id(person)
+                self._tell_booked(person, at, visit, begins, clinician=clinician)
+            elif begins <= before:
+                begins = usual
+                self._tell_moved(person, at, visit, begins, "client")
+            self._ahead[person].append((visit, begins))
+            before = begins
+
+    def _clear_ahead(self, person: int, at: float, initiator: Initiator) -> None:
+        """What stands in the calendar is taken out of it."""
+        for visit, _ in self._ahead.pop(person, []):
+            gone = ev.Cancelled(appointment_id=visit, initiator=initiator, reason="other")
+            self._tell(ev.AppointmentCancelled, "booking", person, at, gone)
 
     def rebooked(self, people: People, ways: Ints, rows: Bools, returned: Bools) -> None:
         """A visit booked after one was lost; where that is at once, the booking comes before the cancellation."""
@@ -134,31 +166,58 @@ class Teller:
             if not wanted:
                 continue
             at = since + round((starts - since) * self._rng.uniform(*self._world.entered)) if later else since
-            data = ev.Booked(
-                appointment_id=self._new_visit(person), starts_at=moment(starts), clinician_id=self._who(clinician),
-                modality=self._modality[person],
-                purpose="intake" if not sessions else "review" if sessions % 6 == 5 else purpose,
-            )  # fmt: skip
-            self._tell(ev.AppointmentBooked, "booking", person, at, data)
+            of = "intake" if not sessions else "review" if sessions % 6 == 5 else purpose
+            self._next_visit(person, at, starts, clinician=clinician, purpose=of)
+
+    def _next_visit(
+        self, person: int, at: float, starts: float, *, clinician: int, purpose: Purpose, initiator: Initiator = "client"
+    ) -> str:  # fmt: skip
+        """The visit that comes next, booked, or moved (by `initiator`) where it stands in the calendar at another time."""
+        stand = self._ahead[person] if self._world.ahead else []
+        if stand:
+            visit, begins = stand.pop(0)
+            if begins != starts:
+                self._tell_moved(person, at, visit, starts, initiator)
+        else:
+            visit = self._new_id(person)
+            self._tell_booked(person, at, visit, starts, clinician=clinician, purpose=purpose)
+        self._visits[person] = visit
+        return visit
+
+    def _tell_booked(
+        self, person: int, at: float, visit: str, starts: float, *, clinician: int, purpose: Purpose = "treatment"
+    ) -> None:  # fmt: skip
+        data = ev.Booked(
+            appointment_id=visit, starts_at=moment(starts), clinician_id=self._who(clinician),
+            modality=self._modality[person], purpose=purpose,
+        )  # fmt: skip
+        self._tell(ev.AppointmentBooked, "booking", person, at, data)
+
+    def _tell_moved(self, person: int, at: float, visit: str, starts: float, initiator: Initiator) -> None:
+        data = ev.Rescheduled(appointment_id=visit, starts_at=moment(starts), initiator=initiator)
+        self._tell(ev.AppointmentRescheduled, "booking", person, at, data)
 
     def moved(self, people: People, rows: Bools, at: Floats) -> None:
         for row in rows.nonzero()[0].tolist():
             person = int(people.id[row])
-            data = ev.Rescheduled(
-                appointment_id=self._visits[person], starts_at=moment(people.starts[row]), initiator="client"
-            )
-            self._tell(ev.AppointmentRescheduled, "booking", person, at[row], data)
+            self._tell_moved(person, at[row], self._visits[person], people.starts[row], "client")
 
     def clinic_cancelled(self, people: People, moves: Bools, at: Floats) -> None:
         """A visit that the clinic puts off, cancelled with another one booked, or moved."""
         cancelled = [self._visits[person] for person in people.id.tolist()]
+        # Where visits stand ahead, the next of them takes the place of the one put off, unless it comes later.
+        later = {
+            person: self._ahead.pop(person)
+            for person, starts in zip(people.id.tolist(), people.starts.tolist(), strict=True)
+            if self._ahead[person] and self._ahead[person][0][1] > starts
+        } if self._world.ahead else {}  # fmt: skip
         self._book(people, (~moves).tolist())
+        self._ahead.update(later)
         rows = zip(people.id.tolist(), cancelled, at.tolist(), moves.tolist(), people.starts.tolist(), strict=True)
         for person, visit, when, moved, starts in rows:
             initiator: Initiator = "clinician" if self._rng.random() < 0.6 else "clinic"
             if moved:
-                put_off = ev.Rescheduled(appointment_id=visit, starts_at=moment(starts), initiator=initiator)
-                self._tell(ev.AppointmentRescheduled, "booking", person, when, put_off)
+                self._tell_moved(person, when, visit, starts, initiator)
                 continue
             data = ev.Cancelled(appointment_id=visit, initiator=initiator, reason="illness")
             self._tell(ev.AppointmentCancelled, "booking", person, when + 1, data)
@@ -190,12 +249,17 @@ class Teller:
             if way not in (EARLY, LATE) and back > at + 7 * DAY and rng.random() < LETTER:
                 letter = ev.Contact(direction="outbound", channel="letter", purpose="outreach")
                 self._tell(ev.ContactMade, "booking", person, at + 7 * DAY, letter)
+            if way == NONE_BOOKED:
+                self._clear_ahead(person, at, "client")
             if closed:
                 days = rng.randint(14, 45)
                 self._tell(ev.EpisodeEnded, "booking", person, silent + days * DAY, ev.Ended(reason="client_stopped"))
 
     def kept(self, people: People, number: Ints) -> None:
         """The hours that were kept, each booked before the one before it is lost, or soon after. Those gone by are missed."""
+        if self._world.ahead:
+            for row in np.flatnonzero(np.isnan(people.hour)).tolist():
+                self._clear_ahead(int(people.id[row]), people.lost_at[row] + 1, "clinic")
         passed = passed_by(people, number)
         count = np.maximum(number, passed)
         rows = np.flatnonzero(count > 0)
@@ -207,13 +271,8 @@ class Teller:
         for person, lost_at, clinician, starts, booked, missed, later in told:
             at = lost_at
             for hour in range(1, booked + 1):
-                visit = self._new_visit(person)
-                data = ev.Booked(
-                    appointment_id=visit, starts_at=moment(starts[hour]), clinician_id=self._who(clinician),
-                    modality=self._modality[person], purpose="treatment",
-                )  # fmt: skip
                 entered = at + self._rng.randint(30, 240) if later else at - 1
-                self._tell(ev.AppointmentBooked, "booking", person, entered, data)
+                visit = self._next_visit(person, entered, starts[hour], clinician=clinician, purpose="treatment")
                 at = starts[hour] + MISSED_AFTER
                 if hour <= missed:
                     lost = ev.Missed(appointment_id=visit, reason="no_show")
@@ -354,7 +413,7 @@ class Teller:
 
     def handed_over(self, people: People, rows: Bools) -> None:
         for row in rows.nonzero()[0].tolist():
-            wanted, at = not isnan(people.wish_at[row]), people.last[row] + HANDOVER_AT
+            wanted, at = not isnan(people.wish_at[row]), float(people.handover_at[row])
             reason: HandoverReason = "client_request" if wanted else "absence"
             if people.signals.shape[1]:
                 of_clinic: HandoverReason = "absence" if self._rng.random() < 0.6 else "service"
@@ -367,6 +426,7 @@ class Teller:
             if how in ENDS:
                 reason, mutual = ENDS[how]
                 self._tell(ev.EpisodeEnded, "booking", person, at + 12, ev.Ended(reason=reason, mutual=mutual))
+                self._clear_ahead(person, at + 13, "clinic")
 
     def _who(self, clinician: int) -> str:
         return f"c-{self._label}{clinician}"
@@ -375,10 +435,10 @@ class Teller:
         """Who stands in."""
         return clinician - 1 if clinician else 1
 
-    def _new_visit(self, person: int) -> str:
+    def _new_id(self, person: int) -> str:
+        """Of a visit."""
         self._appointments[person] += 1
-        self._visits[person] = f"a-{self._label}{person}-{self._appointments[person]}"
-        return self._visits[person]
+        return f"a-{self._label}{person}-{self._appointments[person]}"
 
     def _tell(self, kind: Callable[..., Event], system: str, person: int, at: float, data: Data) -> None:
         if at >= self._cut:

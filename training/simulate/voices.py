@@ -90,6 +90,7 @@ def speak(
     remember(people, POSITIVE, is_positive, end + FEEDBACK_AT)
 
     asks = given & (rng.random(n) < voices.wishing * np.where(sentiment == -1, 1.0, np.where(sentiment == 0, 0.5, 0.0)))
+    asks &= met < 0  # who is just being answered asks for no more
     wanted = np.where(asks, rng.integers(0, len(WISHES), n), -1)
     # A positive word ends the wishes before it, and a new wish stands for those before it.
     ends = np.flatnonzero(is_positive | asks)
