@@ -1,44 +1,99 @@
-"""Makes the release that is shipped: `python -m training.shipped` simulates clinics, fits a model to them, puts it in place.
+"""Makes the release that is shipped: `python -m training.shipped` simulates many worlds, fits a model to all of them, puts it
+in place.
 
-No data of real people are open from which such a model could be learnt, so the shipped one is learnt from simulated clinics.
-Its manifest, its card and all that shows it say so; a clinic recalibrates it, or trains its own.
+No data of real people are open from which such a model could be learnt, so the shipped one is learnt from simulated clinics,
+each group of which draws its own mechanism. Its manifest, its card and all that shows it say so; a clinic carries it on with
+its own data. A world is simulated, read and let go of before the next: what stays is a row for each moment of decision.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+
 from models.hand_set import POLICY
 from models.release import DEFAULT, folder_name
-from training.dataset import build
+from training.dataset import FEATURE_COLUMNS, TARGET_COLUMNS, Dataset, build
+from training.dataset.table import About, Counts
 from training.fit.fit import Options, fit
 from training.fit.publish import release
 from training.simulate import simulate
 
-WORLDS: Final = (("clinic", 20_000, 101), ("community", 20_000, 201))
-"""Preset, episodes and seed of each simulated world. Other seeds are for judging: see docs/explanation/results.md."""
+WORLDS: Final = tuple(range(1001, 1061))
+"""Seeds of the worlds. Others are for judging: those of `training.evaluate.worlds` begin at 9001."""
+EPISODES: Final = 2_600
+"""Of each world."""
 BUDGET: Final = 0.25
 """Risk alerts per clinician-week; that of `keepwell train`."""
 
 
-def main(place: Path = DEFAULT, worlds: tuple[tuple[str, int, int], ...] = WORLDS, jobs: int = 2) -> str:
+def main(
+    place: Path = DEFAULT, seeds: Sequence[int] = WORLDS, episodes: int = EPISODES, jobs: int = 2, preset: str = "drawn"
+) -> str:
     """Writes the release into a folder of its name below `place`, instead of what was there, and returns its digest."""
+    dataset = worlds(seeds, episodes, jobs, preset)
+    fitted = fit(dataset, POLICY, Options(budget=BUDGET, seats="aside", apart="world", jobs=jobs))
     with TemporaryDirectory() as folder:
-        files = []
-        for preset, episodes, seed in worlds:
-            out = Path(folder) / f"{preset}-{seed}"
-            simulate(preset, episodes, seed, out, rollouts=0, jobs=jobs)
-            files.append(out / "events.jsonl")
-        dataset = build(files, policy=POLICY, n_jobs=jobs)
-        fitted = fit(dataset, POLICY, Options(budget=BUDGET, jobs=jobs))
         made = Path(folder) / "release"
         digest = release(fitted, dataset, None, made)
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(made, place / folder_name(digest))
     return digest
+
+
+def worlds(seeds: Sequence[int], episodes: int, jobs: int, preset: str = "drawn") -> Dataset:
+    """The moments of decision of all worlds as one table, features in single precision."""
+    with TemporaryDirectory() as folder:
+        return joined(
+            Parallel(n_jobs=jobs)(delayed(_world)(preset, seed, episodes, Path(folder) / str(seed)) for seed in seeds)
+        )
+
+
+def joined(parts: Sequence[Dataset]) -> Dataset:
+    """Datasets of different clinics as one. `as_of` is the latest."""
+    frame = pd.concat([part.frame for part in parts], ignore_index=True)
+    for name in ("episode", "clinic", "client", "clinician", "ending", "kind", "moment"):
+        frame[name] = frame[name].astype("category")
+    told = [part.about.counts for part in parts]
+    counts = Counts(
+        **{
+            name: sum(getattr(one, name) for one in told)
+            for name in ("events", "refused", "later", "erased", "clients", "episodes", "rows")
+        },
+        undetermined=_summed([one.undetermined for one in told]),
+        positive=_summed([one.positive for one in told]),
+    )
+    prints = hashlib.sha256("\n".join(part.about.fingerprint for part in parts).encode()).hexdigest()
+    about = About(
+        fingerprint=f"sha256:{prints}",
+        as_of=max(part.about.as_of for part in parts),
+        definition=parts[0].about.definition,
+        features=parts[0].about.features,
+        counts=counts,
+    )
+    return Dataset(frame, pd.concat([part.fairness for part in parts]), about)
+
+
+def _world(preset: str, seed: int, episodes: int, folder: Path) -> Dataset:
+    """The moments of decision of one world, simulated into a folder that is taken away again."""
+    simulate(preset, episodes, seed, folder, rollouts=0, jobs=1)
+    dataset = build([folder / "events.jsonl"], policy=POLICY)
+    shutil.rmtree(folder)
+    found = dataset.part(dataset.frame["moment"].notna().to_numpy())
+    names = [*FEATURE_COLUMNS, *TARGET_COLUMNS]
+    return Dataset(found.frame.astype(dict.fromkeys(names, np.float32)), found.fairness, found.about)
+
+
+def _summed(counts: Sequence[dict[str, int]]) -> dict[str, int]:
+    return {name: sum(one[name] for one in counts) for name in counts[0]}
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from keepwell.contract.events import rfc3339
 from keepwell.contract.outputs import Alert, Reason, Risk, Score
 from keepwell.scoring.gaps import gaps
 from keepwell.scoring.reasons import LEAST_POINTS, Reasons
-from keepwell.scoring.scorecard import Part, Scored, Scorer
+from keepwell.scoring.scorecard import USUAL, Part, Scored, Scorer
 
 MOST_REASONS: Final = 5
 """Reasons named in a score; an alert names at most `kinds.kind.MOST_GROUNDS`."""
@@ -79,7 +79,7 @@ class Assessor:
         decisions, memory = decide(self.policy, memory, situation)
         if not decisions:
             return score, [], memory
-        raising = [part for part in scored.strongest(LEAST_POINTS) if part.points > 0] if scored else []
+        raising = _raising(scored) if scored else []
         return (
             score,
             [self._alert(live, score, raising, decision, origin=origin, now=now) for decision in decisions],
@@ -105,6 +105,11 @@ class Assessor:
             evidence=_evidence(live, grounds.topics, origin), model=self.model,
             why=decision.why if decision.why is not None else UNSET, traceparent=score.traceparent,
         )  # fmt: skip
+
+
+def _raising(scored: Scored) -> list[Part]:
+    """The parts that raise the risk, strongest first. What is usual at a clinic or with a clinician is nothing to act on."""
+    return [part for part in scored.strongest(LEAST_POINTS) if part.points > 0 and part.feature not in USUAL]
 
 
 def _evidence(live: Live, topics: Sequence[str], origin: str) -> tuple[str, ...]:

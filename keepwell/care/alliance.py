@@ -15,6 +15,7 @@ from typing import Final
 
 from keepwell.care.history import Measure, Noted, Opinion, Repair, Touch
 from keepwell.care.instruments import Instrument
+from keepwell.care.sums import Mean
 from keepwell.contract.words import ALLIANCE_PILLARS
 
 # Population priors on a scale from 0 to 10. Means and spread between persons are set by hand near the published means
@@ -55,11 +56,16 @@ class Series:
     level: float
     variance: float = BETWEEN_SD**2
     squares: float = 0.0
-    ratings: int = 0
+    given: Mean = field(default_factory=Mean)
+    """All ratings: the newest, how many, what was usual before, how far apart."""
     learned: int = 0
     """Ratings that taught the level: not those at which a rupture opened or was open."""
     last: float = 0.0
     previous: float | None = None
+    first: float = 0.0
+    lowest: float = 10.0
+    lowest_before: float = 10.0
+    """The lowest of all ratings but the newest."""
     fall: float = 0.0
     """How far the last rating lay below the person's expected level, in points (negative: above)."""
     standard: float = 0.0
@@ -69,9 +75,14 @@ class Series:
         """Takes a rating and compares it with what was expected, which it does not change."""
         self.fall = self.level - rating
         self.standard = self.fall / sqrt(self.variance + self._within())
-        self.previous = self.last if self.ratings else None
+        if self.given.count:
+            self.previous = self.last
+        else:
+            self.first = rating
         self.last = rating
-        self.ratings += 1
+        self.lowest_before = self.lowest
+        self.lowest = min(self.lowest, rating)
+        self.given.add(rating)
 
     def learn(self) -> None:
         """Moves the expected level towards the last rating."""
@@ -108,6 +119,16 @@ class Rupture:
 
 
 @dataclass(slots=True)
+class Mended:
+    """A scale since a rupture of it was repaired. `before`: the person's level when the rupture opened, of 10."""
+
+    series: Series
+    before: float
+    since: Mean = field(default_factory=Mean)
+    """The ratings from the one on that showed the repair."""
+
+
+@dataclass(slots=True)
 class Alliance:
     """Everything known of the alliance of one episode, at the end of its sweep."""
 
@@ -126,6 +147,13 @@ class Alliance:
     """When a complaint, negative feedback or a confrontation was last heard of."""
     repairs: int = 0
     last_repair: str | None = None
+    repair_told: str | None = None
+    """How the last attempt at repair went of which that is known: `better`, `same` or `worse`."""
+    repair_told_at: int | None = None
+    repaired_at: int | None = None
+    """When a rupture was last repaired."""
+    mended: Mended | None = None
+    """The scale of the rupture repaired last, where it was rated."""
 
     @property
     def open(self) -> Rupture | None:
@@ -158,6 +186,11 @@ class Alliance:
                     self.current[scale].learn()
         else:
             self._follow(rupture, entry.at, ratings)
+        mended = self.mended
+        if mended is not None:
+            for scale in ratings:
+                if self.current[scale] is mended.series:
+                    mended.since.add(mended.series.last)
 
     def take_note(self, entry: Noted) -> None:
         """Takes a rupture that somebody noticed."""
@@ -194,6 +227,8 @@ class Alliance:
         """Takes an attempt at repair. Its outcome closes a reported rupture; a measured one is closed by ratings."""
         self.repairs += 1
         self.last_repair = entry.outcome
+        if entry.outcome != "unknown":
+            self.repair_told, self.repair_told_at = entry.outcome, entry.at
         rupture = self.open
         if rupture and rupture.evidence == "reported" and entry.outcome == "better":
             self._close(rupture, entry.at, repaired=True)
@@ -215,7 +250,7 @@ class Alliance:
         for scale in ratings:
             series = self.current[scale]
             # A first rating has no course of its own to fall from: a low start is a level, not a rupture.
-            if series.ratings > 1 and series.standard >= limit and series.fall >= LEAST_FALL:
+            if series.given.count > 1 and series.standard >= limit and series.fall >= LEAST_FALL:
                 fallen[scale] = series
         if not fallen:
             return
@@ -249,7 +284,13 @@ class Alliance:
     def _close(self, rupture: Rupture, at: int, repaired: bool) -> None:
         rupture.closed_at = at
         rupture.repaired = repaired
-        if not repaired:
+        if repaired:
+            self.repaired_at = at
+            # While a rupture is open nothing teaches the level: it is still that of before.
+            scales = self.current if rupture.instrument is None else self.series[rupture.instrument]
+            series = scales.get(rupture.scale or rupture.pillar) or scales.get("total")
+            self.mended = None if series is None else Mended(series, series.level)
+        else:
             # The lower level is the person's level now; a further fall is measured from there.
             for scales in self.series.values():
                 for series in scales.values():

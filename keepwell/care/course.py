@@ -28,6 +28,7 @@ from keepwell.care.history import (
     Touch,
 )
 from keepwell.care.instruments import Instrument
+from keepwell.care.sums import Mean
 from keepwell.care.visits import LATE_NOTICE, Visits
 
 Interpret = Callable[[str], Instrument | None]
@@ -48,22 +49,10 @@ LONGEST_INTERVAL: Final = 42.0
 """Days; a longer pause teaches the rhythm no more than this; ours."""
 EARLY_SESSIONS: Final = 3
 """Up to this session a gain is early (Lambert 2005, J Clin Psychol 61:855: most early responders by session 3)."""
-
-
-@dataclass(slots=True)
-class Mean:
-    """A running mean, the newest value, and what was usual before it."""
-
-    count: int = 0
-    mean: float = 0.0
-    last: float = 0.0
-    usual: float = 0.0
-
-    def add(self, value: float) -> None:
-        self.count += 1
-        self.usual = self.mean
-        self.mean += (value - self.mean) / self.count
-        self.last = value
+LATELY: Final = 56 * DAY
+"""Eight weeks: how far back sessions count as lately; ours."""
+NEWEST_REVIEWS: Final = 3
+"""Reviews of homework that count as the newest; ours."""
 
 
 @dataclass(slots=True)
@@ -106,6 +95,15 @@ class Course:
     client_cancelled: int = 0
     clinic_cancelled: int = 0
     client_moves: int = 0
+    clinic_moves: int = 0
+    """Moves by the clinic or the clinician."""
+    clinic_moved: set[str] = field(default_factory=set)
+    """The appointments that they moved."""
+    moved_twice_at: int | None = None
+    """When they last moved an appointment that they had moved before."""
+    break_at: int | None = None
+    """When the clinic last broke continuity: cancelled or moved a visit, sent a stand-in, or changed the clinician without
+    the client having asked for it."""
     lost_in_a_row: int = 0
     """Visits missed or cancelled by the client since one was last attended."""
     last_lost: str | None = None
@@ -124,8 +122,22 @@ class Course:
     last_interval: float | None = None
     stretch: float | None = None
     """The last interval in terms of what was usual before it."""
-    first_booking: int | None = None
+    rhythms: Mean = field(default_factory=Mean)
+    """The intervals between sessions in days, none longer than `LONGEST_INTERVAL`."""
+    weekday_changes: int = 0
+    """Sessions on another day of the week than the one before."""
+    lately: list[int] = field(default_factory=list)
+    """When the sessions of the last `LATELY` before the newest took place, that one included."""
+    placed: int = 0
+    """Sessions of which a booked start is known, and of these, those held on another day than first booked."""
+    displaced: int = 0
+    first_visit: str | None = None
+    """The appointment of the session booked first."""
+    first_start: int | None = None
+    """When the first session was to start as offered, moved or, without a booking, took place."""
     lateness: Mean = field(default_factory=Mean)
+    early: Mean = field(default_factory=Mean)
+    """Whole days by which visits took place before they were booked for: work in writing, courses."""
     duration: Mean = field(default_factory=Mean)
 
     progress: dict[str, Progress] = field(default_factory=dict)
@@ -138,22 +150,37 @@ class Course:
     since_alliance: int = 0
     outcome_at: int | None = None
     alliance_at: int | None = None
+    ratings: int = 0
+    """Occasions on which the alliance was rated; instruments filled in within `SAME_VISIT` are one."""
     endorsed: dict[str, int] = field(default_factory=dict)
     """By instrument, when its safety item was endorsed, where that is the newest answer to it."""
 
     assigned: int = 0
     homework: Mean = field(default_factory=Mean)
+    newest_reviews: tuple[float, ...] = ()
+    """Of up to `NEWEST_REVIEWS`, what was done, 0 to 1."""
+    homework_falling: int = 0
+    """Reviews in a row each of less done than the one before."""
 
     opinions: dict[str, tuple[int, str]] = field(default_factory=dict)
     negative_at: int | None = None
-    wish: str | None = None
-    wish_at: int | None = None
+    positive_at: int | None = None
+    wishes: dict[str, int] = field(default_factory=dict)
+    """By what is wished for (approach, clinician, format), when it was last said. Gone once met or feedback is good."""
+    voiced_at: int | None = None
+    """When the client last said something critical: negative feedback, a wish for a change, a complaint."""
 
     skips_in_a_row: int = 0
     declined: int = 0
     completed: int = 0
     heard_at: int | None = None
+    """When the client was last heard from, but for what was critical (`voiced_at`): who complains and then stays away is
+    silent from the last session on, so saying what is wrong never looks like being in touch."""
     unanswered: int = 0
+    outreaches: int = 0
+    inbound_at: int | None = None
+    """When the client last wrote or called, complaints apart."""
+    replied_at: int | None = None
     complaint_at: int | None = None
 
     handovers: int = 0
@@ -189,6 +216,11 @@ class Course:
         self.unanswered = 0
         self.refs["heard"] = (entry.source, entry.id)
 
+    def _voice(self, entry: Opinion | Touch) -> None:
+        """The client said what is wrong or wanted otherwise: it answers outreach, and ends no silence."""
+        self.voiced_at = entry.at
+        self.unanswered = 0
+
     def _open(self, entry: Opening) -> None:
         if self.opening is None:
             self.opening = entry
@@ -199,7 +231,10 @@ class Course:
         self.assigned += 1
 
     def _review(self, entry: Review) -> None:
+        falls = self.homework.count > 0 and entry.completion < self.homework.last
+        self.homework_falling = self.homework_falling + 1 if falls else 0
         self.homework.add(entry.completion)
+        self.newest_reviews = (*self.newest_reviews[1 - NEWEST_REVIEWS :], entry.completion)
         self.assigned = max(0, self.assigned - 1)
         self._hear(entry)
         self.refs["homework"] = (entry.source, entry.id)
@@ -213,8 +248,8 @@ class Course:
         self.refs["rupture"] = (entry.source, entry.id)
 
     def _book(self, entry: Booking) -> None:
-        if self.first_booking is None:
-            self.first_booking = entry.at
+        if self.first_start is None and self.visits.by_id[entry.appointment].is_session:
+            self.first_visit, self.first_start = entry.appointment, entry.starts
         self.modality = entry.modality or self.modality
         if self.lost_at is not None:
             self.rebooking = (entry.at - self.lost_at) / DAY
@@ -229,14 +264,24 @@ class Course:
         self.modality = entry.modality or self.modality
         if entry.late is not None:
             self.lateness.add(entry.late)
+        starts = None if entry.appointment is None else self.visits.by_id[entry.appointment].starts
+        if starts is not None:
+            self.early.add(float(round((starts - entry.at) / DAY)))
         if entry.duration is not None:
             self.duration.add(entry.duration)
         if entry.clinician is not None and self.clinician is not None and entry.clinician != self.clinician:
             self.stand_ins += 1
+            self.break_at = entry.at
         self.refs["attended"] = (entry.source, entry.id)
         if not self.visits.is_session(entry):
             return
         self.sessions += 1
+        if self.first_start is None:
+            self.first_start = entry.at
+        visit = self.visits.by_id[entry.appointment] if entry.appointment is not None else None
+        if visit is not None and visit.given:
+            self.placed += 1
+            self.displaced += abs(entry.at - visit.given[0]) > SAME_VISIT
         self.booked_ahead.add(float(self.visits.next_session(entry.at) is not None))
         # What was filled in just before or in a session belongs to it.
         self.since_outcome += self.outcome_at is None or entry.at - self.outcome_at > SAME_VISIT
@@ -244,8 +289,14 @@ class Course:
         if self.last_session is not None:
             self.last_interval = (entry.at - self.last_session) / DAY
             self.stretch = self.last_interval / max(self.rhythm, 1.0)
-            self.rhythm += RHYTHM_WEIGHT * (min(self.last_interval, LONGEST_INTERVAL) - self.rhythm)
+            interval = min(self.last_interval, LONGEST_INTERVAL)
+            self.rhythm += RHYTHM_WEIGHT * (interval - self.rhythm)
+            self.rhythms.add(interval)
+            self.weekday_changes += 0.5 < self.last_interval % 7 < 6.5
         self.last_session = entry.at
+        self.lately.append(entry.at)
+        while self.lately[0] <= entry.at - LATELY:
+            del self.lately[0]
         self.alliance.take_session(entry.at)
 
     def _measure(self, entry: Measure, instrument: Instrument | None) -> None:
@@ -271,6 +322,7 @@ class Course:
         self.unread.discard(instrument.name)
         if instrument.kind == "alliance":
             self.since_alliance = 0
+            self.ratings += self.alliance_at is None or entry.at - self.alliance_at > SAME_VISIT
             self.alliance_at = entry.at
             self.refs["alliance"] = (entry.source, entry.id)
             self.alliance.take_measure(entry, instrument, scores)
@@ -310,12 +362,22 @@ class Course:
             self._hear(entry)
             self.kept_at = None
             self.refs["moved"] = (entry.source, entry.id)
+        else:
+            self.clinic_moves += 1
+            self.break_at = entry.at
+            if entry.appointment in self.clinic_moved:
+                self.moved_twice_at = entry.at
+            self.clinic_moved.add(entry.appointment)
+            self.refs["continuity"] = (entry.source, entry.id)
+        if entry.appointment == self.first_visit and self.sessions == 0:
+            self.first_start = entry.starts
         self.last_push = (entry.starts - entry.at) / DAY
         self.lost_at = None
 
     def _cancel(self, entry: Cancellation) -> None:
         if entry.initiator != "client":
             self.clinic_cancelled += 1
+            self.break_at = entry.at
             self.refs["continuity"] = (entry.source, entry.id)
             return
         self._hear(entry)
@@ -341,26 +403,40 @@ class Course:
             self.kept_at = entry.at
 
     def _opine(self, entry: Opinion) -> None:
-        self._hear(entry)
         self.opinions[entry.pillar] = (entry.at, entry.sentiment)
         self.refs["feedback"] = (entry.source, entry.id)
+        if entry.sentiment == "negative" or entry.wants != "none":
+            self._voice(entry)
+        else:
+            self._hear(entry)
         if entry.sentiment == "negative":
             self.negative_at = entry.at
-        if entry.wants != "none":
-            self.wish, self.wish_at = entry.wants, entry.at
         elif entry.sentiment == "positive":
-            self.wish = self.wish_at = None
+            self.positive_at = entry.at
+        if entry.wants != "none":
+            self.wishes[entry.wants] = entry.at
+        elif entry.sentiment == "positive":
+            self.wishes.clear()
         self.alliance.take_opinion(entry)
 
     def _touch(self, entry: Touch) -> None:
-        if entry.direction == "inbound" or entry.reached:
+        heard = entry.direction == "inbound" or entry.reached
+        if entry.purpose == "outreach" and entry.direction == "outbound":
+            self.outreaches += 1
+        if entry.purpose == "complaint":
+            if heard:
+                self._voice(entry)
+            self.complaint_at = entry.at
+            self.refs["feedback"] = (entry.source, entry.id)
+        elif heard:
             self._hear(entry)
+            if entry.direction == "inbound":
+                self.inbound_at = entry.at
+                if entry.purpose == "reply":
+                    self.replied_at = entry.at
         elif entry.purpose == "outreach":
             self.unanswered += 1
             self.refs["outreach"] = (entry.source, entry.id)
-        if entry.purpose == "complaint":
-            self.complaint_at = entry.at
-            self.refs["feedback"] = (entry.source, entry.id)
         self.alliance.take_contact(entry)
 
     def _hand_over(self, entry: Handover) -> None:
@@ -368,8 +444,9 @@ class Course:
         self.handover_at = entry.at
         self.handover_reason = entry.reason
         self.clinician = entry.clinician
-        if self.wish == "clinician":
-            self.wish = self.wish_at = None
+        if entry.reason != "client_request" and "clinician" not in self.wishes:
+            self.break_at = entry.at
+        self.wishes.pop("clinician", None)
         self.refs["continuity"] = (entry.source, entry.id)
 
     def _answer(self, entry: AlertAnswer) -> None:
@@ -377,8 +454,8 @@ class Course:
         self.snoozed_until.pop(entry.alert, None)
         if entry.action == "snoozed" and entry.until is not None:
             self.snoozed_until[entry.alert] = entry.until
-        if entry.action == "approach_changed" and self.wish == "approach":
-            self.wish = self.wish_at = None
+        if entry.action == "approach_changed":
+            self.wishes.pop("approach", None)
 
 
 TAKES: Final[dict[type, Callable[[Course, Any], None]]] = {

@@ -23,6 +23,9 @@ STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 many sessions, and nothing lost since the last; `lost`: a visit was lost since the last session; `unbooked`: nothing is
 booked, more than `UNBOOKED_AFTER` after the last session."""
 
+ON_THE_WAY_OUT: Final = 3_600_000_000
+"""Microseconds after a session within which what is told, such as a rating of it and the next booking, belongs to the moment
+after it; ours. A rating of the session is the reason why this moment is the usual one."""
 UNBOOKED_AFTER: Final = DAY
 """How long after a session the next visit may still be entered before its absence says something; ours."""
 _BEFORE, _LOST_BEFORE, _ONE, _TWO, _FEW, _MANY, _LOST, _UNBOOKED = range(len(STAGES))
@@ -41,3 +44,10 @@ def stage(course: Course, now: int) -> int:
     ):
         return _UNBOOKED
     return _ONE if course.sessions == 1 else _TWO if course.sessions == 2 else _FEW if course.sessions <= 5 else _MANY
+
+
+def deciding(course: Course, now: int) -> bool:
+    """Whether now (µs) is a moment at which somebody decides. Between two sessions of somebody who comes it is not: what was
+    told then is weighed at the next one."""
+    came = stage(course, now) in (_ONE, _TWO, _FEW, _MANY)
+    return not came or course.last_session is None or now - course.last_session <= ON_THE_WAY_OUT

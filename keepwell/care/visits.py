@@ -104,6 +104,10 @@ class Visits:
         """Start of the next session that is booked; None where none is."""
         return _next(self._sessions.values(), now)
 
+    def booked_after(self, now: int) -> int:
+        """How many sessions are booked that start later."""
+        return sum(starts > now for starts in self._sessions.values())
+
     def next_visit(self, now: int) -> int | None:
         """Start of the next visit of any purpose that is booked; None where none is."""
         starts = [*self._sessions.values(), *self._others.values()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -21,8 +22,9 @@ from models.registry import Releases
 from models.release import Release, default
 from training.dataset import Dataset, build
 from training.evaluate.report import risks_of
-from training.fit.fit import Options, fit
+from training.fit.fit import Beginning, Options, fit
 from training.fit.held_out import HeldOut, held_out
+from training.fit.learners import Learner
 from training.fit.line import at, line_of
 from training.fit.publish import release, release_again
 from training.fit.recalibrate import ENOUGH_STOPS, recalibrate
@@ -32,11 +34,21 @@ BUDGET: Final = 0.25
 """Risk alerts per clinician-week where nothing else is said: one a month; ours."""
 
 
+SHIPPED: Final = "shipped"
+NOTHING: Final = "none"
+
+
 class LearnerName(StrEnum):
     """The learners by name."""
 
+    both = "both"
     boosting = "boosting"
     logistic = "logistic"
+
+
+LEARNERS: Final[Mapping[LearnerName, Learner]] = {
+    LearnerName.both: "both", LearnerName.boosting: "boosting", LearnerName.logistic: "logistic",
+}  # fmt: skip
 
 
 def command(
@@ -75,8 +87,8 @@ def command(
         float | None, typer.Option(help="Choose the line by costs: how many needless alerts one missed stop is worth.")
     ] = None,
     learner: Annotated[
-        LearnerName, typer.Option(help="Both are additive; the other is reported beside it.")
-    ] = LearnerName.boosting,
+        LearnerName, typer.Option(help="Both are additive, and so is their average, which validation weighs.")
+    ] = LearnerName.both,
     treated: Annotated[
         float,
         typer.Option(min=0, max=1, help="Weight of rows in the 30 days after an alert or act; 0 leaves them out."),
@@ -91,9 +103,21 @@ def command(
         ),
     ] = 0.0,
     use_offsets: Annotated[
-        bool,
-        typer.Option("--use-offsets", help="Let the release add the offsets of clinics and clinicians to its risks."),
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--use-offsets/--no-offsets",
+            help="Let the release add what is usual at a clinic and with a clinician to its risks, or not; default: where "
+            "validation on later clients gains, and never with --recalibrate.",
+        ),
+    ] = None,
+    begin: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="shipped|none|RELEASE",
+            help="The scorecard that the fit begins at and moves as far as the data carry it; none: from nothing.",
+        ),
+    ] = SHIPPED,
     alerts: Annotated[
         list[Path] | None,
         typer.Option(help="JSON lines of alerts that were really shown; a log has its own."),
@@ -109,7 +133,7 @@ def command(
     """Train a release on events, or recalibrate one: manifest, scorecard, policy, offsets, metrics, estimator and card."""
     if budget is not None and cost_ratio is not None:
         raise typer.BadParameter("give a budget or a cost ratio, not both", param_hint="--budget")
-    if recalibrated is not None and (treated != 1 or learner is not LearnerName.boosting):
+    if recalibrated is not None and (treated != 1 or learner is not LearnerName.both):
         raise typer.BadParameter(
             "says how a model is fitted, and --recalibrate fits none: intercept and slope rest on all rows alike",
             param_hint="--treated, --learner",
@@ -132,11 +156,12 @@ def command(
     # A hold-out is never taken over without being asked for.
     policy = msgspec.structs.replace(before.policy, withhold=withhold or None)
     options = Options(
-        learner="boosting" if learner is LearnerName.boosting else "logistic",
+        learner=LEARNERS[learner],
         budget=budget,
         cost_ratio=cost_ratio,
         treated=treated,
-        use_offsets=use_offsets,
+        seats="auto" if use_offsets is None else "on" if use_offsets else "off",
+        start=None if moved is not None else _begun(begin, registry),
         seed=seed,
         jobs=jobs,
     )
@@ -147,6 +172,14 @@ def command(
     if registry is not None:
         Releases(registry).publish(str(out))
     say(result, as_json)
+
+
+def _begun(name: str, registry: str | None) -> Beginning | None:
+    """The release that a fit begins at. Raises `InvalidRelease` where there is no such release."""
+    if name == NOTHING:
+        return None
+    found = default() if name == SHIPPED else Releases(registry).open(name)
+    return Beginning(found.digest, found.scorer.card)
 
 
 def _trained(
@@ -183,7 +216,7 @@ def _recalibrated(
     out: Path,
 ) -> dict[str, Any]:
     """Recalibrates and writes a release; its line stays unless one is asked for. Raises `NotFitted`, `OSError`."""
-    found = recalibrate(dataset, base.scorer, options.use_offsets)
+    found = recalibrate(dataset, base.scorer, options.seats == "on")
     if options.budget is not None or options.cost_ratio is not None:
         headline = found.risks[:, HEADLINE]
         line = line_of(sample_of(dataset), headline, policy, options.budget, options.cost_ratio)

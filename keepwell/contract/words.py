@@ -45,9 +45,9 @@ Role = Literal["champion", "shadow", "none"]
 Theme = Literal[Pillar, "alliance", "attendance", "progress", "homework", "feedback", "silence", "context"]
 """What a reason of a score is about: a pillar, or what is none (`pillar` in CONTRACT section 3)."""
 Unit = Literal[
-    "-1 to 1", "-1/0/1", "0/1", "changes", "contacts", "days", "episodes", "hours", "measures", "minutes",
-    "points of 10", "ratings", "reliable changes", "returns", "ruptures", "sessions", "share", "stage", "standard errors",
-    "tasks",
+    "-1 to 1", "-1/0/1", "0/1", "changes", "contacts", "day of the week", "days", "episodes", "hour of the day",
+    "hours", "log-odds", "measures", "minutes", "points of 10", "ratings", "reliable changes", "returns",
+    "reviews", "ruptures", "sessions", "sessions a week", "share", "stage", "standard errors", "tasks",
     "times the usual interval", "visits", "weeks",
 ]  # fmt: skip
 """What the value of a feature is told in. Words for people already."""

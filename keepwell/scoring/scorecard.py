@@ -1,7 +1,8 @@
 """The model at run time: an additive scorecard of step functions, so that every risk is a sum that can be read out.
 
-For each output (14, 30, 60 days, next visit) the log-odds are a base value plus the points of each feature, then an affine
-calibration. Points depend on one feature alone: the bin its value falls in, or the bin of a missing value.
+For each output (14, 30, 60 days, next visit) the log-odds are a base value plus the points of each feature and of what is
+usual at the clinic and with the clinician, then an affine calibration, one for all or one for each stage of the course.
+Points depend on one feature alone: the bin its value falls in, or the bin of a missing value.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keepwell.care.course import Course
+from keepwell.care.moments import STAGES, stage
 from keepwell.contract.words import Horizon
 from keepwell.scoring.features import BY_NAME, Feature, Read, Value
 
@@ -34,8 +36,24 @@ ZERO: Final[Points] = (0.0, 0.0, 0.0, 0.0)
 BLOCK: Final = 2048
 """Rows of a table that are scored at a time: few enough to stay in a processor's cache."""
 
+Pairs = tuple[tuple[float, float], ...]
+"""Intercept and slope of each of `OUTPUTS`."""
+STAGE: Final = "stage"
+"""The feature by which a card with `stages` finds its calibration."""
+
+CLINIC_USUAL: Final = Feature(
+    "clinic_usual", "context", "log-odds", lambda c, now: None, lambda v: "", "What is usual at this clinic"
+)
+CLINICIAN_USUAL: Final = Feature(
+    "clinician_usual", "context", "log-odds", lambda c, now: None, lambda v: "", "What is usual with this clinician"
+)
+USUAL: Final = (CLINIC_USUAL, CLINICIAN_USUAL)
+"""What offsets are called in a sum. They carry no value: their points are all that is to be said, and nobody is ranked."""
+
 _Cell = tuple[Points, float]
 """The points of a bin, and those for the headline after calibration."""
+_Column = tuple[Read, Sequence[float], Sequence[_Cell | None]]
+"""How a feature is read, its edges, and its cells, that of a missing value last."""
 
 
 class Term(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,14 +66,22 @@ class Term(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Scorecard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The whole model as data. `calibration` holds intercept and slope of each output, applied to the summed log-odds."""
+    """The whole model as data. `calibration` holds intercept and slope of each output, applied to the summed log-odds; where
+    there are `stages`, each of `keepwell.care.moments.STAGES` has its own instead."""
 
     base: Points
     terms: tuple[Term, ...]
-    calibration: tuple[tuple[float, float], ...] = ((0.0, 1.0),) * len(OUTPUTS)
+    calibration: Pairs = ((0.0, 1.0),) * len(OUTPUTS)
     left_out: tuple[Literal["next"], ...] | msgspec.UnsetType = msgspec.UNSET
     """The second target where training knew too little of it, as in a clinic that sends no bookings: the card then has no
     such output. Not written where nothing is left out."""
+    stages: tuple[Pairs, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Needs a term of the feature `stage`. Not written where all stages share `calibration`."""
+
+    @property
+    def pairs(self) -> tuple[Pairs, ...]:
+        """Intercept and slope by stage and output."""
+        return (self.calibration,) * len(STAGES) if self.stages is msgspec.UNSET else self.stages
 
     @property
     def outputs(self) -> tuple[Output, ...]:
@@ -73,9 +99,12 @@ class Offsets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def of(self, clinic: str | None, clinician: str | None) -> Points:
         """What is added for a clinic and one of its clinicians by pseudonym."""
-        here = self.clinics.get(clinic or "", ZERO)
-        there = self.clinicians.get(f"{clinic}/{clinician}", ZERO)
+        here, there = self.parts(clinic, clinician)
         return (here[0] + there[0], here[1] + there[1], here[2] + there[2], here[3] + there[3])
+
+    def parts(self, clinic: str | None, clinician: str | None) -> tuple[Points, Points]:
+        """The same as two parts: what is usual at the clinic, and with the clinician."""
+        return self.clinics.get(clinic or "", ZERO), self.clinicians.get(f"{clinic}/{clinician}", ZERO)
 
 
 class Part(NamedTuple):
@@ -87,8 +116,8 @@ class Part(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """Risks in the order of `OUTPUTS`, NaN for one that the card leaves out; and of each term of the card its feature, value
-    and points for the headline."""
+    """Risks in the order of `OUTPUTS`, NaN for one that the card leaves out; and of each term of the card, then of the
+    offsets where they are used, its feature, value and points for the headline."""
 
     risks: tuple[float, ...]
     features: Sequence[Feature]
@@ -118,19 +147,26 @@ class Scorer:
         # a search for NaN ends after it, any other before.
         rows = [(term.edges, (*term.points, term.missing)) for term in card.terms]
         self._tables = [(np.array([*edges, np.nan]), np.array(points, dtype=np.float64)) for edges, points in rows]
-        slope = card.calibration[HEADLINE][1]
-        self._cells: list[tuple[Read, Sequence[float], Sequence[_Cell | None]]] = [
-            (feature.read, edges, [(row, row[HEADLINE] * slope) if any(row) else None for row in rows])
-            for feature, (edges, rows) in zip(self.features, rows, strict=True)
+        self._told = self.features if self.offsets is None else [*self.features, *USUAL]
+        self._pairs = card.pairs
+        self._cells = [self._columns(rows, pairs[HEADLINE][1]) for pairs in self._pairs]
+
+    def _columns(self, rows: Sequence[tuple[tuple[float, ...], tuple[Points, ...]]], slope: float) -> list[_Column]:
+        """The cells of each term where the headline's slope is this."""
+        return [
+            (feature.read, edges, [(row, row[HEADLINE] * slope) if any(row) else None for row in points])
+            for feature, (edges, points) in zip(self.features, rows, strict=True)
         ]
 
     def score(self, course: Course, now: int, clinic: str | None = None) -> Scored:
         """Scores an episode at a moment (µs) that must not lie before the newest entry of the course."""
+        at = stage(course, now)
+        pairs = self._pairs[at]
         a, b, c, d = self.card.base
         values: list[Value] = []
         points: list[float] = []
         # One pass, added term by term: `sum` adds floats otherwise from Python 3.12 on, and bytes must not depend on that.
-        for read, edges, cells in self._cells:
+        for read, edges, cells in self._cells[at]:
             value = read(course, now)
             values.append(value)
             cell = cells[-1 if value is None else bisect_right(edges, value)]
@@ -146,13 +182,16 @@ class Scorer:
         if self.offsets is not None:
             p, q, r, s = self.offsets.of(clinic, course.clinician)
             a, b, c, d = a + p, b + q, c + r, d + s
-        return Scored(self._risks((a, b, c, d)), self.features, values, points)
+            slope = pairs[HEADLINE][1]
+            for part in self.offsets.parts(clinic, course.clinician):
+                values.append(None)
+                points.append(part[HEADLINE] * slope)
+        return Scored(self._risks((a, b, c, d), pairs), self._told, values, points)
 
     def risks(self, table: NDArray[np.float64], offsets: NDArray[np.float64] | float = 0.0) -> NDArray[np.float64]:
         """Scores a table: rows by features in the order of the card's terms, NaN for missing; gives rows by `OUTPUTS`, each
         to the last bit what `score` gives of the same values. `offsets` are added log-odds of the rows (`Offsets.of`)."""
-        calibration = np.asarray(self.card.calibration, dtype=np.float64)
-        found = coherent(_sigmoids(calibration[:, 0] + calibration[:, 1] * (self.logits(table) + offsets)))
+        found = coherent(_sigmoids(calibrated(self.card, table, self.logits(table) + offsets)))
         if not self.tells_next:
             found[:, NEXT] = np.nan
         return found
@@ -166,8 +205,8 @@ class Scorer:
                 sums += points.take(edges.searchsorted(column, side="right"), axis=0)
         return logits
 
-    def _risks(self, logits: Sequence[float]) -> tuple[float, ...]:
-        risks = [_sigmoid(a + b * x) for (a, b), x in zip(self.card.calibration, logits, strict=True)]
+    def _risks(self, logits: Sequence[float], pairs: Pairs) -> tuple[float, ...]:
+        risks = [_sigmoid(a + b * x) for (a, b), x in zip(pairs, logits, strict=True)]
         return (min(risks[0], risks[1]), risks[1], max(risks[1], risks[2]), risks[3] if self.tells_next else nan)
 
 
@@ -175,6 +214,18 @@ def coherent(risks: NDArray[np.float64]) -> NDArray[np.float64]:
     """Risks by `OUTPUTS` that do not fall with the horizon; the headline stays what its parts say."""
     d14, d30, d60, following = risks.T
     return np.column_stack([np.minimum(d14, d30), d30, np.maximum(d60, d30), following])
+
+
+def calibrated(card: Scorecard, table: NDArray[np.float64], logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Summed log-odds by `OUTPUTS` after the calibration of a card; `table` has the rows' features, as in `Scorer.risks`."""
+    pairs = np.asarray(card.pairs, dtype=np.float64)
+    if card.stages is msgspec.UNSET:
+        found: NDArray[np.float64] = pairs[0, :, 0] + pairs[0, :, 1] * logits
+        return found
+    names = [term.feature for term in card.terms]
+    mine = pairs[table[:, names.index(STAGE)].astype(np.int64)]
+    staged: NDArray[np.float64] = mine[:, :, 0] + mine[:, :, 1] * logits
+    return staged
 
 
 def check(card: Scorecard) -> None:
@@ -189,8 +240,13 @@ def check(card: Scorecard) -> None:
             raise ValueError(f"{term.feature}: {len(term.edges)} edges need {len(term.edges) + 1} rows of points")
         if list(term.edges) != sorted(set(term.edges)):
             raise ValueError(f"{term.feature}: edges must increase")
-    if len(card.calibration) != len(OUTPUTS) or any(slope <= 0 for _, slope in card.calibration):
-        raise ValueError("calibration needs an intercept and a positive slope for each output")
+    for pairs in (card.calibration, *card.pairs):
+        if len(pairs) != len(OUTPUTS) or any(slope <= 0 for _, slope in pairs):
+            raise ValueError("calibration needs an intercept and a positive slope for each output")
+    if card.stages is not msgspec.UNSET and (len(card.stages) != len(STAGES) or STAGE not in names):
+        raise ValueError(
+            f"stages need a calibration for each of {', '.join(STAGES)}, and a term of the feature {STAGE}"
+        )
 
 
 def _sigmoid(x: float) -> float:

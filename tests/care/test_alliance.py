@@ -143,7 +143,7 @@ def test_only_the_client_rates_the_alliance() -> None:
     low = Measured(instrument="SRS", scores={"bond": 1.0, "total": 10.0}, rater="clinician")
     told = alliance([*rated(EVEN, EVEN, EVEN), (22, low)])
     assert told.ruptures == []
-    assert told.series["SRS"]["bond"].ratings == 3
+    assert told.series["SRS"]["bond"].given.count == 3
 
 
 # ── following ───────────────────────────────────────────────────────────────────────────────────────────

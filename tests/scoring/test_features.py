@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from keepwell.care.course import Course
 from keepwell.care.endings import DAY
 from keepwell.care.history import Opening
+from keepwell.care.moments import STAGES
 from keepwell.contract.events import (
     AnyEvent,
     Attended,
@@ -31,7 +32,7 @@ from keepwell.contract.events import (
     RuptureNote,
     Skipped,
 )
-from keepwell.contract.words import Pillar
+from keepwell.contract.words import Pillar, Unit
 from keepwell.scoring import features
 from keepwell.scoring.features import BY_NAME, FEATURES, Feature
 from keepwell.scoring.gaps import gaps
@@ -41,11 +42,7 @@ from tests.strategies import episode_logs, moment
 PILLARS: Final = {
     "attendance", "alliance", "progress", "homework", "feedback", "silence", "context", *get_args(Pillar),
 }  # fmt: skip
-UNITS: Final = {
-    "visits", "share", "0/1", "-1/0/1", "-1 to 1", "hours", "days", "weeks", "minutes", "times the usual interval",
-    "points of 10", "standard errors", "ruptures", "ratings", "sessions", "reliable changes", "tasks", "measures",
-    "contacts", "changes", "episodes", "returns",
-}  # fmt: skip
+UNITS: Final = set(get_args(Unit))
 
 # ── values ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -386,6 +383,10 @@ SAMPLES: Final = {
     "days": (0.0, 0.4, 0.6, 1.0, 1.4, 7.0, 100.0),
     "hours": (0.0, 0.6, 1.0, 1.4, 2.0, 40.0),
     "times the usual interval": (0.0, 0.5, 1.0, 3.2),
+    "sessions a week": (0.0, 0.04, 0.125, 1.0, 7.0),
+    "hour of the day": (0.0, 9.5, 16.999, 23.999),
+    "day of the week": tuple(float(day) for day in range(7)),
+    "stage": tuple(float(stage) for stage in range(len(STAGES))),
 }
 COUNTS: Final = (0.0, 1.0, 2.0, 21.0)
 
@@ -413,7 +414,9 @@ BLAMING: Final = re.compile(
 def texts(feature: Feature) -> list[str]:
     """What a feature says of its values."""
     samples = SAMPLES.get(feature.unit, COUNTS)
-    return [feature.words(sample) for sample in samples if sample >= 0 or not feature.name.endswith("_level")]
+    return [
+        feature.words(sample) for sample in samples if sample >= 0 or not feature.name.endswith(("_level", "_spread"))
+    ]
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)

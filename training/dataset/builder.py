@@ -98,7 +98,7 @@ def _dataset(parts: list[Rows], gathered: Gathered) -> Dataset:
     frame = pd.concat([facts, features, targets], axis=1)
     if len(gathered.streams) > 1:
         frame = frame.sort_values(["episode", "as_of"], ignore_index=True)
-    frame.insert(len(FACT_COLUMNS) - 1, FACT_COLUMNS[-1], moments_of(frame))
+    frame.insert(len(FACT_COLUMNS) - 1, FACT_COLUMNS[-1], pd.Series(moments_of(frame)))
     fairness = pd.DataFrame(
         [found for part in parts for found in part.fairness], index=pd.Index(episodes, name="episode", dtype="str")
     )

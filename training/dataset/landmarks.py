@@ -18,7 +18,7 @@ from keepwell.alerting.policy import Memory, Policy
 from keepwell.care.endings import DAY
 from keepwell.care.episode import Live
 from keepwell.care.history import Miss, effective
-from keepwell.care.moments import MOMENTS, Moment
+from keepwell.care.moments import MOMENTS, ON_THE_WAY_OUT, Moment
 from keepwell.care.visits import in_force
 from keepwell.contract import events as ev
 
@@ -88,14 +88,11 @@ def silences(policy: Policy, live: Live) -> list[tuple[int, str]]:
 
 Mask = NDArray[np.bool_]
 
-ON_THE_WAY_OUT: Final = pd.Timedelta(hours=1)
-"""What is told within this time after a session, such as a rating of it and the next booking, belongs to the moment after
-it; ours. A rating of the session is the reason why this moment is the usual one."""
 _LOST: Final = ("missed", "cancelled")
 _SILENT: Final = (*TIMER_KINDS.values(), AFTER_MISS)
 
 
-def moments_of(frame: pd.DataFrame) -> pd.Categorical:
+def moments_of(frame: pd.DataFrame) -> pd.Categorical[str]:
     """Of each row of a landmark table (sorted by episode and time) the moment that it is; missing for all other rows."""
     found = np.full(len(frame), -1, dtype=np.int8)
     kind = frame["kind"]
@@ -107,7 +104,7 @@ def moments_of(frame: pd.DataFrame) -> pd.Categorical:
     }
     for place, moment in enumerate(MOMENTS):
         found[masks[moment]] = place
-    return pd.Categorical.from_codes(found, categories=list(MOMENTS))
+    return pd.Categorical.from_codes(found, categories=pd.Index(list(MOMENTS), dtype="str"))
 
 
 def after_sessions(frame: pd.DataFrame) -> Mask:
@@ -115,7 +112,8 @@ def after_sessions(frame: pd.DataFrame) -> Mask:
     episode, session = frame["episode"].cat.codes.to_numpy(), frame["session"].to_numpy()
     ends = frame["as_of"].where((frame["kind"] == "session") & (frame["session"] > 0))
     end = ends.groupby([episode, session]).transform("first")
-    within = ((frame["as_of"] >= end) & (frame["as_of"] - end <= ON_THE_WAY_OUT)).to_numpy(dtype=np.bool_)
+    latest = end + pd.Timedelta(microseconds=ON_THE_WAY_OUT)
+    within = ((frame["as_of"] >= end) & (frame["as_of"] <= latest)).to_numpy(dtype=np.bool_)
     follows = np.r_[(episode[1:] == episode[:-1]) & (session[1:] == session[:-1]) & within[1:], False]
     found: Mask = within & ~follows
     return found

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from keepwell.care.endings import DAY, WINDOW
 from keepwell.contract.words import HORIZONS
 
-Group = Literal["client", "clinician", "clinic"]
+Group = Literal["client", "clinician", "clinic", "world"]
+"""`world`: what simulated clinics share, whose names differ in the last part only."""
 Mask = NDArray[np.bool_]
 
 EMBARGO_DAYS: Final = max(HORIZONS.values()) + WINDOW // DAY
@@ -43,7 +44,7 @@ def hold_out(frame: pd.DataFrame, by: Group = "client", share: float = 0.25, see
 
 def folds(frame: pd.DataFrame, by: Group = "client", k: int = 5, seed: int = 0) -> Iterator[Split]:
     """Each of `k` folds of groups held out in turn, otherwise as `hold_out`. Raises `ValueError` for fewer groups."""
-    groups = frame[by].cat.remove_unused_categories()
+    groups = (worlds(frame) if by == "world" else frame[by]).cat.remove_unused_categories()
     names = list(groups.cat.categories)
     if len(names) < k:
         raise ValueError(f"{len(names)} groups by {by} cannot make {k} folds")
@@ -62,6 +63,14 @@ def by_time(frame: pd.DataFrame, at: datetime, embargo_days: int = EMBARGO_DAYS)
     known = frame["as_of"] < moment - pd.Timedelta(days=embargo_days)
     new = first >= moment
     return Split((~new & known).to_numpy(), new.to_numpy())
+
+
+def worlds(frame: pd.DataFrame) -> pd.Series[str]:
+    """The world of each row: the name of its clinic without the last part."""
+    clinics = frame["clinic"].cat
+    found = [str(name).rpartition("-")[0] or str(name) for name in clinics.categories]
+    names, codes = np.unique(found, return_inverse=True)
+    return pd.Series(pd.Categorical.from_codes(codes[clinics.codes], categories=pd.Index(names, dtype="str")))
 
 
 def _split(frame: pd.DataFrame, test: Mask) -> Split:

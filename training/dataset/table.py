@@ -75,6 +75,17 @@ class Dataset:
         """A mask of the rows whose target for an output is determined."""
         return self.frame[f"target_{output}"].notna().to_numpy()
 
+    def part(self, rows: NDArray[np.bool_]) -> Dataset:
+        """Some rows, as if no others were known. Of the counts in `about`, those of clients, episodes and rows are the part's
+        own; the rest remain those of the whole."""
+        frame = self.frame[rows].reset_index(drop=True)
+        for column in ("episode", "clinic", "client", "clinician"):
+            frame[column] = frame[column].cat.remove_unused_categories()
+        clients, episodes = (len(frame[column].cat.categories) for column in ("client", "episode"))
+        counts = msgspec.structs.replace(self.about.counts, clients=clients, episodes=episodes, rows=len(frame))
+        fairness = self.fairness.loc[list(frame["episode"].cat.categories)]
+        return Dataset(frame, fairness, msgspec.structs.replace(self.about, counts=counts))
+
     def write(self, folder: Path) -> None:
         """Writes the dataset into a folder, which is made if need be."""
         folder.mkdir(parents=True, exist_ok=True)

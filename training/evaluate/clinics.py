@@ -76,7 +76,10 @@ def _between(codes: Ints, target: Vector, risk: Vector, client: Ints) -> float |
     known = ~np.isnan(target)
     if len(np.unique(codes[known])) < 2:
         return None
-    return pool(codes[known], int(codes.max()) + 1, client[known], target[known], logits(risk[known])).between
+    return pool(
+        codes[known], int(codes.max()) + 1, client[known], target=target[known], logits=logits(risk[known]),
+        scale=np.ones(int(known.sum())),
+    ).between  # fmt: skip
 
 
 def _spread(values: Sequence[float | None]) -> Spread:

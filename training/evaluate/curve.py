@@ -12,14 +12,13 @@ from keepwell.scoring.scorecard import HEADLINE
 from training.dataset.split import hold_out
 from training.evaluate.cells import too_few
 from training.evaluate.metrics import NONE, SEED, Estimate, Ints, Vector, discrimination, mean_of
-from training.fit.bags import held_of, learn, rows_of
+from training.fit.bags import from_nothing, held_of, rows_of
 from training.fit.bins import bins_of
 from training.fit.calibrate import calibrate
-from training.fit.learners import Recipe, Tuning
+from training.fit.learners import Recipe, Tuning, learn
 from training.fit.logit import expit
 from training.fit.measures import losses
 from training.fit.sample import Coded, Mask, Sample
-from training.fit.steps import steps_of
 
 SIZES: Final = (125, 250, 500, 1000, 2000, 4000, 8000, 16000)
 """Episodes, and all there are; the training data double, as curves are read on a logarithmic scale."""
@@ -57,7 +56,7 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
 def learning_curve(sample: Sample, features: Sequence[str], risk: Vector) -> Curve | None:
     """The curve at 30 days for models of some features; `risk` is the release's. None where too few are held out."""
     split = hold_out(sample.frame, share=TESTED)
-    test = split.test & sample.known(HEADLINE)
+    test = split.test & sample.judged(HEADLINE)
     target, client = sample.targets[test, HEADLINE], sample.client[test]
     train = split.train & sample.known(HEADLINE)
     if too_few(target) is not None or not train.any():
@@ -89,9 +88,10 @@ def _size(sample: Sample, features: Sequence[str], train: Mask, test: Mask, clie
     settings = Tuning()
     bins = bins_of(lambda name: sample.column(name)[learning], features)
     coded, recipe = Coded(sample, bins, bins.codes(sample.column)), Recipe(seed=SEED)
-    held = held_of(coded, stopping, HEADLINE, recipe)
-    rows = rows_of(coded, learning, HEADLINE, settings.power, recipe)
-    steps = steps_of(learn(bins, rows, held, recipe, settings), bins)
+    material = from_nothing(coded)
+    held = held_of(material, stopping, HEADLINE, recipe)
+    rows = rows_of(material, learning, HEADLINE, settings, recipe)
+    steps = learn(bins, rows, held, recipe, settings).steps(bins)
     calibration = calibrate(steps.logits(held.codes), held.target, np.zeros(len(held.target), dtype=np.int64))
     risk = expit(calibration.of(steps.logits(coded.codes[test]), np.zeros(int(test.sum()), dtype=np.int64)))
     target, client = sample.targets[test, HEADLINE], sample.client[test]

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from keepwell.care.moments import ON_THE_WAY_OUT
 from keepwell.contract.words import HORIZONS
-from training.dataset.landmarks import ON_THE_WAY_OUT
 from training.evaluate.burden import AFTER_SESSION, LANDMARKS, MODEL, AtBurden, at_burden
 from training.evaluate.cells import too_few
 from training.evaluate.metrics import (
@@ -124,7 +124,9 @@ def named(moments: Sequence[Moment], frame: pd.DataFrame) -> pd.DataFrame:
         left.sort_values("at", kind="stable"), right.sort_values("at", kind="stable"), on="at", by="episode"
     ).dropna(subset=["row"])
     found["row"] = found["row"].astype("int64")
-    found["landmark"] = found["landmark"].where(found["at"] - found["as_of"] <= ON_THE_WAY_OUT, "")
+    found["landmark"] = found["landmark"].where(
+        found["at"] - found["as_of"] <= pd.Timedelta(microseconds=ON_THE_WAY_OUT), ""
+    )
     found["landmark"] = found["landmark"].mask(found["at"] == found["due"], AFTER_MISSED)
     return found
 

@@ -13,6 +13,7 @@ from keepwell.contract.events import EpisodeOpened, Event
 from keepwell.scoring.scorecard import HEADLINE, OUTPUTS
 from models.release import Release
 from training.dataset import Dataset
+from training.dataset.landmarks import after_sessions
 from training.dataset.table import About
 from training.evaluate import cells, definitions, moments, rules
 from training.evaluate.aims import Aim, aims
@@ -198,6 +199,8 @@ def evaluate(
         raise ValueError("no outcome is settled: the data end less than 60 days after every moment in them")
     risk = risks_of(release, dataset)
     verdicts = rules.verdicts(dataset.frame, events)
+    data = _data(release, dataset, sample, events)
+    sample = sample.at_moments()
     line = release.policy.line
     of_rules = _against_rules(sample, risk[:, HEADLINE], verdicts)
     of_oracle = oracle(evidence.truth, dataset.frame, verdicts) if evidence.truth is not None else None
@@ -205,7 +208,7 @@ def evaluate(
         format=FORMAT,
         definition=DEFINITION,
         release=OfRelease.of(release),
-        data=_data(release, dataset, sample, events),
+        data=data,
         performance=tuple(_performance(sample, risk, OUTPUTS.index(output)) for output in release.scorer.card.outputs),
         clinics={
             output: clinics(sample.frame, sample.targets[:, column], risk[:, column], sample.client)
@@ -325,7 +328,7 @@ def _of_definition(definition: definitions.Definition, target: Vector, risk: Vec
 def _against_rules(sample: Sample, risk: Vector, verdicts: Mapping[str, Vector]) -> OfRules:
     known = sample.known(HEADLINE)
     units = {
-        AFTER_SESSION: moments.after_sessions(sample.frame) & known,
+        AFTER_SESSION: after_sessions(sample.frame) & known,
         LANDMARKS: moments.at_landmarks(sample.frame) & known,
     }
     weeks = clinician_weeks(sample.frame)

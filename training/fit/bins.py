@@ -31,6 +31,7 @@ SLACK: Final = 0.4
 GRAIN: Final[Mapping[Unit, float]] = {
     "days": 0.5, "hours": 1.0, "minutes": 1.0, "weeks": 0.5, "share": 0.01, "points of 10": 0.1, "-1 to 1": 0.1,
     "standard errors": 0.1, "reliable changes": 0.1, "times the usual interval": 0.05,
+    "sessions a week": 0.05,
 }  # fmt: skip
 """By unit, the finest step that is worth telling apart; 1 of what is counted. Finer ones say how a platform stamps its
 events, not how a person does."""

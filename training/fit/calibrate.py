@@ -1,4 +1,8 @@
-"""Calibration: out-of-fold log-odds to risks, at each horizon and session number."""
+"""Calibration: out-of-fold sums to risks, at each horizon and each stage of the course.
+
+Each stage has an intercept and a slope of its own, shrunk towards what all have in common: so a risk at the first booking and
+one after the tenth session are both right.
+"""
 
 from __future__ import annotations
 
@@ -7,61 +11,74 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from keepwell.care.moments import STAGES
 from training.fit.logit import Prior, fit
 from training.fit.sample import Ints
 
 Vector = NDArray[np.float64]
 
-SESSION_EDGES: Final = (1, 2, 3, 4, 6, 9, 13, 21)
-"""Bins of session number that are calibrated apart; narrow where most people leave."""
-DEVIATION: Final = 0.15
-"""Log-odds by which a session bin is expected to be off before any data, as a standard deviation; ours."""
+SHIFT: Final = 0.3
+"""Log-odds, at its usual sum, by which a stage is expected to differ from all stages, as a standard deviation; ours."""
+TILT: Final = 0.2
+"""The same of its slope; ours."""
 LEAST_SLOPE: Final = 0.02
 """The slope of a model that learnt nothing: about the same risk for everybody."""
 
 
 class Calibration(NamedTuple):
-    """Log-odds are `intercept + slope * raw + shifts[session bin]`."""
+    """Log-odds are `intercepts[stage] + slopes[stage] * raw`."""
 
-    intercept: float
-    slope: float
-    shifts: Vector
+    intercepts: Vector
+    slopes: Vector
 
-    def of(self, raw: Vector, session: Ints) -> Vector:
+    def of(self, raw: Vector, stage: Ints) -> Vector:
         """Calibrated log-odds."""
-        found: Vector = self.intercept + self.slope * raw + self.shifts[session_bins(session)]
+        found: Vector = self.intercepts[stage] + self.slopes[stage] * raw
         return found
 
+    def then(self, intercepts: Vector | float, slopes: Vector | float) -> Calibration:
+        """The same, followed by another affine step."""
+        return Calibration(intercepts + slopes * self.intercepts, slopes * self.slopes)
+
     def steeper(self, times: float, centre: float) -> Calibration:
-        """The same with a steeper slope, turned about the raw log-odds `centre`."""
-        slope = self.slope * times
-        return Calibration(self.intercept + (self.slope - slope) * centre, slope, self.shifts)
+        """The same with steeper slopes, turned about the raw log-odds `centre`."""
+        slopes = self.slopes * times
+        return Calibration(self.intercepts + (self.slopes - slopes) * centre, slopes)
 
 
-def calibrate(raw: Vector, target: Vector, session: Ints) -> Calibration:
-    """The calibration of raw log-odds that were not fitted to these rows."""
-    bins = np.eye(len(SESSION_EDGES) + 1)[session_bins(session)]
-    mean = np.array([0.0, 1.0, *np.zeros(bins.shape[1])])
-    vague = [np.inf, np.inf, *np.full(bins.shape[1], DEVIATION)]
-    design = np.column_stack([np.ones_like(raw), raw, bins])
-    found = fit(design, target, Prior(mean, np.array(vague)))
+def beginning(pairs: NDArray[np.float64]) -> Calibration:
+    """The calibration that a start has at an output: `pairs` are intercepts and slopes by stage."""
+    return Calibration(pairs[:, 0].copy(), pairs[:, 1].copy())
+
+
+def calibrate(raw: Vector, target: Vector, stage: Ints, start: Calibration | None = None) -> Calibration:
+    """The calibration of raw log-odds that were not fitted to these rows, beginning at that of the start: the line that all
+    rows have in common, the stages' differences from it, and, as shrunken differences leave something out, the common line
+    once more."""
+    found = start or Calibration(np.zeros(len(STAGES)), np.ones(len(STAGES)))
+    found = found.then(*_common(found.of(raw, stage), target))
+    found = found.then(*_of_stages(found.of(raw, stage), target, stage))
+    found = found.then(*_common(found.of(raw, stage), target))
+    return Calibration(found.intercepts, np.maximum(found.slopes, LEAST_SLOPE))
+
+
+def _common(x: Vector, target: Vector) -> tuple[float, float]:
+    """Intercept and slope of all rows, the slope not below `LEAST_SLOPE`."""
+    design = np.column_stack([np.ones_like(x), x])
+    found = fit(design, target, Prior(np.array([0.0, 1.0]), np.full(2, np.inf)))
     if found[1] < LEAST_SLOPE:
-        mean[1], vague[1] = LEAST_SLOPE, 1e-6
-        found = fit(design, target, Prior(mean, np.array(vague)))
-        found[1] = LEAST_SLOPE
-        return Calibration(float(found[0]), float(found[1]), found[2:])
-    return _settled(Calibration(float(found[0]), float(found[1]), found[2:]), raw, target, session)
+        found = fit(design, target, Prior(np.array([0.0, LEAST_SLOPE]), np.array([np.inf, 1e-6])))
+    return float(found[0]), max(float(found[1]), LEAST_SLOPE)
 
 
-def _settled(shrunk: Calibration, raw: Vector, target: Vector, session: Ints) -> Calibration:
-    """The same with intercept and slope fitted once more, to the shifted log-odds: shrunken shifts leave something out, for
-    which the slope beside them makes up by being too flat."""
-    shifted = shrunk.of(raw, session)
-    again = fit(np.column_stack([np.ones_like(raw), shifted]), target, Prior(np.array([0.0, 1.0]), np.full(2, np.inf)))
-    intercept, slope = float(again[0]), float(again[1])
-    return Calibration(intercept + slope * shrunk.intercept, slope * shrunk.slope, slope * shrunk.shifts)
-
-
-def session_bins(session: Ints) -> Ints:
-    """The bin of each session number."""
-    return np.searchsorted(np.asarray(SESSION_EDGES), session, side="right")
+def _of_stages(x: Vector, target: Vector, stage: Ints) -> tuple[Vector, Vector]:
+    """Intercept and slope of each stage on log-odds that are right on the whole. Differences of slope are about the usual
+    log-odds of the stage, so that they and those of intercepts are two things."""
+    rows = np.eye(len(STAGES))[stage]
+    centre = (x @ rows) / np.maximum(rows.sum(axis=0), 1.0)
+    design = np.column_stack([x, rows, rows * (x - centre[stage])[:, None]])
+    n = len(STAGES)
+    prior = Prior(np.array([1.0, *np.zeros(2 * n)]), np.array([1e-6, *np.full(n, SHIFT), *np.full(n, TILT)]))
+    found = fit(design, target, prior)
+    lift, turn = found[1 : n + 1], found[n + 1 :]
+    return lift - turn * centre, 1 + turn

@@ -29,7 +29,7 @@ NAMES: Final = {
     "14d": "stops within 14 days", "30d": "stops within 30 days", "60d": "stops within 60 days",
     "next": "next visit missed",
 }  # fmt: skip
-POWERS: Final = {0.0: "one row as another", 0.5: "1 / sqrt(rows of the client)", 1.0: "1 / rows of the client"}
+POWERS: Final = {0.0: "one as another", 0.5: "1 / sqrt(rows of the client at moments of that kind)"}
 
 
 def model_card(fitted: Fitted, dataset: Dataset, origin: str) -> str:
@@ -44,6 +44,8 @@ def model_card(fitted: Fitted, dataset: Dataset, origin: str) -> str:
         policy=fitted.policy,
         shown=None if report.held_out is msgspec.UNSET else words(report.held_out),
         active=fitted.offsets.active,
+        tuned=report.choice.settings,
+        share={"both": report.choice.settings.share, "boosting": 1.0, "logistic": 0.0}[report.choice.learner],
         strongest=list(_strongest(fitted.card)),
     )  # fmt: skip
 

@@ -1,63 +1,80 @@
-"""Step functions of all outputs compiled into one scorecard: centred, so that points speak against the average row."""
+"""Step functions of all outputs compiled into one scorecard: centred, so that points speak against the average row.
+
+A fit that began at a release's scorecard adds to it: the sum of two step functions is a step function.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from keepwell.scoring.scorecard import OUTPUTS, Points, Scorecard, Term
-from training.fit.bins import Bins, Codes
-from training.fit.calibrate import SESSION_EDGES, Calibration
+from keepwell.scoring.scorecard import OUTPUTS, STAGE, Pairs, Points, Scorecard, Term
+from training.fit.bins import Bins
+from training.fit.calibrate import Calibration
 from training.fit.steps import Steps
 
 Table = NDArray[np.float64]
+Vector = NDArray[np.float64]
 
 DIGITS: Final = 12
 """Decimals of points: as many as keep the sum of all terms within 1e-9 of the estimator's."""
-SESSIONS: Final = "sessions"
-"""The feature in whose term the calibration by session number is."""
 
 
-def compile_card(bins: Bins, steps: Sequence[Steps], calibrations: Sequence[Calibration], codes: Codes) -> Scorecard:
-    """The scorecard of step functions with their calibration taken up into the points: those of `OUTPUTS`, or of all but the
-    last, which the card then leaves out.
+def compile_card(
+    bins: Bins,
+    steps: Sequence[Steps],
+    calibrations: Sequence[Calibration],
+    column: Callable[[str], Vector],
+    start: Scorecard | None,
+) -> Scorecard:
+    """The scorecard of step functions, added to those of `start`, with a calibration by stage: of `OUTPUTS`, or of all but
+    the last, which the card then leaves out.
 
-    `codes` are the rows over which the mean of each term's points is zero.
+    `column` gives the values of a feature in the rows over which the mean of each term's points is zero.
     """
-    base = np.array([c.intercept + c.slope * s.base for c, s in zip(calibrations, steps, strict=True)])
-    tables = [
-        np.column_stack([c.slope * s.points[column] for c, s in zip(calibrations, steps, strict=True)])
-        for column in range(len(bins.features))
-    ]
+    width = len(steps)
+    base = np.array([one.base for one in steps])
+    learnt = {
+        name: (edges, np.column_stack([one.points[place] for one in steps]))
+        for place, (name, edges) in enumerate(zip(bins.features, bins.edges, strict=True))
+    }
+    begun: dict[str, tuple[tuple[float, ...], Table]] = {}
+    if start is not None:
+        outputs = len(start.outputs)
+        told = np.arange(width) < outputs  # what the start does not tell begins at nothing
+        base = base + np.asarray(start.base)[:width] * told
+        for term in start.terms:
+            begun[term.feature] = term.edges, np.array([*term.points, term.missing])[:, :width] * told
+    names = [*learnt, *(name for name in begun if name not in learnt)]
     terms = []
-    for column, (feature, edges, table) in enumerate(zip(bins.features, bins.edges, tables, strict=True)):
-        mean = table[codes[:, column]].mean(axis=0)
-        base += mean
-        centred = edges, table - mean
-        terms.append(_term(feature, *(_with_shifts(*centred, calibrations) if feature == SESSIONS else centred)))
-    if SESSIONS not in bins.features:
-        terms.append(_term(SESSIONS, *_with_shifts((), np.zeros((2, len(calibrations))), calibrations)))
-    left_out: tuple[Literal["next"], ...] | msgspec.UnsetType = (
-        msgspec.UNSET if len(steps) == len(OUTPUTS) else ("next",)
-    )
-    told = tuple(term for term in terms if _says_something(term))
-    return Scorecard(base=_points(base), terms=told, left_out=left_out)
+    for name in names:
+        edges, table = _sum([one[name] for one in (learnt, begun) if name in one])
+        values = column(name)
+        places = np.searchsorted(np.array(edges), values, side="right")
+        mean = table[np.where(np.isnan(values), len(table) - 1, places)].mean(axis=0)
+        base = base + mean
+        terms.append(_term(name, edges, table - mean))
+    left_out: tuple[Literal["next"], ...] | msgspec.UnsetType = msgspec.UNSET if width == len(OUTPUTS) else ("next",)
+    told_terms = tuple(term for term in terms if term.feature == STAGE or _says_something(term))
+    return Scorecard(base=_points(base), terms=told_terms, left_out=left_out, stages=_stages(calibrations))
 
 
-def _with_shifts(
-    edges: tuple[float, ...], table: Table, calibrations: Sequence[Calibration]
-) -> tuple[tuple[float, ...], Table]:
-    """The term of session number with the shifts of calibration added. The number of sessions is never missing."""
-    every = tuple(sorted({*edges, *map(float, SESSION_EDGES)}))
+def _sum(parts: Sequence[tuple[tuple[float, ...], Table]]) -> tuple[tuple[float, ...], Table]:
+    """The sum of step functions of one feature, on the edges of all."""
+    every = tuple(sorted({edge for edges, _ in parts for edge in edges}))
     starts = np.array([-np.inf, *every])
-    of_term = np.searchsorted(np.asarray(edges, dtype=np.float64), starts, side="right")
-    of_shift = np.searchsorted(np.asarray(SESSION_EDGES, dtype=np.float64), starts, side="right")
-    shifts = np.column_stack([calibration.shifts for calibration in calibrations])
-    return every, np.vstack([table[of_term] + shifts[of_shift], table[-1:]])
+    rows = sum(table[np.searchsorted(np.asarray(edges), starts, side="right")] for edges, table in parts)
+    return every, np.vstack([rows, sum(table[-1:] for _, table in parts)])
+
+
+def _stages(calibrations: Sequence[Calibration]) -> tuple[Pairs, ...]:
+    found = np.array([[one.intercepts, one.slopes] for one in calibrations])  # outputs, two, stages
+    pairs = [[(float(one[0]), float(one[1])) for one in found[:, :, stage]] for stage in range(found.shape[2])]
+    return tuple((*one, *[(0.0, 1.0)] * (len(OUTPUTS) - len(one))) for one in pairs)
 
 
 def _term(feature: str, edges: tuple[float, ...], table: Table) -> Term:

@@ -2,66 +2,95 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from keepwell.alerting.policy import Policy
-from keepwell.scoring.scorecard import HEADLINE, OUTPUTS, Offsets, Output, Scorecard, coherent
+from keepwell.scoring.scorecard import HEADLINE, NEXT, OUTPUTS, Offsets, Output, Scorecard, coherent
 from training.dataset import FEATURE_COLUMNS, Dataset
-from training.fit.bags import Bagged, bag
-from training.fit.bins import Matrix, bins_of
-from training.fit.calibrate import Calibration, calibrate
+from training.fit.bags import Material, bag
+from training.fit.bins import Matrix, Vector, bins_of
+from training.fit.calibrate import Calibration, beginning, calibrate
 from training.fit.compile import compile_card
 from training.fit.estimator import Estimator
 from training.fit.held_out import HeldOut
-from training.fit.learners import Learner, Recipe
+from training.fit.learners import Apart, Learner, Recipe
 from training.fit.line import AlertLine, at, check_line, line_of
 from training.fit.logit import expit
-from training.fit.measures import Measures, measures
-from training.fit.offsets import crossed, offsets_of
+from training.fit.measures import Measures, log_loss, measures
+from training.fit.offsets import crossed, usual_of, usual_of_all
 from training.fit.reference import Reference, reference_of
 from training.fit.refuse import check, check_features, check_result
 from training.fit.sample import Coded, Sample, sample_of
-from training.fit.select import Choice, choose, choose_size
+from training.fit.select import Choice, choose, splits_of
 from training.fit.signs import NEEDS_YEARS
+from training.fit.start import Start, start_at
 from training.fit.treated import Treated, treated_of
+
+Seats = Literal["auto", "on", "off", "aside"]
+"""Whether what is usual at a clinic and with a clinician is used: as validation says, always, never; `aside`: it is learnt,
+so that no feature stands for it, and let go of, as in a release for other clinics."""
+CALMER: Final = (0.5, 0.75, 1.0)
+"""Parts of what is usual at a clinic and with a clinician that validation chooses from; ours."""
+OF_SEATS: Final = (HEADLINE, NEXT)
+"""The outputs for which it is learnt before the others are fitted; the other horizons take that of the headline."""
+
+
+class Beginning(NamedTuple):
+    """The release that a fit begins at."""
+
+    digest: str
+    card: Scorecard
 
 
 class Options(NamedTuple):
     """What a person decides. `budget` is in alerts per clinician-week; one of `budget` and `cost_ratio` is given. `treated`
-    is the weight of rows that an alert or act may have changed: 1 keeps them, 0 leaves them out."""
+    is the weight of rows that an alert or act may have changed: 1 keeps them, 0 leaves them out. `start` is the release
+    whose scorecard the fit begins at; None begins at nothing. `few` fits to fewer stops than can be trusted: to be compared
+    with, not to be used."""
 
-    learner: Learner = "boosting"
+    learner: Learner = "both"
     budget: float | None = 1.0
     cost_ratio: float | None = None
     treated: float = 1.0
-    use_offsets: bool = False
+    seats: Seats = "auto"
+    apart: Apart = "client"
+    start: Beginning | None = None
+    few: bool = False
     seed: int = 0
     jobs: int = 1
 
     @property
     def recipe(self) -> Recipe:
         """How rows are learnt from."""
-        return Recipe(self.learner, self.treated, self.seed, self.jobs)
+        return Recipe(self.learner, self.treated, self.apart, self.seed, self.jobs)
 
 
 class FitReport(msgspec.Struct, frozen=True, kw_only=True):
-    """All figures of a fit; each of `measures` and of those after it is on clients that the model had not seen."""
+    """All figures of a fit; each of `measures` and of those after it is on clients that the model had not seen, at the
+    moments at which somebody decides, with what is usual at a clinic and with a clinician where it is used."""
 
     rows: int
+    moments: int
     clients: int
     episodes: int
     stops: int
     measures: dict[str, Measures]
-    beside: Measures
-    """The other learner's at the headline, on the same rows and folds."""
+    without_offsets: dict[str, Measures]
+    """Without what is usual at a clinic and with a clinician."""
     with_offsets: dict[str, Measures]
-    """With the offsets added, whether they are active or not: those made of the one half of the clients, on the other."""
+    """With it, whether it is used or not: made of other clients than those judged."""
+    gain: float
+    """By how much it lowers the log loss at the headline on clients who came later, at `calmer` times its size: the best of
+    `training.fit.fit.CALMER`, by which it is held back besides."""
+    calmer: float
     spread: dict[str, float]
     """Standard deviation between clinicians, in log-odds, by output."""
+    begun: str | None
+    """The digest of the release that it began at."""
     choice: Choice
     seen: dict[str, int]
     """Rows that one bag read, by output."""
@@ -90,52 +119,66 @@ def fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
     The same table and options give the same result, whatever `jobs`. Raises `training.fit.refuse.NotFitted`, and `ValueError`
     for options that contradict themselves.
     """
-    with threadpool_limits(limits=1):  # as in `bags.learn`, for all that runs here
+    with threadpool_limits(limits=1):  # as in `learners.learn`, for all that runs here
         return _fit(dataset, base, options)
 
 
 def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
     check_line(options.budget, options.cost_ratio)
     sample = sample_of(dataset)
-    left_out = check(sample)
+    left_out = check(sample, begun=options.start is not None or options.few)
     sample = sample.without(left_out)
     check_features(sample, FEATURE_COLUMNS)
-    coded = _coded(sample, options.jobs)
-    choice = choose(coded, options.recipe)
-    coded = coded.only(choice.features)
-    bagged = bag(coded, options.recipe, choice.settings, sample.outputs)
-    calibrations, logits = _calibrated(sample, bagged)
-    risks = coherent(expit(logits))
+    start = start_at(None if options.start is None else options.start.card, dataset)
+    material = Material(_coded(sample, options.jobs), start, np.zeros_like(start.sums))
+    choice = choose(material, options.recipe)
+    material = material.only(choice.features)
+    if options.seats != "off":
+        material = material._replace(usual=_usual(material, options.recipe, choice))
+    bagged = bag(material, options.recipe, choice.settings, sample.outputs)
+    alone = _calibrated(sample, start, bagged.raw)
+    calmer, gain = _calmer(sample, alone, options.recipe)
+    active = options.seats == "on" or (options.seats == "auto" and gain > 0)
+    together = _calibrated(sample, start, bagged.raw + calmer * crossed(sample, alone.logits, alone.scale))
+    usual = usual_of_all(sample, together.of(bagged.raw), together.scale).times(calmer)
+    used = together if active else alone
+    risks = coherent(expit(used.logits))
     found = _measured(sample, risks)
     for name, one in found.items():
         check_result(name, one.auroc)
-    offsets, added, spread = offsets_of(sample, logits, options.use_offsets)
-    shown = coherent(expit(logits + added)) if options.use_offsets else risks
-    line = line_of(sample, shown[:, HEADLINE], base, options.budget, options.cost_ratio)
+    line = line_of(sample, risks[:, HEADLINE], base, options.budget, options.cost_ratio)
     final = tuple(
-        one.steeper(calmed, float(bagged.raw[sample.known(output), output].mean()))
-        for output, one, calmed in zip(sample.outputs, calibrations, bagged.calmed, strict=True)
+        one.steeper(calmed, float(bagged.raw[sample.judged(output), output].mean()))
+        for output, one, calmed in zip(sample.outputs, used.calibrations, bagged.calmed, strict=True)
     )
-    card = compile_card(coded.bins, bagged.steps, final, coded.codes)
+    coded, decisive = material.coded, sample.decisive
+    card = compile_card(coded.bins, bagged.steps, final, lambda name: sample.column(name)[decisive], start.card)
+    slopes = [bagged.calmed[place] if place < len(bagged.calmed) else 1.0 for place in range(len(OUTPUTS))]
     return Fitted(
         card=card,
         policy=at(base, line.line),
-        offsets=offsets,
-        estimator=Estimator(coded.bins, bagged.estimators, final),
-        reference=reference_of(coded.bins, coded.codes, risks),
+        offsets=Offsets(active=False, clinics={}, clinicians={})
+        if options.seats == "aside"
+        else usual.told(sample, active, slopes),
+        estimator=Estimator(coded.bins, bagged.estimators, final, start.card),
+        reference=reference_of(coded.bins, coded.codes[decisive], risks[decisive]),
         report=FitReport(
             rows=len(coded.codes),
+            moments=int(decisive.sum()),
             clients=len(np.unique(sample.client)),
             episodes=len(np.unique(sample.episode)),
             stops=sample.stops(),
             measures=found,
-            beside=_beside(coded, choice, options.recipe),
-            with_offsets=_measured(sample, coherent(expit(logits + crossed(sample, logits)))),
-            spread=spread,
+            without_offsets=_measured(sample, coherent(expit(alone.logits))),
+            with_offsets=_measured(sample, coherent(expit(together.logits))),
+            gain=gain,
+            calmer=calmer,
+            spread=usual.spread,
+            begun=None if options.start is None else options.start.digest,
             choice=choice,
             seen={OUTPUTS[output]: rows for output, rows in zip(sample.outputs, bagged.seen, strict=True)},
             line=line,
-            treated=treated_of(coded, options.recipe, choice.settings, risks[:, HEADLINE]),
+            treated=treated_of(material, options.recipe, choice.settings, risks[:, HEADLINE]),
             left_out=left_out or msgspec.UNSET,
         ),
     )
@@ -145,34 +188,81 @@ def _coded(sample: Sample, jobs: int) -> Coded:
     """Every row's codes, in the bins of the features that may be learnt from."""
     years = sample.years()
     allowed = [name for name in FEATURE_COLUMNS if years >= NEEDS_YEARS.get(name, 0.0)]
-    bins = bins_of(sample.column, allowed, jobs)
+    bins = bins_of(lambda name: sample.column(name)[sample.decisive], allowed, jobs)
     return Coded(sample, bins, bins.codes(sample.column, jobs))
 
 
-def _calibrated(sample: Sample, bagged: Bagged) -> tuple[tuple[Calibration, ...], Matrix]:
-    """The calibration of each of the sample's outputs, and the calibrated log-odds of every row, NaN at another output."""
-    calibrations: list[Calibration] = []
-    logits = np.full_like(bagged.raw, np.nan)
+class _Calibrated(NamedTuple):
+    """The calibration of each of the sample's outputs, the calibrated log-odds of every row by `OUTPUTS`, NaN at another
+    output, and by how much what is added to a row's sum counts in them."""
+
+    sample: Sample
+    calibrations: tuple[Calibration, ...]
+    logits: Matrix
+    scale: Matrix
+
+    def of(self, raw: Matrix) -> Matrix:
+        """The log-odds of other sums."""
+        found = np.full_like(raw, np.nan)
+        for output, one in zip(self.sample.outputs, self.calibrations, strict=True):
+            found[:, output] = one.of(raw[:, output], self.sample.stage)
+        return found
+
+
+def _calibrated(sample: Sample, start: Start, raw: Matrix) -> _Calibrated:
+    calibrations = []
+    scale = np.ones_like(raw)
     for output in sample.outputs:
-        known = sample.known(output)
-        found = calibrate(bagged.raw[known, output], sample.targets[known, output], sample.session[known])
+        known = sample.judged(output)
+        began = beginning(start.pairs[:, output])
+        found = calibrate(raw[known, output], sample.targets[known, output], sample.stage[known], began)
         calibrations.append(found)
-        logits[:, output] = found.of(bagged.raw[:, output], sample.session)
-    return tuple(calibrations), logits
+        scale[:, output] = found.slopes[sample.stage]
+    unread = _Calibrated(sample, tuple(calibrations), raw, scale)
+    return unread._replace(logits=unread.of(raw))
+
+
+def _usual(material: Material, recipe: Recipe, choice: Choice) -> Matrix:
+    """What is usual at each row's clinic and with its clinician, by a first fit that does not know of them: so that what
+    follows learns no feature in place of a clinician."""
+    sample, start = material.coded.sample, material.start
+    outputs = [output for output in OF_SEATS if output in sample.outputs]
+    first = bag(material, recipe._replace(learner="logistic"), choice.settings, outputs)
+    some = sample.without(name for place, name in enumerate(OUTPUTS) if place not in outputs)
+    found = _calibrated(some, start, first.raw)
+    added = usual_of_all(some, found.logits, found.scale).added(some)
+    for output in sample.outputs:
+        if output not in outputs:
+            added[:, output] = added[:, HEADLINE]
+    return added
+
+
+def _calmer(sample: Sample, alone: _Calibrated, recipe: Recipe) -> tuple[float, float]:
+    """Which part of what is usual at a clinic and with a clinician, made of earlier clients, lowers the log loss of later
+    ones at the headline most, and by how much."""
+    headline = sample.without(name for name in OUTPUTS if name != OUTPUTS[HEADLINE])
+    gains = np.zeros(len(CALMER))
+    splits = splits_of(sample, recipe)[1]
+    for split in splits:
+        known = split.test & sample.judged(HEADLINE)
+        added = usual_of(headline, alone.logits, alone.scale, split.train).added(sample)[known, HEADLINE]
+        target, scale = sample.targets[known, HEADLINE], alone.scale[known, HEADLINE]
+        without = alone.logits[known, HEADLINE]
+        loss = _loss(without, target)
+        gains += [(loss - _loss(without + scale * part * added, target)) / len(splits) for part in CALMER]
+    best = int(np.argmax(gains))
+    return CALMER[best], float(gains[best])
+
+
+def _loss(logits: Vector, target: Vector) -> float:
+    """The log loss of log-odds, right on the whole."""
+    alike = np.zeros(len(logits), dtype=np.int64)
+    return log_loss(target, expit(calibrate(logits, target, alike).of(logits, alike)))
 
 
 def _measured(sample: Sample, risks: Matrix) -> dict[str, Measures]:
     return {
         OUTPUTS[output]: measures(sample.targets[known, output], risks[known, output])
         for output in sample.outputs
-        for known in [sample.known(output)]
+        for known in [sample.judged(output)]
     }
-
-
-def _beside(coded: Coded, choice: Choice, recipe: Recipe) -> Measures:
-    """The measures at the headline, out of fold, of the learner that was not asked for, on the chosen features."""
-    sample, other = coded.sample, recipe._replace(learner="logistic" if recipe.learner == "boosting" else "boosting")
-    bagged = bag(coded, other, choose_size(coded, other, choice.power), (HEADLINE,))
-    known = sample.known(HEADLINE)
-    raw, target, session = bagged.raw[known, HEADLINE], sample.targets[known, HEADLINE], sample.session[known]
-    return measures(target, expit(calibrate(raw, target, session).of(raw, session)))

@@ -1,88 +1,111 @@
-"""The two additive learners: boosted trees of one feature each, and logistic regression on the bins."""
+"""The two additive learners side by side, and their average: boosted trees of one feature each, and penalised logistic
+regression on bins."""
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from threadpoolctl import threadpool_limits
 
-from training.fit.bins import Bins, Codes
-from training.fit.signs import SIGNS
-from training.fit.steps import with_gaps
+from training.fit.bins import Bins, Codes, Matrix
+from training.fit.boost import Boosted, boost, working
+from training.fit.smooth import Smooth, regress
+from training.fit.steps import Steps, mixed, steps_of
 
-Learner = Literal["boosting", "logistic"]
+Learner = Literal["both", "boosting", "logistic"]
+Apart = Literal["client", "world"]
 Vector = NDArray[np.float64]
-
-MOST_TREES: Final = 400
-PATIENCE: Final = 10
-"""Trees without a gain on the held-out clients after which boosting stops."""
-FORGETS: Final = 1e-6
-"""A gain in log loss below this is none."""
 
 
 class Tuning(NamedTuple):
-    """What validation decides. `power`: a row weighs 1 / n ** power, for n rows of its client."""
+    """What validation decides. `leaves`, `least_rows`, `shrinkage`: of trees; `ridge`: of the regression; `share`: how much
+    boosting counts in the average; `power`: a row weighs 1 / n ** power, for n rows of its client at moments of its kind;
+    `others`: the weight of a row at no moment of `keepwell.care.moments`."""
 
     leaves: int = 4
     least_rows: int = 50
     shrinkage: float = 10.0
-    rate: float = 0.2
-    power: float = 0.5
+    ridge: float = 40.0
+    share: float = 0.5
+    power: float = 0.0
+    others: float = 0.0
 
 
 class Recipe(NamedTuple):
     """What a person decides of how rows are learnt from. `treated` is the weight of rows that an alert or act may have
-    changed: 1 keeps them, 0 leaves them out. The result does not depend on `jobs`."""
+    changed: 1 keeps them, 0 leaves them out. `apart`: what is never both learnt from and judged by. The result does not
+    depend on `jobs`."""
 
-    learner: Learner = "boosting"
+    learner: Learner = "both"
     treated: float = 1.0
+    apart: Apart = "client"
     seed: int = 0
     jobs: int = 1
 
 
 class LearningRows(NamedTuple):
-    """Rows to learn from: codes, targets, weights with a mean of about 1."""
+    """Rows to learn from: codes, targets, weights with a mean of about 1, and where the log-odds of each begin, which are
+    `offset + scale * learnt`."""
 
     codes: Codes
     target: Vector
     weight: Vector
+    offset: Vector
+    scale: Vector
+
+    def risks(self, found: Vector) -> Vector:
+        """The log-odds where so much is learnt."""
+        logits: Vector = self.offset + self.scale * found
+        return logits
 
 
-def boost(
-    bins: Bins, rows: LearningRows, held: LearningRows, settings: Tuning, seed: int
-) -> HistGradientBoostingClassifier:
-    """Boosts trees of one feature each, with the signs of `SIGNS`, until the loss on held-out rows falls no more."""
-    booster = HistGradientBoostingClassifier(
-        learning_rate=settings.rate,
-        max_iter=MOST_TREES,
-        max_leaf_nodes=settings.leaves,
-        min_samples_leaf=settings.least_rows,
-        l2_regularization=settings.shrinkage,
-        interaction_cst="no_interactions",
-        monotonic_cst=[SIGNS[name][0] if name in SIGNS else 0 for name in bins.features],
-        early_stopping=True,
-        n_iter_no_change=PATIENCE,
-        tol=FORGETS,
-        random_state=seed,
-    )
-    codes = with_gaps(rows.codes, bins)
-    codes[:, np.isnan(codes).all(axis=0)] = 0  # scikit-learn cannot bin a column of gaps; a constant one is never split
-    return booster.fit(
-        codes, rows.target, sample_weight=rows.weight,
-        X_val=with_gaps(held.codes, bins), y_val=held.target, sample_weight_val=held.weight,
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Learnt:
+    """What was learnt of some rows, by each learner that was asked; `share` is that of boosting."""
+
+    boosted: Boosted | None
+    smooth: Smooth | None
+    share: float
+
+    def decision_function(self, codes: Matrix) -> Vector:
+        """Log-odds of rows of codes, NaN for a missing value: the average of the learners."""
+        found = np.zeros(len(codes))
+        if self.boosted is not None:
+            found += self.share * self.boosted.decision_function(codes)
+        if self.smooth is not None:
+            found += (1 - self.share) * self.smooth.decision_function(codes)
+        return found
+
+    def steps(self, bins: Bins) -> Steps:
+        """The step functions of the average."""
+        parts = [(self.share, self.boosted), (1 - self.share, self.smooth)]
+        return mixed([(share, steps_of(one, bins)) for share, one in parts if one is not None])
 
 
-def regress(bins: Bins, rows: LearningRows, shrinkage: float) -> Any:
-    """Logistic regression with one coefficient a bin, of which `shrinkage` is the ridge penalty."""
-    categories = [[*range(len(edges) + 1), np.nan] for edges in bins.edges]
-    model = make_pipeline(
-        OneHotEncoder(categories=categories, handle_unknown="ignore"),
-        LogisticRegression(C=1 / shrinkage, max_iter=300, solver="lbfgs"),
-    )
-    return model.fit(with_gaps(rows.codes, bins), rows.target, logisticregression__sample_weight=rows.weight)
+def learn(bins: Bins, rows: LearningRows, held: LearningRows, recipe: Recipe, settings: Tuning) -> Learnt:
+    """One fit of each learner that has a share. It takes one core: the fits are many, and threads that wait for each other
+    on small pieces cost more than they give."""
+    share = {"both": settings.share, "boosting": 1.0, "logistic": 0.0}[recipe.learner]
+    with threadpool_limits(limits=1):
+        boosted = None
+        if share > 0:
+            boosted = boost(
+                bins,
+                working(
+                    bins, rows.codes, target=rows.target, weight=rows.weight, offset=rows.offset, scale=rows.scale
+                ),
+                working(
+                    bins, held.codes, target=held.target, weight=held.weight, offset=held.offset, scale=held.scale
+                ),
+                leaves=settings.leaves, least_rows=settings.least_rows, shrinkage=settings.shrinkage, seed=recipe.seed,
+            )  # fmt: skip
+        smooth = None
+        if share < 1:
+            smooth = regress(
+                bins, rows.codes, rows.target, rows.weight, offset=rows.offset, scale=rows.scale,
+                shrinkage=settings.ridge,
+            )  # fmt: skip
+    return Learnt(boosted, smooth, share)

@@ -5,6 +5,7 @@ the highest. No command lists them in order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -22,6 +23,10 @@ LEAST_CLIENTS: Final = 8
 """Clients a clinic or clinician needs for an offset of its own; ours, so that an offset tells of no single person."""
 LARGEST: Final = 2.0
 """Log-odds that no raw offset exceeds, so that a clinician whose clients all stayed is not infinitely good."""
+PARTS: Final = 4
+"""Parts of the clients by which offsets are judged, each by those made of the others."""
+ROUNDS: Final = 2
+"""Of Newton's method, the second from the shrunken estimates; a third moves nothing that counts."""
 
 
 class Pooled(NamedTuple):
@@ -31,33 +36,40 @@ class Pooled(NamedTuple):
     between: float
 
 
-def offsets_of(sample: Sample, logits: Matrix, active: bool) -> tuple[Offsets, Matrix, dict[str, float]]:
-    """The offsets by clinic and, within it, clinician; what they add to each row; the spread of clinicians by output.
+class Usual(NamedTuple):
+    """What is usual at each clinic and, within it, with each clinician: offsets by group and output, in the sums before
+    calibration, and the standard deviation between clinicians by output, in log-odds."""
 
-    `logits` are calibrated and out of fold, so that no row's own outcome made them.
+    clinics: Matrix
+    clinicians: Matrix
+    spread: dict[str, float]
+
+    def times(self, part: float) -> Usual:
+        """The same, held back to a part."""
+        return Usual(self.clinics * part, self.clinicians * part, self.spread)
+
+    def added(self, sample: Sample) -> Matrix:
+        """What they add to each row; nothing where the clinician is not known."""
+        clinic, clinician = _codes(sample)
+        none = np.zeros((1, len(OUTPUTS)))
+        found: Matrix = np.vstack([self.clinics, none])[clinic] + np.vstack([self.clinicians, none])[clinician]
+        return found
+
+    def told(self, sample: Sample, active: bool, slopes: Sequence[float] = (1.0,) * len(OUTPUTS)) -> Offsets:
+        """The offsets as a release holds them, divided by `slopes` that will multiply them besides."""
+        clinics, clinicians = sample.frame["clinic"], sample.frame["clinician"]
+        by = np.asarray(slopes)
+        return Offsets(
+            active=active, clinics=_told(clinics, self.clinics / by), clinicians=_told(clinicians, self.clinicians / by)
+        )
+
+
+def usual_of(sample: Sample, logits: Matrix, scale: Matrix, which: Mask) -> Usual:
+    """Offsets of every clinic and clinician made of some of the moments.
+
+    `logits` are calibrated and out of fold, so that no row's own outcome made them; `scale` is by how much an offset counts
+    in each. Both have a column for each of `OUTPUTS`.
     """
-    everyone = np.ones(len(logits), dtype=np.bool_)
-    of_clinic, of_clinician, spread = _pooled(sample, logits, everyone)
-    clinics, clinicians = sample.frame["clinic"], sample.frame["clinician"]
-    told = Offsets(active=active, clinics=_told(clinics, of_clinic), clinicians=_told(clinicians, of_clinician))
-    return told, _added(sample, of_clinic, of_clinician), {f"spread_{name}": one for name, one in spread.items()}
-
-
-def crossed(sample: Sample, logits: Matrix) -> Matrix:
-    """What offsets add to each row if they are made of the other half of the clients: what they are worth, unflattered."""
-    half = _halves(sample)
-    first, second = (_added(sample, *_pooled(sample, logits, side)[:2]) for side in (half, ~half))
-    return np.where(half[:, None], second, first)
-
-
-def _halves(sample: Sample) -> Mask:
-    first: Mask = np.random.default_rng(0).permutation(int(sample.client.max()) + 1) % 2 == 0
-    side: Mask = first[sample.client]
-    return side
-
-
-def _pooled(sample: Sample, logits: Matrix, which: Mask) -> tuple[Matrix, Matrix, dict[str, float]]:
-    """Offsets of every clinic and clinician by output, made of some rows, and the spread of clinicians."""
     clinic, clinician = _codes(sample)
     of_clinic = np.zeros((int(clinic.max()) + 1, len(OUTPUTS)))
     of_clinician = np.zeros((int(clinician.max()) + 1, len(OUTPUTS)))
@@ -65,22 +77,30 @@ def _pooled(sample: Sample, logits: Matrix, which: Mask) -> tuple[Matrix, Matrix
     for output in sample.outputs:
         offset = np.zeros(len(logits))
         for offsets, group in ((of_clinic, clinic), (of_clinician, clinician)):
-            where = which & sample.known(output) & (group >= 0)
+            where = which & sample.judged(output) & (group >= 0)
             pooled = pool(
-                group[where], len(offsets), sample.client[where], sample.targets[where, output],
-                logits[where, output] + offset[where],
+                group[where], len(offsets), sample.client[where], target=sample.targets[where, output],
+                logits=logits[where, output] + scale[where, output] * offset[where], scale=scale[where, output],
             )  # fmt: skip
             offsets[:, output] = pooled.offsets
             offset += np.append(pooled.offsets, 0.0)[group]
             spread[OUTPUTS[output]] = pooled.between
-    return of_clinic, of_clinician, spread
+    return Usual(of_clinic, of_clinician, spread)
 
 
-def _added(sample: Sample, of_clinic: Matrix, of_clinician: Matrix) -> Matrix:
-    """What offsets add to each row; nothing where the clinician is not known."""
-    clinic, clinician = _codes(sample)
-    none = np.zeros((1, len(OUTPUTS)))
-    found: Matrix = np.vstack([of_clinic, none])[clinic] + np.vstack([of_clinician, none])[clinician]
+def usual_of_all(sample: Sample, logits: Matrix, scale: Matrix) -> Usual:
+    """The same made of all of them."""
+    return usual_of(sample, logits, scale, np.ones(len(logits), dtype=np.bool_))
+
+
+def crossed(sample: Sample, logits: Matrix, scale: Matrix) -> Matrix:
+    """What offsets add to each row if they are made of the other clients: what they are worth, unflattered."""
+    part = np.random.default_rng(0).permutation(int(sample.client.max()) + 1) % PARTS
+    side = part[sample.client]
+    found = np.zeros_like(logits)
+    for one in range(PARTS):
+        here = side == one
+        found[here] = usual_of(sample, logits, scale, ~here).added(sample)[here]
     return found
 
 
@@ -89,31 +109,40 @@ def _codes(sample: Sample) -> tuple[Ints, Ints]:
     return codes_of(sample.frame["clinic"]), codes_of(sample.frame["clinician"])
 
 
-def pool(group: Ints, groups: int, client: Ints, target: Vector, logits: Vector) -> Pooled:
-    """Empirical-Bayes offsets of groups: one step of Newton's from no offset, times between / (between + within) variance.
+def pool(group: Ints, groups: int, client: Ints, *, target: Vector, logits: Vector, scale: Vector) -> Pooled:
+    """Empirical-Bayes offsets of groups: estimates by Newton's method, times between / (between + within) variance.
 
     Variance within is taken between clients, as a client's rows are alike; that between groups is DerSimonian & Laird's
     (1986, Control Clin Trials 7:177). One group has nothing to be compared with and gets none.
     """
-    risk = expit(logits)
-    score = np.bincount(group, target - risk, groups)
-    information = np.bincount(group, risk * (1 - risk), groups)
     everyone = int(client.max(initial=0)) + 1
     persons, person = np.unique(group * everyone + client, return_inverse=True)
-    sums = np.bincount(person, target - risk, len(persons))
     of_group = persons // everyone
     clients = np.bincount(of_group, minlength=groups)
-    within = np.bincount(of_group, sums**2, groups)
-    told = (clients >= LEAST_CLIENTS) & (information > 0) & (within > 0)
-    offsets = np.zeros(groups)
-    if told.sum() < 2:
-        return Pooled(offsets, 0.0)
-    raw = np.clip(score[told] / information[told], -LARGEST, LARGEST)
-    variance = within[told] / information[told] ** 2
+    found = Pooled(np.zeros(groups), 0.0)
+    for _ in range(ROUNDS):
+        risk = expit(logits + scale * found.offsets[group])
+        apart = scale * (target - risk)
+        score = np.bincount(group, apart, groups)
+        information = np.bincount(group, scale**2 * risk * (1 - risk), groups)
+        within = np.bincount(of_group, np.bincount(person, apart, len(persons)) ** 2, groups)
+        told = (clients >= LEAST_CLIENTS) & (information > 0)
+        if told.sum() < 2:
+            return Pooled(np.zeros(groups), 0.0)
+        raw = np.clip(found.offsets[told] + score[told] / information[told], -LARGEST, LARGEST)
+        # How much more a row varies than if it were alone is taken from all groups together: of a few clients it is noise.
+        inflated = within[told].sum() / information[told].sum()
+        variance = inflated / information[told]
+        found = _shrunk(raw, variance, told)
+    return found
+
+
+def _shrunk(raw: Vector, variance: Vector, told: Mask) -> Pooled:
     weight = 1 / variance
     centre = float(np.sum(weight * raw) / weight.sum())
     excess = float(np.sum(weight * (raw - centre) ** 2)) - (len(raw) - 1)
     between = max(0.0, excess / float(weight.sum() - np.sum(weight**2) / weight.sum()))
+    offsets = np.zeros(len(told))
     offsets[told] = raw * between / (between + variance)
     return Pooled(offsets, float(np.sqrt(between)))
 

@@ -26,7 +26,8 @@ MADE_UP: Final = "sim-"
 
 def release(fitted: Fitted, dataset: Dataset, origin: str | None, out: Path) -> str:
     """Writes the release of a fit into the folder `out` and returns its digest."""
-    told = origin or origin_of(dataset)
+    begun = fitted.report.begun
+    told = origin or " ".join(filter(None, (f"Begun at {begun}." if begun else "", origin_of(dataset))))
     files = {
         SCORECARD: _json(fitted.card),
         POLICY: _json(fitted.policy),
@@ -36,7 +37,7 @@ def release(fitted: Fitted, dataset: Dataset, origin: str | None, out: Path) -> 
         "estimator.joblib": canonical.dumps(fitted.estimator),
         "card.md": model_card(fitted, dataset, told).encode(),
     }
-    title = f"Additive scorecard, {fitted.report.choice.learner}"
+    title = "Additive scorecard" if fitted.report.begun is None else "Additive scorecard, moved by local data"
     return _put(
         out, files, dataset, title=title, origin=told, metrics=_chief(fitted.report.measures),
         left_out={} if fitted.report.left_out is msgspec.UNSET else fitted.report.left_out,

@@ -8,22 +8,22 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from keepwell.scoring.scorecard import OUTPUTS, Offsets, Points, Scorecard, Scorer, coherent
+from keepwell.scoring.scorecard import OUTPUTS, Offsets, Pairs, Scorecard, Scorer, calibrated, coherent
 from training.dataset import Dataset
 from training.fit.bins import Matrix
 from training.fit.logit import Prior, clustering, expit, fit
 from training.fit.measures import Measures, measures
-from training.fit.offsets import crossed, offsets_of
+from training.fit.offsets import crossed, usual_of_all
 from training.fit.refuse import NotFitted, check_sessions
 from training.fit.sample import Sample, sample_of
 
-LEAST_STOPS: Final = 20
+LEAST_STOPS: Final = 5
 """Episodes that stopped, below which not even the intercept is moved; ours."""
 ENOUGH_STOPS: Final = 100
 """From so many on, shrinkage hardly matters; below, the command says that it does."""
-PRIOR: Final = Prior(np.array([0.0, 1.0]), np.array([1.0, 0.2]))
-"""Intercept and slope before any data. Clinics differ in base rate by about one in log-odds (20 to 35 % and more), in slope
-by some tenths (Van Calster et al. 2019, BMC Med 17:230); the figures are ours."""
+PRIOR: Final = Prior(np.array([0.0, 1.0]), np.array([0.6, 0.2]))
+"""Intercept and slope before any data. Clinics differ in base rate by somewhat more than half in log-odds (10 to 45 %), in
+slope by some tenths (Van Calster et al. 2019, BMC Med 17:230); the figures are ours."""
 LEAST_SLOPE: Final = 0.1
 
 
@@ -80,18 +80,16 @@ def recalibrate(dataset: Dataset, scorer: Scorer, use_offsets: bool = False) -> 
             f"{ENOUGH_STOPS} to trust the slope. Use the release as it is, or wait for more data"
         )
     table = dataset.matrix([term.feature for term in card.terms])
-    pairs = np.asarray(card.calibration, dtype=np.float64)
-    logits = pairs[:, 0] + pairs[:, 1] * scorer.logits(table)
+    sums = scorer.logits(table)
+    logits = calibrated(card, table, sums)
     found = [_shift(sample, logits, output) for output in range(len(OUTPUTS))]
-    calibration = tuple(
-        (float(shift[0] + shift[1] * a), float(shift[1] * b)) for (shift, _), (a, b) in zip(found, pairs, strict=True)
-    )
-    moved = msgspec.structs.replace(card, calibration=calibration)
+    moves = [(float(shift[0]), float(shift[1])) for shift, _ in found]
+    moved = _moved(card, moves)
     before, after = scorer.risks(table), Scorer(moved).risks(table)
     shifts: dict[str, Shift] = {
         name: Shift(
-            intercept=float(found[output][0][0]),
-            slope=float(found[output][0][1]),
+            intercept=moves[output][0],
+            slope=moves[output][1],
             weight=found[output][1],
             before=_measured(sample, before, output),
             after=_measured(sample, after, output),
@@ -101,35 +99,39 @@ def recalibrate(dataset: Dataset, scorer: Scorer, use_offsets: bool = False) -> 
     }
     pooled = None
     if use_offsets:
-        moved_logits = np.column_stack([one[0][0] + one[0][1] * logits[:, output] for output, one in enumerate(found)])
-        pooled, added = _pooled(sample, moved_logits, calibration)
-        after = coherent(expit(moved_logits + added))
+        pooled, added = _pooled(sample, calibrated(moved, table, sums), _slopes(moved, sample))
+        after = Scorer(moved).risks(table, added)
     return Recalibrated(moved, shifts, stops, after, pooled, left_out=scorer.offsets is not None and not use_offsets)
 
 
-def _pooled(sample: Sample, logits: Matrix, calibration: Sequence[tuple[float, float]]) -> tuple[PooledOffsets, Matrix]:
-    """The offsets of calibrated log-odds, and what they add to those of each row. They are stored as they are added: before
-    the calibration, whose slope multiplies them."""
-    offsets, added, spread = offsets_of(sample, logits, active=True)
-    risks = coherent(expit(logits + crossed(sample, logits)))
-    slopes = [slope for _, slope in calibration]
-    stored = msgspec.structs.replace(
-        offsets,
-        clinics={name: _divided(points, slopes) for name, points in offsets.clinics.items()},
-        clinicians={name: _divided(points, slopes) for name, points in offsets.clinicians.items()},
-    )
+def _moved(card: Scorecard, moves: Sequence[tuple[float, float]]) -> Scorecard:
+    """The card with each calibration followed by another intercept and slope, one pair an output."""
+
+    def after(pairs: Pairs) -> Pairs:
+        return tuple((m + s * a, s * b) for (m, s), (a, b) in zip(moves, pairs, strict=True))
+
+    if card.stages is msgspec.UNSET:
+        return msgspec.structs.replace(card, calibration=after(card.calibration))
+    return msgspec.structs.replace(card, stages=tuple(map(after, card.stages)))
+
+
+def _slopes(card: Scorecard, sample: Sample) -> Matrix:
+    """By how much an offset counts in each row's log-odds."""
+    found: Matrix = np.asarray(card.pairs)[sample.stage, :, 1]
+    return found
+
+
+def _pooled(sample: Sample, logits: Matrix, scale: Matrix) -> tuple[PooledOffsets, Matrix]:
+    """The offsets of calibrated log-odds, and what they add to the sum of each row."""
+    usual = usual_of_all(sample, logits, scale)
+    risks = coherent(expit(logits + scale * crossed(sample, logits, scale)))
     worth: dict[str, Measures | None] = {name: _measured(sample, risks, output) for output, name in enumerate(OUTPUTS)}
-    return PooledOffsets(stored, spread, worth), added
-
-
-def _divided(points: Points, slopes: Sequence[float]) -> Points:
-    d14, d30, d60, following = (round(one / slope, 4) for one, slope in zip(points, slopes, strict=True))
-    return d14, d30, d60, following
+    return PooledOffsets(usual.told(sample, active=True), usual.spread, worth), usual.added(sample)
 
 
 def _shift(sample: Sample, logits: Matrix, output: int) -> tuple[np.ndarray, float]:
     """Intercept and slope of an output, and what a row weighed. Without rows nothing moves."""
-    known = sample.known(output)
+    known = sample.judged(output)
     target = sample.targets[known, output]
     design = np.column_stack([np.ones(len(target)), logits[known, output]])
     weight = 1 / clustering(design, target, PRIOR.mean, sample.client[known]) if len(target) else 1.0
@@ -139,7 +141,7 @@ def _shift(sample: Sample, logits: Matrix, output: int) -> tuple[np.ndarray, flo
 
 
 def _measured(sample: Sample, risks: Matrix, output: int) -> Measures | None:
-    known = sample.known(output)
+    known = sample.judged(output)
     target = sample.targets[known, output]
     if not len(target) or target.min() == target.max():
         return None

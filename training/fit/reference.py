@@ -24,17 +24,19 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
-    """The distribution of each feature and of each risk that the release has, over the landmark rows of training, or of
-    recalibration."""
+    """The distribution of each feature and of each risk that the release has, over the moments of decision of training,
+    or of recalibration."""
 
     features: dict[str, Counted]
     risks: dict[str, Counted]
 
 
 def reference_of_card(card: Scorecard, dataset: Dataset) -> Reference:
-    """The reference of a landmark table, in the bins of a scorecard, without offsets: what `keepwell monitor` compares."""
+    """The reference of the moments of a landmark table, in the bins of a scorecard, without offsets: what `keepwell monitor`
+    compares."""
     names = tuple(term.feature for term in card.terms)
-    bins, table = Bins(names, tuple(term.edges for term in card.terms)), dataset.matrix(names)
+    bins = Bins(names, tuple(term.edges for term in card.terms))
+    table = dataset.matrix(names)[dataset.frame["moment"].notna().to_numpy()]
     return reference_of(bins, bins.codes(in_matrix(table, names)), Scorer(card).risks(table))
 
 

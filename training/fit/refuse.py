@@ -14,6 +14,8 @@ from training.fit.sample import Sample
 LEAST_STOPS: Final = 100
 """Episodes that stopped, below which no model is fitted: with fewer, what is learnt is mostly noise (van Smeden et al. 2019,
 Stat Methods Med Res 28:2455, on events a candidate parameter)."""
+LEAST_BEGUN: Final = 20
+"""The same where the fit begins at a release, from which few data hardly move it; ours."""
 LEAST_CLIENTS: Final = 20
 """Clients with either answer at each output. Of fewer, a fold that is held out may have none to be judged by; ours."""
 LEAK: Final = 0.90
@@ -32,9 +34,10 @@ class NotFitted(ValueError):
     """Nothing is fitted; the message says why and what to do."""
 
 
-def check(sample: Sample) -> dict[Output, str]:
+def check(sample: Sample, begun: bool = False) -> dict[Output, str]:
     """The outputs that are left out, each with the reason: the second target (`next-visit-missed@1`) where too little is
-    known of it, as in a clinic that sends no bookings. Raises `NotFitted` where the horizons cannot carry a model."""
+    known of it, as in a clinic that sends no bookings. `begun`: the fit begins at a release. Raises `NotFitted` where the
+    horizons cannot carry a model."""
     if not len(sample.client):
         raise NotFitted("the files hold no row to learn from: no event of an open episode was accepted")
     check_sessions(sample)
@@ -43,9 +46,10 @@ def check(sample: Sample) -> dict[Output, str]:
         if why is not None:
             raise NotFitted(f"{output}: {why}")
     stops = sample.stops()
-    if stops < LEAST_STOPS:
+    least = LEAST_BEGUN if begun else LEAST_STOPS
+    if stops < least:
         raise NotFitted(
-            f"{stops} episodes stopped with a known outcome, at least {LEAST_STOPS} are needed to fit a model; with fewer, "
+            f"{stops} episodes stopped with a known outcome, at least {least} are needed to fit a model; with fewer, "
             "fit a released one to this clinic: keepwell train --recalibrate RELEASE"
         )
     for output in HORIZONS:

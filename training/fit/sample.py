@@ -36,6 +36,10 @@ class Sample(NamedTuple):
     session: Ints
     treated: Mask
     """An alert was shown or a clinician acted in the 30 days before."""
+    moment: Ints
+    """The place in `keepwell.care.moments.MOMENTS`; -1 where it is none."""
+    stage: Ints
+    """The place in `keepwell.care.moments.STAGES`."""
 
     @property
     def values(self) -> Matrix:
@@ -45,6 +49,16 @@ class Sample(NamedTuple):
     def column(self, feature: str) -> Vector:
         """The values of a feature."""
         return self.frame[feature].to_numpy(dtype=np.float64)
+
+    @property
+    def decisive(self) -> Mask:
+        """The rows at which somebody decides: what is judged."""
+        found: Mask = self.moment >= 0
+        return found
+
+    def judged(self, output: int) -> Mask:
+        """The rows at which somebody decides, whose target counts."""
+        return self.known(output) & self.decisive
 
     def known(self, output: int) -> Mask:
         """The rows whose target counts."""
@@ -61,6 +75,10 @@ class Sample(NamedTuple):
         targets = self.targets.copy()
         targets[:, [OUTPUTS.index(output) for output in outputs]] = np.nan
         return self._replace(targets=targets)
+
+    def at_moments(self) -> Sample:
+        """The same rows, where no target counts but those at moments: what is judged."""
+        return self._replace(targets=np.where(self.decisive[:, None], self.targets, np.nan))
 
     def stops(self) -> int:
         """Episodes with a row that counts as a stop at the headline: the events that a model is worth by."""
@@ -101,6 +119,8 @@ def sample_of(dataset: Dataset) -> Sample:
         as_of=np.asarray(frame["as_of"].astype("int64"), dtype=np.int64),
         session=frame["session"].to_numpy(dtype=np.int64),
         treated=(frame["alerted"] | frame["acted"]).to_numpy(dtype=np.bool_),
+        moment=codes_of(frame["moment"]),
+        stage=frame["stage"].to_numpy(dtype=np.int64),
     )
 
 

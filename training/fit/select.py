@@ -1,12 +1,14 @@
-"""What validation decides: trees, shrinkage, the weight of a client with many rows, and which features are worth their place.
+"""What validation decides: how much is shrunk, what weighs, how much each learner counts, and whether clinics and clinicians
+are told apart.
 
 Validation is forward in time: on clients who came after a moment, by models of the others' rows from well before it
-(`training.dataset.split.by_time`). Where the data are too short for that, on clients held out.
+(`training.dataset.split.by_time`). Where the data are too short for that, on clients held out. It judges at the moments at
+which somebody decides, all kinds together, each by the stops that rest on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -14,130 +16,179 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from keepwell.scoring.scorecard import HEADLINE
+from keepwell.scoring.scorecard import HEADLINE, STAGE
 from training.dataset.split import Split, by_time, folds
-from training.fit.bags import held_of, importance, learn, rows_of
-from training.fit.bins import Bins
+from training.fit.bags import Material, held_of, reach, rows_of
+from training.fit.bins import Bins, Vector
 from training.fit.calibrate import calibrate
-from training.fit.learners import Learner, LearningRows, Recipe, Tuning
+from training.fit.learners import Learner, LearningRows, Recipe, Tuning, learn
 from training.fit.logit import expit
 from training.fit.measures import auroc, log_loss
-from training.fit.sample import Coded, Sample
-from training.fit.steps import Steps, steps_of
+from training.fit.sample import Sample
+from training.fit.signs import FAMILIES
+from training.fit.steps import Steps, mixed
 
 SHARES: Final = (0.55, 0.75)
 """After these shares of the clients, by when they came, validation looks ahead."""
 LEAST_EVENTS: Final = 40
 """Positive rows' clients that each side of a split must have to be of use."""
-MOST_ROWS: Final = 40_000
+MOST_ROWS: Final = 30_000
 """Rows a fit reads while choosing."""
-LEAST_POINTS: Final = 0.01
-"""A feature whose points vary by less (standard deviation, log-odds) in every output is left out."""
+LEAST_REACH: Final = 0.02
+"""A feature whose points reach no further (log-odds, from the lowest to the highest) in any output is left out."""
 
-TREES: Final = (
-    Tuning(leaves=4, least_rows=50, shrinkage=10),
-    Tuning(leaves=3, least_rows=200, shrinkage=50),
-    Tuning(leaves=8, least_rows=50, shrinkage=10),
-)
-"""Candidates, from middling to sparing to generous."""
-POWERS: Final = (0.0, 0.5, 1.0)
-"""Candidate weights of a row: 1, 1 / sqrt(n), 1 / n for n rows of its client."""
-RIDGES: Final = (3.0, 30.0)
-"""Candidate penalties of logistic regression."""
+NEEDED: Final = frozenset((STAGE, *FAMILIES))
+"""Features that are never left out: the stage that risks are calibrated by, and what a family of rare signals has in common.
+"""
+
+TREES: Final = ((4, 50, 10.0), (3, 200, 50.0))
+"""Candidate leaves, rows in each, and shrinkage of trees: middling and sparing."""
+RIDGES: Final = (12.0, 40.0, 120.0, 400.0, 4000.0)
+"""Candidate shrinkages of the regression: a feature's whole range is expected to be .3 in log-odds, or down to .016, which
+leaves a start where it is."""
+POWERS: Final = (0.0, 0.5)
+"""Candidate weights of a row: 1, 1 / sqrt(n) for n rows of its client at moments of its kind."""
+OTHERS: Final = (0.0, 0.3)
+"""Candidate weights of rows at no moment."""
+MIXES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Candidate shares of boosting in the average."""
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """What one candidate came to on validation data."""
 
     learner: Learner
-    leaves: int
-    least_rows: int
-    shrinkage: float
-    power: float
+    settings: Tuning
     log_loss: float
     auroc: float
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """What was chosen, how it was validated, and all that was tried."""
+    """What was chosen, how it was validated, and all that was tried. `unlearnt`: the log loss of the start, calibrated."""
 
     learner: Learner
     validated: str
     features: tuple[str, ...]
     trials: tuple[Trial, ...]
-    leaves: int
-    least_rows: int
-    shrinkage: float
-    power: float
-
-    @property
-    def settings(self) -> Tuning:
-        """The chosen settings as learners take them."""
-        return Tuning(self.leaves, self.least_rows, self.shrinkage, power=self.power)
+    unlearnt: float
+    settings: Tuning
 
 
 class _Compared(NamedTuple):
-    """The best of some candidates; its steps, one of each split; what each candidate came to."""
+    """A candidate, what it came to, and its steps and raw log-odds on the held-out rows, one of each split."""
 
     settings: Tuning
+    trial: Trial
     steps: list[Steps]
-    trials: list[Trial]
+    raw: list[Vector]
 
 
-def choose(coded: Coded, recipe: Recipe) -> Choice:
-    """Chooses by log loss at the headline: first the trees (or the ridge), then the weight of clients with many rows."""
-    how, splits = splits_of(coded.sample, recipe.seed)
-    first = _compare(coded, recipe, _sizes(recipe.learner), splits)
-    powers = [first.settings._replace(power=power) for power in POWERS if power != first.settings.power]
-    second = _compare(coded, recipe, powers, splits)
-    trials = (*first.trials, *second.trials)
-    chosen, steps, _ = min((first, second), key=lambda found: min(trial.log_loss for trial in found.trials))
-    worth, features = importance(steps, coded.codes), coded.bins.features
-    kept = tuple(name for name, size in zip(features, worth, strict=True) if size >= LEAST_POINTS)
+class _Tried(NamedTuple):
+    steps: Steps
+    raw: Vector
+
+
+class _Validation(NamedTuple):
+    """Where candidates are tried."""
+
+    material: Material
+    recipe: Recipe
+    splits: list[Split]
+    held: list[LearningRows]
+
+    def judged(self, learner: Learner, settings: Tuning, tried: Sequence[_Tried]) -> _Compared:
+        """The mean log loss and AUROC of one candidate."""
+        loss, area = self.worth([one.raw for one in tried])
+        trial = Trial(learner=learner, settings=settings, log_loss=loss, auroc=area)
+        return _Compared(settings, trial, [one.steps for one in tried], [one.raw for one in tried])
+
+    def worth(self, raw: Sequence[Vector]) -> tuple[float, float]:
+        """The mean log loss, calibrated as a whole, and AUROC of log-odds of the held-out rows of each split."""
+        losses, areas = [], []
+        for held, logits in zip(self.held, raw, strict=True):
+            alike = np.zeros(len(logits), dtype=np.int64)
+            risk = expit(calibrate(logits, held.target, alike).of(logits, alike))
+            losses.append(log_loss(held.target, risk))
+            areas.append(auroc(held.target, risk))
+        return float(np.mean(losses)), float(np.mean(areas))
+
+    def compare(self, learner: Learner, candidates: Sequence[Tuning]) -> list[_Compared]:
+        """Candidates of one learner."""
+        recipe = self.recipe._replace(learner=learner)
+        tasks = [
+            (rows_of(self.material, split.train, HEADLINE, settings, recipe, most=MOST_ROWS), held, settings)
+            for settings in candidates
+            for split, held in zip(self.splits, self.held, strict=True)
+        ]
+        bins = self.material.coded.bins
+        found = Parallel(n_jobs=recipe.jobs)(
+            delayed(_try)(bins, rows, held, recipe, settings) for rows, held, settings in tasks
+        )
+        n = len(self.splits)
+        return [
+            self.judged(learner, settings, found[place * n : (place + 1) * n])
+            for place, settings in enumerate(candidates)
+        ]
+
+
+def choose(material: Material, recipe: Recipe) -> Choice:
+    """Chooses by log loss at the headline: the ridge, what rows weigh, the trees, and how much each learner counts."""
+    how, splits = splits_of(material.coded.sample, recipe)
+    held = [held_of(material, split.test, HEADLINE, recipe) for split in splits]
+    trying = _Validation(material, recipe, splits, held)
+    trials: list[Trial] = []
+
+    def best(learner: Learner, candidates: Sequence[Tuning], *known: _Compared) -> _Compared:
+        found = trying.compare(learner, candidates)
+        trials.extend(one.trial for one in found)
+        return min((*known, *found), key=lambda one: one.trial.log_loss)
+
+    smooth = best("logistic", [Tuning(ridge=ridge) for ridge in RIDGES])
+    smooth = best("logistic", [smooth.settings._replace(power=power) for power in POWERS[1:]], smooth)
+    smooth = best("logistic", [smooth.settings._replace(others=others) for others in OTHERS[1:]], smooth)
+    chosen = smooth
+    if recipe.learner != "logistic":
+        sizes = [
+            smooth.settings._replace(leaves=leaves, least_rows=rows, shrinkage=shrinkage)
+            for leaves, rows, shrinkage in TREES
+        ]
+        boosted = best("boosting", sizes)
+        chosen = boosted if recipe.learner == "boosting" else _mixed(trying, boosted, smooth, trials.append)
+    unlearnt, _ = trying.worth([one.risks(np.zeros(len(one.target))) for one in held])
+    told, features = reach(chosen.steps, material.coded.codes), material.coded.bins.features
+    kept = tuple(name for name, size in zip(features, told, strict=True) if size >= LEAST_REACH or name in NEEDED)
     return Choice(
-        learner=recipe.learner, validated=how, features=kept or features, trials=trials, leaves=chosen.leaves,
-        least_rows=chosen.least_rows, shrinkage=chosen.shrinkage, power=chosen.power,
+        learner=recipe.learner, validated=how, features=kept, trials=tuple(trials), unlearnt=unlearnt,
+        settings=chosen.settings,
     )  # fmt: skip
 
 
-def choose_size(coded: Coded, recipe: Recipe, power: float) -> Tuning:
-    """Chooses the trees (or the ridge) alone, the weight of clients with many rows being decided."""
-    sizes = [settings._replace(power=power) for settings in _sizes(recipe.learner)]
-    return _compare(coded, recipe, sizes, splits_of(coded.sample, recipe.seed)[1]).settings
+def _mixed(trying: _Validation, boosted: _Compared, smooth: _Compared, tell: Callable[[Trial], None]) -> _Compared:
+    """The average of both learners that is best."""
+    found = []
+    for share in MIXES:
+        raw = [share * one + (1 - share) * other for one, other in zip(boosted.raw, smooth.raw, strict=True)]
+        steps = [
+            mixed([(share, one), (1 - share, other)]) for one, other in zip(boosted.steps, smooth.steps, strict=True)
+        ]
+        settings = boosted.settings._replace(share=share)
+        found.append(trying.judged("both", settings, [_Tried(*pair) for pair in zip(steps, raw, strict=True)]))
+        tell(found[-1].trial)
+    return min(found, key=lambda one: one.trial.log_loss)
 
 
-def _sizes(learner: Learner) -> tuple[Tuning, ...]:
-    return TREES if learner == "boosting" else tuple(Tuning(shrinkage=ridge) for ridge in RIDGES)
-
-
-def _compare(coded: Coded, recipe: Recipe, candidates: Sequence[Tuning], splits: list[Split]) -> _Compared:
-    tasks = [(settings, split) for settings in candidates for split in splits]
-    found = Parallel(n_jobs=recipe.jobs)(
-        delayed(_try)(coded.bins, *_pair(coded, split, settings, recipe), recipe, settings) for settings, split in tasks
-    )
-    trials: list[Trial] = []
-    for n, settings in enumerate(candidates):
-        mine = found[n * len(splits) : (n + 1) * len(splits)]
-        loss, area = (float(np.mean([one[i] for one in mine])) for i in (1, 2))
-        trials.append(
-            Trial(
-                learner=recipe.learner, leaves=settings.leaves, least_rows=settings.least_rows,
-                shrinkage=settings.shrinkage, power=settings.power, log_loss=loss, auroc=area,
-            )
-        )  # fmt: skip
-    best = min(range(len(trials)), key=lambda n: trials[n].log_loss)
-    steps = [one[0] for one in found[best * len(splits) : (best + 1) * len(splits)]]
-    return _Compared(candidates[best], steps, trials)
-
-
-def splits_of(sample: Sample, seed: int) -> tuple[str, list[Split]]:
+def splits_of(sample: Sample, recipe: Recipe) -> tuple[str, list[Split]]:
     """Splits to validate on, and in words what they are."""
+    if recipe.apart == "world":
+        return "in worlds held out", list(folds(sample.frame, by="world", k=3, seed=recipe.seed))[:2]
     first = sample.frame.groupby("client", observed=True)["opened_at"].min()
     found = [by_time(sample.frame, moment) for moment in pd.to_datetime(first.quantile(SHARES)).dt.to_pydatetime()]
     useful = [split for split in found if _useful(sample, split)]
     if useful:
         return "forward in time, on new clients", useful
-    held = list(folds(sample.frame, k=3, seed=seed))[:2]  # of those at hand: who draws lowest may be held out already
+    held = list(folds(sample.frame, k=3, seed=recipe.seed))[
+        :2
+    ]  # of those at hand: who draws lowest may be held out already
     return "on clients held out; the data are too short for validation forward in time", held
 
 
@@ -151,17 +202,7 @@ def _useful(sample: Sample, split: Split) -> bool:
     )
 
 
-def _pair(coded: Coded, split: Split, settings: Tuning, recipe: Recipe) -> tuple[LearningRows, LearningRows]:
-    rows = rows_of(coded, split.train, HEADLINE, settings.power, recipe, most=MOST_ROWS)
-    return rows, held_of(coded, split.test, HEADLINE, recipe)
-
-
-def _try(
-    bins: Bins, rows: LearningRows, held: LearningRows, recipe: Recipe, settings: Tuning
-) -> tuple[Steps, float, float]:
-    """The steps of one candidate, with its log loss, calibrated as the release will be, and AUROC on held-out rows."""
-    steps = steps_of(learn(bins, rows, held, recipe, settings), bins)
-    raw = steps.logits(held.codes)
-    alike = np.zeros(len(raw), dtype=np.int64)
-    risk = expit(calibrate(raw, held.target, alike).of(raw, alike))
-    return steps, log_loss(held.target, risk), auroc(held.target, risk)
+def _try(bins: Bins, rows: LearningRows, held: LearningRows, recipe: Recipe, settings: Tuning) -> _Tried:
+    """The steps of one candidate, and its log-odds on held-out rows."""
+    steps = learn(bins, rows, held, recipe, settings).steps(bins)
+    return _Tried(steps, held.risks(steps.logits(held.codes)))

@@ -28,6 +28,7 @@ class _Fixed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Signs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signs: tuple[_Fixed, ...]
     needs_years: dict[str, float]
+    families: dict[str, tuple[str, ...]]
 
 
 def _signs(fixed: tuple[_Fixed, ...]) -> dict[str, tuple[Sign, str]]:
@@ -47,3 +48,6 @@ SIGNS: Final[Mapping[str, tuple[Sign, str]]] = _signs(_FILE.signs)
 """By feature, which way the risk moves when it rises, and the source."""
 NEEDS_YEARS: Final[Mapping[str, float]] = _FILE.needs_years
 """Features that are left out where the data span fewer years."""
+FAMILIES: Final[Mapping[str, tuple[str, ...]]] = _FILE.families
+"""By the feature that a family of rare signals has in common, the features of the single signals."""
+MEMBERS: Final = frozenset(name for members in FAMILIES.values() for name in members) - FAMILIES.keys()

@@ -58,6 +58,14 @@ def mean(steps: Sequence[Steps]) -> Steps:
     return Steps(float(np.mean([one.base for one in steps])), points)
 
 
+def mixed(parts: Sequence[tuple[float, Steps]]) -> Steps:
+    """The sum of step functions on the same bins, each times its share."""
+    columns = zip(*(one.points for _, one in parts), strict=True)
+    shares = np.array([share for share, _ in parts])
+    points = tuple(shares @ np.array(column) for column in columns)
+    return Steps(float(sum(share * one.base for share, one in parts)), points)
+
+
 def with_gaps(codes: Codes, bins: Bins) -> Matrix:
     """Codes as learners read them: floats, NaN for a missing value."""
     found = codes.astype(np.float64)

@@ -7,14 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keepwell.scoring.scorecard import HEADLINE
-from training.fit.bags import held_of, learn, rows_of
+from training.fit.bags import Material, held_of, rows_of
 from training.fit.calibrate import calibrate
-from training.fit.learners import Recipe, Tuning
+from training.fit.learners import Recipe, Tuning, learn
 from training.fit.logit import expit
 from training.fit.measures import auroc
-from training.fit.sample import Coded
 from training.fit.select import MOST_ROWS, splits_of
-from training.fit.steps import steps_of
 
 Vector = NDArray[np.float64]
 
@@ -36,15 +34,15 @@ class Treated(msgspec.Struct, frozen=True, kw_only=True):
     gain: float | None
 
 
-def treated_of(coded: Coded, recipe: Recipe, settings: Tuning, risk: Vector) -> Treated:
+def treated_of(material: Material, recipe: Recipe, settings: Tuning, risk: Vector) -> Treated:
     """What treated rows are and do. `risk` is the headline's, out of fold."""
-    sample = coded.sample
-    known = sample.known(HEADLINE)
+    sample = material.coded.sample
+    known = sample.judged(HEADLINE)
     target = sample.targets[:, HEADLINE]
     here, there = known & sample.treated, known & ~sample.treated
     difference = gain = None
     if here.any():
-        difference, gain = _contrast(coded, recipe, settings)
+        difference, gain = _contrast(material, recipe, settings)
     return Treated(
         weight=recipe.treated,
         rows=int(here.sum()),
@@ -58,17 +56,18 @@ def treated_of(coded: Coded, recipe: Recipe, settings: Tuning, risk: Vector) -> 
     )
 
 
-def _contrast(coded: Coded, recipe: Recipe, settings: Tuning) -> tuple[float | None, float | None]:
+def _contrast(material: Material, recipe: Recipe, settings: Tuning) -> tuple[float | None, float | None]:
     """Two models on the last validation split, one without the treated rows, judged on rows that were not treated."""
-    split = splits_of(coded.sample, recipe.seed)[1][-1]
-    held = held_of(coded, split.test & ~coded.sample.treated, HEADLINE, recipe._replace(treated=1.0))
+    split = splits_of(material.coded.sample, recipe)[1][-1]
+    held = held_of(material, split.test & ~material.coded.sample.treated, HEADLINE, recipe._replace(treated=1.0))
     risks = []
     for weight in (1.0, 0.0):
         weighed = recipe._replace(treated=weight)
-        rows = rows_of(coded, split.train, HEADLINE, settings.power, weighed, most=MOST_ROWS)
+        rows = rows_of(material, split.train, HEADLINE, settings, weighed, most=MOST_ROWS)
         if not _two_classes(rows.target) or not _two_classes(held.target):
             return None, None
-        raw = steps_of(learn(coded.bins, rows, held, weighed, settings), coded.bins).logits(held.codes)
+        bins = material.coded.bins
+        raw = held.risks(learn(bins, rows, held, weighed, settings).steps(bins).logits(held.codes))
         alike = np.zeros(len(raw), dtype=np.int64)
         risks.append(expit(calibrate(raw, held.target, alike).of(raw, alike)))
     every, without = risks

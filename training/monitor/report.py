@@ -96,7 +96,7 @@ def monitor(
     window: Window,
     refused: int = 0,
 ) -> Monitoring:
-    """Looks at a release through the landmark rows of a window. `told` are the episodes the table was made from,
+    """Looks at a release through the moments of decision of a window. `told` are the episodes the table was made from,
     `alerts` the records of those shown, None where nobody said. Raises `ValueError` where the window has no moment."""
     release, frame = subject.release, dataset.frame
     inside = _inside(frame, window)
@@ -128,7 +128,7 @@ def monitor(
 
 
 def _inside(frame: pd.DataFrame, window: Window) -> NDArray[np.bool_]:
-    found = np.ones(len(frame), dtype=np.bool_)
+    found: NDArray[np.bool_] = frame["moment"].notna().to_numpy(dtype=np.bool_)
     if window.since is not None:
         found &= (frame["as_of"] >= window.since).to_numpy()
     if window.until is not None:

@@ -31,14 +31,17 @@ class Written(NamedTuple):
     truths: int
 
 
-def simulate(preset: str, episodes: int, seed: int, out: Path, *, rollouts: int = ROLLOUTS, jobs: int = 2) -> Written:
-    """Writes `events.jsonl` and, unless `rollouts` is 0, `truth.jsonl` to the folder `out`.
+def simulate(
+    preset: str, episodes: int, seed: int, out: Path, *, rollouts: int = ROLLOUTS, truth_of: float = 1.0, jobs: int = 2
+) -> Written:
+    """Writes `events.jsonl` and, unless `rollouts` is 0, `truth.jsonl` to the folder `out`. Roll-outs are the slow part:
+    `truth_of` is the share of the clients, drawn at random, of whom the truth is told.
 
     The same arguments give the same bytes. Raises `KeyError` for a preset that there is not.
     """
     world = PRESETS[preset]
     instruments = tables(world)
-    seeds = np.random.SeedSequence([seed, list(PRESETS).index(preset)]).spawn(3)
+    seeds = np.random.SeedSequence([seed, list(PRESETS).index(preset)]).spawn(4)
     life = np.random.default_rng(seeds[0])
     teller = Teller(world, instruments, CUT, int(seeds[2].generate_state(1)[0]))
     staff = roster(world, episodes, life)
@@ -48,7 +51,8 @@ def simulate(preset: str, episodes: int, seed: int, out: Path, *, rollouts: int 
     told = _write(out / "events.jsonl", teller.lines())
     if not rollouts:
         return Written(told, 0)
-    kept = _settled(landmarks)
+    drawn = np.random.default_rng(seeds[3]).random(episodes) < truth_of
+    kept = _settled(landmarks.take(drawn[arrivals.client[landmarks.people.id]]))
     found = Oracle(world, instruments, staff).risks(kept, seeds[1], rollouts, jobs)
     return Written(told, _write(out / "truth.jsonl", _truths(kept, found, teller)))
 

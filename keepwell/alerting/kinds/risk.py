@@ -8,13 +8,15 @@ from typing import Final
 from keepwell.alerting.kinds.kind import MOST_GROUNDS, Grounds, Holding, LastingKind
 from keepwell.alerting.policy import Policy, Situation
 from keepwell.care.course import Course
+from keepwell.care.moments import deciding
 from keepwell.contract.words import PILLARS, ResolvedBecause
 from keepwell.scoring.reasons import words_of
 from keepwell.scoring.scorecard import Part
 
 
 class RiskAlert(LastingKind):
-    """Raised at or above the line and resolved below the release, so that a risk at the line does not flicker."""
+    """Raised at or above the line, at a moment at which somebody decides, and resolved below the release, so that a risk at
+    the line does not flicker."""
 
     name = "risk"
     withheld = True
@@ -22,7 +24,9 @@ class RiskAlert(LastingKind):
     def holds(self, policy: Policy, now: Situation) -> Holding:
         if now.risk is None:
             return "over"
-        return "holds" if now.risk >= policy.line else "over" if now.risk < policy.release else "between"
+        if now.risk < policy.release:
+            return "over"
+        return "holds" if now.risk >= policy.line and deciding(now.course, now.now) else "between"
 
     def over_because(self, now: Situation) -> ResolvedBecause | None:
         return "risk_fell"

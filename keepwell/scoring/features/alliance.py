@@ -8,8 +8,8 @@ from typing import Final
 from keepwell.care.alliance import Rupture
 from keepwell.care.course import Course
 from keepwell.care.endings import DAY
-from keepwell.contract.words import ALLIANCE_PILLARS
-from keepwell.scoring.features.feature import Feature, Read, Value, Words, counted, says
+from keepwell.contract.words import ALLIANCE_PILLARS, Theme
+from keepwell.scoring.features.feature import Feature, Read, Value, Words, counted, recent, says, share, since
 
 
 def _level(scale: str) -> Read:
@@ -34,6 +34,47 @@ def _change(scale: str) -> Read:
         return None if series is None or series.previous is None else series.last - series.previous
 
     return read
+
+
+def _since_first(scale: str) -> Read:
+    def read(c: Course, now: int) -> Value:
+        series = c.alliance.of(scale)
+        return None if series is None or series.previous is None else series.last - series.first
+
+    return read
+
+
+def _from_mean(scale: str) -> Read:
+    def read(c: Course, now: int) -> Value:
+        series = c.alliance.of(scale)
+        return None if series is None or series.previous is None else series.last - series.given.usual
+
+    return read
+
+
+def _since_lowest(c: Course, now: int) -> Value:
+    series = c.alliance.of("total")
+    return None if series is None or series.previous is None else series.last - series.lowest_before
+
+
+def _lowest_ever(c: Course, now: int) -> Value:
+    series = c.alliance.of("total")
+    return series.lowest if series else None
+
+
+def _spread(c: Course, now: int) -> Value:
+    series = c.alliance.of("total")
+    return None if series is None or series.given.count < 3 else series.given.spread
+
+
+def _rated_share(c: Course, now: int) -> Value:
+    rated = share(c.ratings, c.sessions)
+    return None if rated is None else min(rated, 1.0)
+
+
+def _since_repair(c: Course, now: int) -> Value:
+    mended = c.alliance.mended
+    return None if mended is None or not mended.since.count else mended.since.mean - mended.before
 
 
 def _standard_fall(c: Course, now: int) -> Value:
@@ -64,10 +105,22 @@ def _repaired(c: Course, now: int) -> Value:
     return sum(closed) / len(closed) if closed else None
 
 
+def _repaired_words(v: float) -> str:
+    if v in (0.0, 1.0):
+        return "Earlier ruptures were repaired" if v else "No earlier rupture was repaired"
+    return f"{v:.0%} of earlier ruptures were repaired"
+
+
+def _repair_recent(how: str) -> Read:
+    return lambda c, now: float(c.alliance.repair_told == how and recent(c.alliance.repair_told_at, now))
+
+
 def _unrepaired(c: Course, now: int) -> Value:
     return float(sum(r.closed_at is not None and not r.repaired for r in c.alliance.ruptures))
 
 
+SAME: Final = 0.05
+"""Points (of 10) that are told as none."""
 _ORDINAL: Final = {"goals": "Agreement on goals", "tasks": "Agreement on tasks", "bond": "Bond"}
 
 
@@ -83,7 +136,36 @@ def _change_words(scale: str) -> Words:
     return lambda v: f"{name} rating {'fell' if v < 0 else 'rose'} {abs(v):.1f} of 10 points since the last rating"
 
 
+def _beside_words(scale: str, than: str) -> Words:
+    name = _ORDINAL.get(scale, "Alliance")
+
+    def words(v: float) -> str:
+        if abs(v) < SAME:
+            return f"{name} rated the same as {than}"
+        return f"{name} rated {abs(v):.1f} of 10 points {'lower' if v < 0 else 'higher'} than {than}"
+
+    return words
+
+
+def _since_repair_words(v: float) -> str:
+    if abs(v) < SAME:
+        return "Ratings since the last repair are what they were before the rupture"
+    way = "lower" if v < 0 else "higher"
+    return f"Ratings since the last repair are {abs(v):.1f} of 10 points {way} than before the rupture"
+
+
+def _each(name: str, read: Callable[[str], Read], than: str) -> tuple[Feature, ...]:
+    """A comparison of the last rating with earlier ones, for the whole alliance and for each of its pillars."""
+    pillars: tuple[Theme, ...] = ("alliance", *ALLIANCE_PILLARS)
+    scales = ("total", *ALLIANCE_PILLARS)
+    return tuple(
+        Feature(f"{pillar}_{name}", pillar, "points of 10", read(scale), _beside_words(scale, than), _TWO, "alliance")
+        for pillar, scale in zip(pillars, scales, strict=True)
+    )
+
+
 _NO_RATING = "No alliance rating yet"
+_TWO: Final = "Fewer than two ratings"
 
 ALLIANCE: Final[Sequence[Feature]] = (
     Feature("alliance_level", "alliance", "points of 10", _level("total"),
@@ -102,6 +184,19 @@ ALLIANCE: Final[Sequence[Feature]] = (
             "Fewer than two alliance ratings", "alliance"),
     Feature("bond_change", "bond", "points of 10", _change("bond"), _change_words("bond"),
             "Fewer than two ratings of the bond", "alliance"),
+    *_each("since_first", _since_first, "the first time"),
+    *_each("from_mean", _from_mean, "on average before"),
+    Feature("alliance_since_lowest", "alliance", "points of 10", _since_lowest,
+            _beside_words("total", "at its lowest before"), _TWO, "alliance"),
+    Feature("alliance_lowest_level", "alliance", "points of 10", _lowest_ever,
+            lambda v: f"The lowest alliance rating so far was {v:.1f} of 10", _NO_RATING, "alliance"),
+    Feature("alliance_spread", "alliance", "points of 10", _spread,
+            lambda v: f"Alliance ratings vary by about {v:.1f} of 10 points" if v >= SAME
+            else "Alliance ratings hardly vary", "Fewer than three ratings", "alliance"),
+    Feature("alliance_ratings", "alliance", "ratings", lambda c, now: float(c.ratings),
+            lambda v: f"{counted(v, 'alliance rating', 'alliance ratings')} so far", "", "alliance"),
+    Feature("alliance_rated_share", "silence", "share", _rated_share,
+            lambda v: f"The alliance was rated in {v:.0%} of the sessions", "Fewer than two sessions", "alliance"),
     Feature("steepest_fall", "alliance", "standard errors", _standard_fall,
             lambda v: f"The lowest alliance rating is {'far below' if v >= 2 else 'below' if v > 0 else 'not below'} "
             "what was to be expected of this person", _NO_RATING, "alliance"),
@@ -125,15 +220,28 @@ ALLIANCE: Final[Sequence[Feature]] = (
     Feature("ruptures", "alliance", "ruptures", lambda c, now: float(len(c.alliance.ruptures)),
             lambda v: f"{counted(v, 'rupture', 'ruptures')} so far", "", "rupture"),
     Feature("ruptures_repaired", "alliance", "share", _repaired,
-            lambda v: f"{v:.0%} of earlier ruptures were repaired", "No rupture has closed yet", "rupture"),
+            _repaired_words, "No rupture has closed yet", "rupture"),
     Feature("ruptures_unrepaired", "alliance", "ruptures", _unrepaired,
             lambda v: f"{counted(v, 'rupture', 'ruptures')} passed without repair", "", "rupture"),
     Feature("last_repair", "alliance", "-1/0/1",
             lambda c, now: {"better": 1.0, "same": 0.0, "worse": -1.0}.get(c.alliance.last_repair or ""),
             lambda v: f"After the last attempt at repair things were {('worse', 'the same', 'better')[round(v) + 1]}",
             "No attempt at repair with a known outcome", "rupture"),
+    Feature("repair_better_recent", "alliance", "0/1", _repair_recent("better"),
+            says("Things were better after an attempt at repair in the last two months",
+                  "No recent attempt at repair made things better"), "", "rupture"),
+    Feature("repair_worse_recent", "alliance", "0/1", _repair_recent("worse"),
+            says("Things were worse after an attempt at repair in the last two months",
+                  "No recent attempt at repair made things worse"), "", "rupture"),
+    Feature("rupture_repaired_recent", "alliance", "0/1", lambda c, now: float(recent(c.alliance.repaired_at, now)),
+            says("A rupture was repaired in the last two months", "No rupture was repaired in the last two months"), "",
+            "rupture"),
+    Feature("alliance_since_repair", "alliance", "points of 10", _since_repair, _since_repair_words,
+            "No rating since a rupture was repaired", "alliance"),
     Feature("perfect_run", "alliance", "ratings", lambda c, now: float(c.alliance.perfect_run),
             lambda v: f"{counted(v, 'perfect alliance rating', 'perfect alliance ratings')} in a row", "", "alliance"),
     Feature("sessions_since_alliance", "silence", "sessions", lambda c, now: float(c.since_alliance),
             lambda v: f"{counted(v, 'session', 'sessions')} since the alliance was last rated", "", "alliance"),
+    Feature("days_since_alliance", "silence", "days", lambda c, now: since(c.alliance_at, now),
+            lambda v: f"The alliance was last rated {counted(v, 'day', 'days')} ago", _NO_RATING, "alliance"),
 )  # fmt: skip

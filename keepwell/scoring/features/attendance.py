@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from keepwell.care.course import Course
+from keepwell.care.course import LATELY, Course
 from keepwell.care.endings import DAY
 from keepwell.scoring.features.feature import Feature, Read, Value, counted, says, share, since
 
@@ -63,6 +64,37 @@ def _waited(c: Course, now: int) -> Value:
     return (now - c.first_at) / DAY
 
 
+def _kept(c: Course, now: int) -> Value:
+    return share(c.attended, c.attended + c.missed + c.client_cancelled)
+
+
+def _next_in_rhythm(c: Course, now: int) -> Value:
+    starts = c.visits.next_session(now)
+    return None if starts is None or c.sessions < 2 else (starts - now) / DAY / max(c.rhythm, 1.0)
+
+
+def _rhythm_spread(c: Course, now: int) -> Value:
+    return None if c.rhythms.count < 2 else c.rhythms.spread / max(c.rhythms.mean, 1.0)
+
+
+def _lately(c: Course, now: int) -> Value:
+    """Sessions a week in the last eight weeks, or since the beginning where that is shorter, but of one week at least."""
+    if c.sessions == 0 or c.first_at is None:
+        return None
+    count = len(c.lately) - bisect_right(c.lately, now - LATELY)
+    return count / (max(7 * DAY, min(now - c.first_at, LATELY)) / (7 * DAY))
+
+
+def _lately_words(v: float) -> str:
+    return f"About {v:.1f} sessions a week lately" if v else "No session in the last eight weeks"
+
+
+def _early_words(v: float) -> str:
+    if not round(v):
+        return "The last visit took place on its day"
+    return f"The last visit took place {counted(abs(v), 'day', 'days')} {'before' if v > 0 else 'after'} its day"
+
+
 def _flag(test: Callable[[Course], bool]) -> Read:
     return lambda c, now: float(test(c))
 
@@ -71,7 +103,9 @@ ATTENDANCE: Final[Sequence[Feature]] = (
     Feature("missed", "attendance", "visits", lambda c, now: float(c.missed),
             lambda v: f"{counted(v, 'visit', 'visits')} missed so far", "", "missed"),
     Feature("missed_share", "attendance", "share", lambda c, now: share(c.missed, c.missed + c.attended),
-            lambda v: f"{v:.0%} of the visits so far were missed", "No visit has come due yet", "missed"),
+            lambda v: f"{v:.0%} of the visits so far were missed", "Fewer than two visits have come due", "missed"),
+    Feature("kept_share", "attendance", "share", _kept,
+            lambda v: f"{v:.0%} of the visits so far were kept", "Fewer than two visits have come due", "attended"),
     Feature("lost_in_a_row", "attendance", "visits", lambda c, now: float(c.lost_in_a_row),
             lambda v: f"{counted(v, 'visit', 'visits')} missed or cancelled by the client since the last one attended",
             "", "missed"),
@@ -88,7 +122,7 @@ ATTENDANCE: Final[Sequence[Feature]] = (
             lambda v: f"The last cancellation came {counted(v, 'hour', 'hours')} before the visit",
             "The client has cancelled nothing", "missed"),
     Feature("excused_share", "attendance", "share", lambda c, now: share(c.excused, c.missed),
-            lambda v: f"A reason was given for {v:.0%} of the missed visits", "No visit was missed", "missed"),
+            lambda v: f"A reason was given for {v:.0%} of the missed visits", "Fewer than two visits were missed", "missed"),
     Feature("client_moves", "attendance", "visits", lambda c, now: float(c.client_moves),
             lambda v: f"{counted(v, 'visit', 'visits')} moved by the client", "", "moved"),
     Feature("last_push", "attendance", "days", lambda c, now: c.last_push,
@@ -111,6 +145,21 @@ ATTENDANCE: Final[Sequence[Feature]] = (
             "attended"),
     Feature("interval_stretch", "attendance", "times the usual interval", _stretch,
             lambda v: f"The last interval was {v:.1f} times the usual one", "Fewer than two sessions", "attended"),
+    Feature("rhythm_spread", "attendance", "times the usual interval", _rhythm_spread,
+            lambda v: f"The time between sessions varies by {v:.0%} of the usual interval" if round(v, 2)
+            else "The time between sessions is always the same", "Fewer than three sessions", "attended"),
+    Feature("weekday_changes", "attendance", "share", lambda c, now: share(c.weekday_changes, c.rhythms.count),
+            lambda v: f"{v:.0%} of sessions took place on another day of the week than the one before",
+            "Fewer than three sessions", "attended"),
+    Feature("moved_share", "attendance", "share", lambda c, now: share(c.displaced, c.placed),
+            lambda v: f"{v:.0%} of sessions took place on another day than first booked",
+            "Fewer than two sessions of which the booking is known", "attended"),
+    Feature("sessions_lately", "attendance", "sessions a week", _lately, _lately_words, "No session yet", "attended"),
+    Feature("early", "attendance", "days", lambda c, now: c.early.last if c.early.count else None,
+            _early_words, "No visit of an appointment yet", "attended"),
+    Feature("early_usually", "attendance", "days", lambda c, now: c.early.mean if c.early.count else None,
+            lambda v: f"Visits take place {counted(abs(v), 'day', 'days')} {'before' if v > 0 else 'after'} their day on average"
+            if round(v) else "Visits take place on their day", "No visit of an appointment yet", "attended"),
     Feature("minutes_late", "attendance", "minutes", _last_late,
             lambda v: f"Came {counted(max(v, 0), 'minute', 'minutes')} after the start", "No arrival time recorded",
             "attended"),
@@ -130,6 +179,11 @@ ATTENDANCE: Final[Sequence[Feature]] = (
             "A further session is booked, a lost one waits to be rebooked, or there was one session only", "attended"),
     Feature("days_to_next_visit", "attendance", "days", _until_next,
             lambda v: f"The next session is {counted(v, 'day', 'days')} away", "No further session is booked"),
+    Feature("next_in_rhythm", "attendance", "times the usual interval", _next_in_rhythm,
+            lambda v: f"The next session is {v:.1f} times this person's usual interval away",
+            "No further session is booked, or there were fewer than two"),
+    Feature("booked_ahead", "attendance", "sessions", lambda c, now: float(c.visits.booked_after(now)),
+            lambda v: f"{counted(v, 'session', 'sessions')} booked ahead", ""),
     Feature("days_to_first_visit", "attendance", "days", _until_first,
             lambda v: f"The first session is {counted(v, 'day', 'days')} away", "No first session lies ahead"),
     Feature("unrecorded", "attendance", "visits", _unrecorded,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import cos, pi, sin
 from typing import Final
 
-from keepwell.care.course import Course
+from keepwell.care.course import HOUR, Course
 from keepwell.care.endings import DAY
 from keepwell.care.moments import STAGES, stage
 from keepwell.scoring.features.feature import NOTHING, Feature, Read, Value, counted, says
@@ -25,6 +25,33 @@ def _plan_left(c: Course, now: int) -> Value:
     return None if planned is None else float(planned - c.sessions)
 
 
+def _offered(c: Course, now: int) -> Value:
+    """Days from the opening, or the first that is known, to the first session as offered."""
+    begun = c.first_at if c.opening is None else c.opening.at
+    return None if c.first_start is None or begun is None else max(c.first_start - begun, 0) / DAY
+
+
+def _hour(start: int | None) -> Value:
+    return None if start is None else start % DAY / HOUR
+
+
+def _weekday(c: Course, now: int) -> Value:
+    start = c.visits.next_session(now)
+    return None if start is None else float((start // DAY + _THURSDAY) % 7)
+
+
+def _referred(by: str) -> Read:
+    def read(c: Course, now: int) -> Value:
+        return None if c.opening is None or c.opening.referral is None else float(c.opening.referral == by)
+
+    return read
+
+
+def _clock(v: float) -> str:
+    minutes = round(v * 60) % (24 * 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d} UTC"
+
+
 def _year(turn: Callable[[float], float]) -> Read:
     return lambda c, now: turn(2 * pi * (now / DAY % 365.2425) / 365.2425)
 
@@ -33,6 +60,9 @@ def _of_opening(read: Callable[[Course], Value]) -> Read:
     return lambda c, now: None if c.opening is None else read(c)
 
 
+_THURSDAY: Final = 3
+"""What 1 January 1970 was, of the days of the week from Monday, 0."""
+_WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _STAGES: Final[Mapping[str, str]] = {
     "before": "Before the first session",
     "lost_before": "A visit was lost before the first session",
@@ -67,6 +97,21 @@ CONTEXT: Final[Sequence[Feature]] = (
             lambda c: None if c.opening is None or c.opening.referral is None else float(c.opening.referral in MANDATED)),
             says("Referred by a court or an employer", "Not referred by a court or an employer"),
             "The referral is not known"),
+    Feature("referred_self", "context", "0/1", _referred("self"), says("Self-referred", "Not self-referred"),
+            "The referral is not known"),
+    Feature("referred_primary_care", "context", "0/1", _referred("primary_care"),
+            says("Referred by primary care", "Not referred by primary care"), "The referral is not known"),
+    Feature("referred_specialist", "context", "0/1", _referred("specialist"),
+            says("Referred by a specialist", "Not referred by a specialist"), "The referral is not known"),
+    Feature("days_waited", "context", "days", _offered,
+            lambda v: f"{counted(v, 'day', 'days')} from the opening to the first session offered",
+            "No session was booked or held yet"),
+    Feature("hour_offered", "context", "hour of the day", lambda c, now: _hour(c.first_start),
+            lambda v: f"The first session was offered for {_clock(v)}", "No session was booked or held yet"),
+    Feature("hour_next", "context", "hour of the day", lambda c, now: _hour(c.visits.next_session(now)),
+            lambda v: f"The next session starts at {_clock(v)}", "No further session is booked"),
+    Feature("weekday_next", "context", "day of the week", _weekday,
+            lambda v: f"The next session is on a {_WEEKDAYS[round(v)]}", "No further session is booked"),
     Feature("remote", "context", "0/1", lambda c, now: None if c.modality is None else float(c.modality in REMOTE),
             says("Sessions take place at a distance", "Sessions take place in person"), "The format is not known"),
     Feature("group", "context", "0/1", lambda c, now: None if c.modality is None else float(c.modality == "group"),

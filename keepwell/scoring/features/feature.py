@@ -19,7 +19,7 @@ Read = Callable[[Course, int], Value]
 Words = Callable[[float], str]
 
 RECENT_DAYS: Final = 60
-"""How long feedback, a wish to change or a hand-over counts as recent; ours."""
+"""How long feedback, a wish for a change, a complaint, a break or a repair counts as recent; ours."""
 
 
 class Feature(NamedTuple):
@@ -45,9 +45,13 @@ def recent(moment: int | None, now: int) -> bool:
     return moment is not None and now - moment <= RECENT_DAYS * DAY
 
 
+LEAST_SHARED: Final = 2
+"""Of fewer there is no share worth telling: one visit of one says nothing of how somebody comes; ours."""
+
+
 def share(part: int, whole: int) -> Value:
-    """A part of a whole; None of nothing."""
-    return part / whole if whole else None
+    """A part of a whole; None of fewer than `LEAST_SHARED`."""
+    return part / whole if whole >= LEAST_SHARED else None
 
 
 def counted(count: float, one: str, many: str) -> str:

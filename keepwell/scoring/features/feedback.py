@@ -7,7 +7,7 @@ from typing import Final
 
 from keepwell.care.course import Course
 from keepwell.contract.words import PILLARS
-from keepwell.scoring.features.feature import Feature, Read, Value, Words, recent, says
+from keepwell.scoring.features.feature import Feature, Read, Value, Words, counted, recent, says, since
 
 
 def _opinion(pillar: str) -> Read:
@@ -22,9 +22,21 @@ def _opinion(pillar: str) -> Read:
 
 def _wish(what: str) -> Read:
     def read(c: Course, now: int) -> Value:
-        return float(c.wish == what and recent(c.wish_at, now))
+        return float(recent(c.wishes.get(what), now))
 
     return read
+
+
+def _negative(pillar: str) -> Read:
+    def read(c: Course, now: int) -> Value:
+        found = c.opinions.get(pillar)
+        return float(found is not None and found[1] == "negative" and recent(found[0], now))
+
+    return read
+
+
+def _any_wish(c: Course, now: int) -> Value:
+    return float(any(recent(at, now) for at in c.wishes.values()))
 
 
 def _opinion_words(pillar: str) -> Words:
@@ -35,6 +47,20 @@ FEEDBACK: Final[Sequence[Feature]] = (
     *(Feature(f"feedback_{pillar}", pillar, "-1/0/1", _opinion(pillar), _opinion_words(pillar),
               f"No feedback on {pillar}", "feedback")
       for pillar in PILLARS),
+    *(Feature(f"negative_feedback_{pillar}", pillar, "0/1", _negative(pillar),
+              says(f"Negative feedback on {pillar} in the last two months", f"No recent negative feedback on {pillar}"), "",
+              "feedback")
+      for pillar in PILLARS),
+    Feature("positive_feedback_recent", "feedback", "0/1", lambda c, now: float(recent(c.positive_at, now)),
+            says("Positive feedback in the last two months", "No positive feedback in the last two months"), "", "feedback"),
+    Feature("voiced_recent", "feedback", "0/1", lambda c, now: float(recent(c.voiced_at, now)),
+            says("Criticism, a wish for a change or a complaint in the last two months",
+                  "No criticism, wish for a change or complaint in the last two months"), "", "feedback"),
+    Feature("days_since_voiced", "feedback", "days", lambda c, now: since(c.voiced_at, now),
+            lambda v: f"Criticism, a wish for a change or a complaint {counted(v, 'day', 'days')} ago",
+            "No criticism, wish for a change or complaint so far", "feedback"),
+    Feature("wish_recent", "feedback", "0/1", _any_wish,
+            says("Wishes for another approach, clinician or format", "No open wish for a change"), "", "feedback"),
     Feature("negative_feedback_recent", "feedback", "0/1", lambda c, now: float(recent(c.negative_at, now)),
             says("Negative feedback in the last two months", "No negative feedback in the last two months"), "",
             "feedback"),

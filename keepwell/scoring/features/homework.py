@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from keepwell.care.course import Course
+from keepwell.care.course import NEWEST_REVIEWS, Course
 from keepwell.scoring.features.feature import Feature, Value, counted
 
 
 def _homework_fall(c: Course, now: int) -> Value:
     return None if c.homework.count < 2 else c.homework.usual - c.homework.last
+
+
+def _homework_falling(c: Course, now: int) -> Value:
+    return None if c.homework.count < 2 else float(c.homework_falling)
+
+
+def _homework_lately(c: Course, now: int) -> Value:
+    return sum(c.newest_reviews) / NEWEST_REVIEWS if len(c.newest_reviews) == NEWEST_REVIEWS else None
+
+
+def _falling_words(v: float) -> str:
+    if v < 1:
+        return "The last homework was done no less than the one before"
+    return "Less homework done than the time before" + (f", {v:.0f} times in a row" if v > 1 else "")
 
 
 HOMEWORK: Final[Sequence[Feature]] = (
@@ -21,6 +35,11 @@ HOMEWORK: Final[Sequence[Feature]] = (
     Feature("homework_fall", "homework", "share", _homework_fall,
             lambda v: f"The last homework was done {abs(v):.0%} {'less' if v > 0 else 'more'} than usual",
             "Homework reviewed fewer than two times", "homework"),
+    Feature("homework_falling", "homework", "reviews", _homework_falling,
+            _falling_words, "Homework reviewed fewer than two times", "homework"),
+    Feature("homework_lately", "homework", "share", _homework_lately,
+            lambda v: f"{v:.0%} of the last three pieces of homework was done", "Homework reviewed fewer than three times",
+            "homework"),
     Feature("homework_unreviewed", "homework", "tasks", lambda c, now: float(c.assigned),
             lambda v: f"{counted(v, 'homework', 'pieces of homework')} not looked at together yet", "", "homework"),
 )  # fmt: skip
