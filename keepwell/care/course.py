@@ -28,7 +28,7 @@ from keepwell.care.history import (
     Touch,
 )
 from keepwell.care.instruments import Instrument
-from keepwell.care.sums import Mean
+from keepwell.care.sums import Mean, Spread
 from keepwell.care.visits import LATE_NOTICE, Visits
 
 Interpret = Callable[[str], Instrument | None]
@@ -122,7 +122,7 @@ class Course:
     last_interval: float | None = None
     stretch: float | None = None
     """The last interval in terms of what was usual before it."""
-    rhythms: Mean = field(default_factory=Mean)
+    rhythms: Spread = field(default_factory=Spread)
     """The intervals between sessions in days, none longer than `LONGEST_INTERVAL`."""
     weekday_changes: int = 0
     """Sessions on another day of the week than the one before."""

@@ -25,10 +25,10 @@ from training.simulate.hazards import (
     Chances,
     back_after,
     chances,
+    link,
     longest_notice,
     none_booked,
     not_yet,
-    sigmoid,
     still_waiting,
 )
 from training.simulate.landmarks import Landmarks
@@ -147,7 +147,7 @@ class _Rollout:
             lost = found.lost[:, LATE:].sum(axis=1)
             self.next_lost[paths.row] += comes * lost
             self.next_decided[paths.row] += comes * (found.attended + lost)
-        away = sigmoid(found.away + paths.people.effect[:, None])
+        away = link(found.away + paths.people.effect[:, None], self._world)
         nodes = away_by_node(found.away, self._world)
         stop = (found.lost * away).sum(axis=1)
         self._stop(paths, stop, np.einsum("mk,mkj->mj", found.lost, nodes))
@@ -161,7 +161,7 @@ class _Rollout:
         course.lose(lost.people, self._world, chosen, found.away[rows, chosen], rng)
         self._come_back(lost.people)
         cancelled = paths.take(np.flatnonzero(way == -1))
-        course.clinic_cancels(cancelled.people, rng)
+        course.clinic_cancels(cancelled.people, self._world, rng)
         attended = self._attend(paths.take(np.flatnonzero(way == -2)))
         return _Paths.joined([lost.take(np.flatnonzero(lost.left > ALL_LOST)), cancelled, attended])
 
@@ -195,13 +195,13 @@ class _Rollout:
     def _book(self, paths: _Paths) -> None:
         people = paths.people
         none, logit = none_booked(people, self._world, self._tables)
-        away, nodes = sigmoid(logit + people.effect), away_by_node(logit, self._world)
+        away, nodes = link(logit + people.effect, self._world), away_by_node(logit, self._world)
         self._stop(paths, none * away, none[:, None] * nodes)
         rows = np.flatnonzero(self._rng.random(len(paths)) < none * (1 - away) / (1 - none * away))
         paths.nodes[rows] *= (1 - nodes[rows]) / (1 - away[rows])[:, None]
-        course.book_next(people, self._rng)
+        course.book_next(people, self._world, self._rng)
         unbooked = people.take(rows)
-        course.leave_unbooked(unbooked, logit[rows])
+        course.leave_unbooked(unbooked, self._world, logit[rows])
         self._come_back(unbooked)
         people.put(rows, unbooked)
 
@@ -236,7 +236,7 @@ class _Rollout:
         some = paths.take(rows)
         elapsed = shown_until(some.people, some.at) - some.people.lost_at
         patience = still_waiting(elapsed, some.people.cap)
-        away = sigmoid(some.people.lost_logit + some.people.effect)
+        away = link(some.people.lost_logit + some.people.effect, self._world)
         nodes = away_by_node(some.people.lost_logit, self._world)
         seen = nodes + (1 - nodes) * patience[:, None]
         some.nodes *= seen

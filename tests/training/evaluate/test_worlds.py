@@ -109,11 +109,20 @@ def test_an_expected_area_is_that_of_all_that_may_happen() -> None:
 
 def test_who_cannot_be_fitted_is_the_release_as_it_is_or_nothing(world: JudgedWorld) -> None:
     chosen = [one for one in entrants([20]) if one.name in (RELEASE, "none-20", "recalibrated-100")]
-    chosen = [one if one.name == RELEASE else replace(one, local=20) for one in chosen]
+    chosen = [one if one.name == RELEASE else replace(one, local=3) for one in chosen]
     found = of_world(world, chosen, SHIPPED)
     assert set(found.refused) == {"none-20", "recalibrated-100"}
     assert found.figures["recalibrated-100"] == found.figures[RELEASE]
     assert np.isnan(found.figures["none-20"][POOLED].auroc)
+
+
+def test_a_fit_goes_on_from_the_release_and_hears_its_options(world: JudgedWorld) -> None:
+    by_name = {one.name: one for one in (*entrants([120]), *variants(120))}
+    chosen = [by_name[name] for name in (RELEASE, "none-120", "release-120", "logistic-120", "lightgbm-seats-120")]
+    found = of_world(world, chosen, SHIPPED)
+    areas = [found.figures[one.name][POOLED].auroc for one in chosen]
+    assert not found.refused
+    assert len(set(areas)) == len(areas)
 
 
 def test_the_truth_is_beside_every_figure(world: JudgedWorld) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -85,7 +86,7 @@ def entrants(sizes: Sequence[int] = SIZES, others: Iterable[str] = ()) -> tuple[
                 against=(RELEASE, alone),
             ),
         ]  # fmt: skip
-    for seats in (False, True):
+    for seats in (False, True) if find_spec("lightgbm") is not None else ():
         found.append(
             Entrant(
                 name=f"lightgbm{'-seats' if seats else ''}-{most}", how="unconstrained", local=most, seats=seats,
@@ -221,7 +222,7 @@ def _unconstrained(local: Dataset, moments: pd.DataFrame, seats: bool) -> Vector
     if seats:
         who = pd.Categorical(local.frame.loc[rows, "clinician"].astype(object))
         there = (moments["clinic"] + "/" + moments["clinician"]).where(moments["clinician"].notna())
-        learnt["clinician"], judged["clinician"] = who, pd.Categorical(there, categories=who.categories)
+        learnt["clinician"], judged["clinician"] = who, pd.Categorical(there).set_categories(who.categories)
     lightgbm = import_module("lightgbm")
     risks = []
     with threadpool_limits(limits=1):
@@ -230,9 +231,9 @@ def _unconstrained(local: Dataset, moments: pd.DataFrame, seats: bool) -> Vector
                 learning_rate=RATE / 2, n_estimators=MOST_TREES, num_leaves=LEAVES // 2, min_child_samples=LEAST_ROWS,
                 n_jobs=1, deterministic=True, force_row_wise=True, random_state=SEED, verbose=-1,
             )  # fmt: skip
-            held = [(learnt[split.test], stops[split.test])]
+            held = {"eval_X": learnt[split.test], "eval_y": stops[split.test]}
             patience = lightgbm.early_stopping(PATIENCE, verbose=False)
-            model.fit(learnt[split.train], stops[split.train], eval_set=held, callbacks=[patience])
+            model.fit(learnt[split.train], stops[split.train], **held, callbacks=[patience])
             risks.append(np.asarray(model.predict_proba(judged), dtype=np.float64)[:, 1])
     found: Vector = np.mean(risks, axis=0)
     return found
