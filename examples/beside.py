@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from examples import plain
 from examples.judging import LEAST_EVENTS, told
 from keepwell.scoring.scorecard import OUTPUTS
-from training.evaluate.metrics import compared, difference, discrimination
+from training.evaluate.metrics import Clusters, Ranking, estimate
 
 
 class Looked(NamedTuple):
@@ -62,18 +63,30 @@ def scored(looked: Looked, release: Path) -> pd.DataFrame:
 
 def table(rows: pd.DataFrame, names: dict[str, str]) -> None:
     """Prints AUROCs of targets in words, and by how much the release is above the regression, with 95 % intervals by
-    bootstrap over people."""
+    bootstrap over people; last, of each target the mean over the moments, for the same people drawn at all of them."""
     print("| when | what | people | of these | the release | plain regression | above it by |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
+    clusters = Clusters(pd.factorize(rows["client"])[0])
+    counts = np.concatenate([clusters.once(), clusters.draws()])
+    found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
     for when in rows["when"].unique():
         for name, what in names.items():
             columns = [f"{part}_{name}" for part in ("target", "release", "plain")]
-            here = rows[rows["when"] == when].dropna(subset=columns)
-            target, risk, other = (here[column].to_numpy(dtype=np.float64) for column in columns)
-            start = f"| {when} | {what} | {len(here):,} | {target.sum():,.0f} |"
+            here = ((rows["when"] == when) & rows[columns].notna().all(axis=1)).to_numpy()
+            target, *risks = (rows.loc[here, column].to_numpy(dtype=np.float64) for column in columns)
+            start = f"| {when} | {what} | {len(target):,} | {target.sum():,.0f} |"
             if min(target.sum(), (1 - target).sum()) < LEAST_EVENTS:
                 print(f"{start} fewer than {LEAST_EVENTS} of either outcome | | |")
                 continue
-            client, _ = pd.factorize(here["client"])
-            figures = [told(discrimination(target, one, client)[0]) for one in (risk, other)]
-            print(f"{start} {' | '.join(figures)} | {told(compared(target, risk, other, client, difference))} |")
+            of = clusters.of[here]
+            areas = np.array([Ranking(target, risk, of).judge(counts[:, : of.max() + 1]).auroc for risk in risks])
+            found[name].append(areas)
+            print(f"{start} {_figures(areas)}")
+    for name, areas_by_moment in found.items():
+        if areas_by_moment:
+            print(f"| mean | {names[name]} | | | {_figures(np.mean(areas_by_moment, axis=0))}")
+
+
+def _figures(areas: NDArray[np.float64]) -> str:
+    """AUROCs of the release and of the regression, the first as they are and the others drawn, and their difference."""
+    return " | ".join(told(estimate(area[:1], area[1:])) for area in (*areas, areas[0] - areas[1])) + " |"

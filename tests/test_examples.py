@@ -289,6 +289,8 @@ def test_a_release_stands_beside_a_regression_that_has_learnt_from_other_people(
     found = re.search(r"\| week 4 \| stop in 30 days \|.*?\) \| (\d\.\d\d) \(", told)
     assert found is not None and float(found[1]) > 0.7  # whoever stops misses more, and is soon not booked
     assert re.search(r"\| week 12 \| next visit missed \| 0 \| 0 \| fewer than 20", told)
+    means = re.search(r"\| mean \| stop in 60 days \| \| \| (\S+) .*?\| (\S+) .*?\| (\S+) ", told)
+    assert means is not None and float(means[1]) - float(means[2]) == pytest.approx(float(means[3]), abs=0.011)
 
 
 def test_where_too_few_have_either_outcome_no_figure_is_told(capsys: pytest.CaptureFixture[str]) -> None:
