@@ -42,13 +42,13 @@ class Spread:
     """The same, each squared."""
 
     def add(self, value: float) -> None:
-        if not self.count:
-            self.first = value
-        self.count += 1
         self.last = value
-        away = value - self.first
-        self.away += away
-        self.squares += away * away
+        self.count += 1
+        if self.count == 1:
+            self.first = value
+        elif away := value - self.first:
+            self.away += away
+            self.squares += away * away
 
     @property
     def mean(self) -> float:
