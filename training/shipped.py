@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,25 +23,35 @@ from joblib import Parallel, delayed
 from models.hand_set import POLICY
 from models.release import DEFAULT, folder_name
 from training.dataset import FEATURE_COLUMNS, TARGET_COLUMNS, Dataset, build
-from training.dataset.table import About, Counts
-from training.fit.fit import Options, fit
+from training.dataset.table import ABOUT, About, Counts
+from training.fit.fit import Fitted, Options, fit
 from training.fit.publish import release
 from training.simulate import simulate
+from training.simulate.code import made_by
 
 WORLDS: Final = tuple(range(1001, 1061))
 """Seeds of the worlds. Others are for judging: those of `training.evaluate.worlds` begin at 9001."""
-EPISODES: Final = 2_600
+EPISODES: Final = 2_500
 """Of each world."""
+MOST_ROWS: Final = 500_000
+"""Rows that one fit of a bag reads: rare signals need many."""
 BUDGET: Final = 0.25
 """Risk alerts per clinician-week; that of `keepwell train`."""
 
 
-def main(
-    place: Path = DEFAULT, seeds: Sequence[int] = WORLDS, episodes: int = EPISODES, jobs: int = 2, preset: str = "drawn"
-) -> str:
+class Plan(NamedTuple):
+    """Which worlds; with `keep` their rows are kept in a folder there, by what made them, and read from it the next time."""
+
+    seeds: Sequence[int] = WORLDS
+    episodes: int = EPISODES
+    preset: str = "drawn"
+    keep: Path | None = None
+    jobs: int = 2
+
+
+def main(place: Path = DEFAULT, plan: Plan = Plan()) -> str:  # noqa: B008  # a plan cannot be changed
     """Writes the release into a folder of its name below `place`, instead of what was there, and returns its digest."""
-    dataset = worlds(seeds, episodes, jobs, preset)
-    fitted = fit(dataset, POLICY, Options(budget=BUDGET, seats="aside", apart="world", jobs=jobs))
+    fitted, dataset = fitted_to(plan)
     with TemporaryDirectory() as folder:
         made = Path(folder) / "release"
         digest = release(fitted, dataset, None, made)
@@ -49,12 +60,16 @@ def main(
     return digest
 
 
-def worlds(seeds: Sequence[int], episodes: int, jobs: int, preset: str = "drawn") -> Dataset:
+def fitted_to(plan: Plan) -> tuple[Fitted, Dataset]:
+    """The fit to all worlds, and the moments that it was fitted to."""
+    dataset = worlds(plan)
+    options = Options(budget=BUDGET, seats="aside", apart="world", most=MOST_ROWS, jobs=plan.jobs)
+    return fit(dataset, POLICY, options), dataset
+
+
+def worlds(plan: Plan) -> Dataset:
     """The moments of decision of all worlds as one table, features in single precision."""
-    with TemporaryDirectory() as folder:
-        return joined(
-            Parallel(n_jobs=jobs)(delayed(_world)(preset, seed, episodes, Path(folder) / str(seed)) for seed in seeds)
-        )
+    return joined(Parallel(n_jobs=plan.jobs)(delayed(_world)(plan, seed) for seed in plan.seeds))
 
 
 def joined(parts: Sequence[Dataset]) -> Dataset:
@@ -82,14 +97,20 @@ def joined(parts: Sequence[Dataset]) -> Dataset:
     return Dataset(frame, pd.concat([part.fairness for part in parts]), about)
 
 
-def _world(preset: str, seed: int, episodes: int, folder: Path) -> Dataset:
+def _world(plan: Plan, seed: int) -> Dataset:
     """The moments of decision of one world, simulated into a folder that is taken away again."""
-    simulate(preset, episodes, seed, folder, rollouts=0, jobs=1)
-    dataset = build([folder / "events.jsonl"], policy=POLICY)
-    shutil.rmtree(folder)
+    kept = None if plan.keep is None else plan.keep / f"{plan.preset}-{seed}-{plan.episodes}-{made_by()}"
+    if kept is not None and (kept / ABOUT).exists():
+        return Dataset.read(kept)
+    with TemporaryDirectory() as folder:
+        simulate(plan.preset, plan.episodes, seed, Path(folder), rollouts=0, jobs=1)
+        dataset = build([Path(folder) / "events.jsonl"], policy=POLICY)
     found = dataset.part(dataset.frame["moment"].notna().to_numpy())
     names = [*FEATURE_COLUMNS, *TARGET_COLUMNS]
-    return Dataset(found.frame.astype(dict.fromkeys(names, np.float32)), found.fairness, found.about)
+    found = Dataset(found.frame.astype(dict.fromkeys(names, np.float32)), found.fairness, found.about)
+    if kept is not None:
+        found.write(kept)
+    return found
 
 
 def _summed(counts: Sequence[dict[str, int]]) -> dict[str, int]:
@@ -97,4 +118,8 @@ def _summed(counts: Sequence[dict[str, int]]) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    print(main())  # noqa: T201
+    told = ArgumentParser(description=__doc__)
+    told.add_argument("--keep", type=Path, help="folder in which simulated worlds are kept")
+    told.add_argument("--jobs", type=int, default=2)
+    asked = told.parse_args()
+    print(main(plan=Plan(keep=asked.keep, jobs=asked.jobs)))  # noqa: T201

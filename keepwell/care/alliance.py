@@ -15,7 +15,7 @@ from typing import Final
 
 from keepwell.care.history import Measure, Noted, Opinion, Repair, Touch
 from keepwell.care.instruments import Instrument
-from keepwell.care.sums import Mean
+from keepwell.care.sums import Mean, Spread
 from keepwell.contract.words import ALLIANCE_PILLARS
 
 # Population priors on a scale from 0 to 10. Means and spread between persons are set by hand near the published means
@@ -56,13 +56,12 @@ class Series:
     level: float
     variance: float = BETWEEN_SD**2
     squares: float = 0.0
-    given: Mean = field(default_factory=Mean)
-    """All ratings: the newest, how many, what was usual before, how far apart."""
+    given: Spread = field(default_factory=Spread)
+    """All ratings: how many, the first, what was usual before the newest, how far apart."""
     learned: int = 0
     """Ratings that taught the level: not those at which a rupture opened or was open."""
     last: float = 0.0
     previous: float | None = None
-    first: float = 0.0
     lowest: float = 10.0
     lowest_before: float = 10.0
     """The lowest of all ratings but the newest."""
@@ -75,14 +74,13 @@ class Series:
         """Takes a rating and compares it with what was expected, which it does not change."""
         self.fall = self.level - rating
         self.standard = self.fall / sqrt(self.variance + self._within())
-        if self.given.count:
+        given = self.given
+        if given.count:
             self.previous = self.last
-        else:
-            self.first = rating
         self.last = rating
         self.lowest_before = self.lowest
         self.lowest = min(self.lowest, rating)
-        self.given.add(rating)
+        given.add(rating)
 
     def learn(self) -> None:
         """Moves the expected level towards the last rating."""

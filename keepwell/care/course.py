@@ -28,7 +28,7 @@ from keepwell.care.history import (
     Touch,
 )
 from keepwell.care.instruments import Instrument
-from keepwell.care.sums import Mean
+from keepwell.care.sums import Mean, Spread
 from keepwell.care.visits import LATE_NOTICE, Visits
 
 Interpret = Callable[[str], Instrument | None]
@@ -122,7 +122,7 @@ class Course:
     last_interval: float | None = None
     stretch: float | None = None
     """The last interval in terms of what was usual before it."""
-    rhythms: Mean = field(default_factory=Mean)
+    rhythms: Spread = field(default_factory=Spread)
     """The intervals between sessions in days, none longer than `LONGEST_INTERVAL`."""
     weekday_changes: int = 0
     """Sessions on another day of the week than the one before."""
@@ -264,9 +264,9 @@ class Course:
         self.modality = entry.modality or self.modality
         if entry.late is not None:
             self.lateness.add(entry.late)
-        starts = None if entry.appointment is None else self.visits.by_id[entry.appointment].starts
-        if starts is not None:
-            self.early.add(float(round((starts - entry.at) / DAY)))
+        visit = None if entry.appointment is None else self.visits.by_id[entry.appointment]
+        if visit is not None and visit.starts is not None:
+            self.early.add(float(round((visit.starts - entry.at) / DAY)))
         if entry.duration is not None:
             self.duration.add(entry.duration)
         if entry.clinician is not None and self.clinician is not None and entry.clinician != self.clinician:
@@ -278,7 +278,6 @@ class Course:
         self.sessions += 1
         if self.first_start is None:
             self.first_start = entry.at
-        visit = self.visits.by_id[entry.appointment] if entry.appointment is not None else None
         if visit is not None and visit.given:
             self.placed += 1
             self.displaced += abs(entry.at - visit.given[0]) > SAME_VISIT

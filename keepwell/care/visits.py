@@ -106,7 +106,7 @@ class Visits:
 
     def booked_after(self, now: int) -> int:
         """How many sessions are booked that start later."""
-        return sum(starts > now for starts in self._sessions.values())
+        return len([starts for starts in self._sessions.values() if starts > now])
 
     def next_visit(self, now: int) -> int | None:
         """Start of the next visit of any purpose that is booked; None where none is."""

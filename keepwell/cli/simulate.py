@@ -10,12 +10,17 @@ import typer
 from keepwell.cli._common import progress, say
 from training.simulate import ROLLOUTS, simulate
 
-Preset = Literal["clinic", "community", "shifted"]
+Preset = Literal["clinic", "community", "shifted", "drawn"]
 
 
 def command(
     *,
-    preset: Annotated[Preset, typer.Option(help="clinic: about 20 % stop; community: about 35 %; shifted: differs.")],
+    preset: Annotated[
+        Preset,
+        typer.Option(
+            help="clinic: about 20 % stop; community: about 35 %; shifted: differs; drawn: a mechanism drawn by the seed."
+        ),
+    ],
     episodes: Annotated[int, typer.Option(min=1, help="How many episodes of care open within the two years.")],
     out: Annotated[Path, typer.Option(help="Folder for events.jsonl and truth.jsonl.")],
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 1,

@@ -30,6 +30,10 @@ not know, bit i for the gap `keepwell.scoring.gaps.GAP_KINDS[i]`; which of `keep
 where it is none."""
 
 
+ABOUT: Final = "about.json"
+"""The file written last: it says that a folder is whole."""
+
+
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """How many there are of each. `undetermined`, by output, are rows that a fit for it leaves out; `events` are those of
     the episodes, repetitions apart; `refused`, `later` (than `as_of`) and `erased` events are in no row."""
@@ -91,12 +95,12 @@ class Dataset:
         folder.mkdir(parents=True, exist_ok=True)
         self.frame.to_parquet(folder / "rows.parquet", compression="zstd", index=False)
         self.fairness.to_parquet(folder / "fairness.parquet", compression="zstd")
-        (folder / "about.json").write_bytes(msgspec.json.format(msgspec.json.encode(self.about), indent=1) + b"\n")
+        (folder / ABOUT).write_bytes(msgspec.json.format(msgspec.json.encode(self.about), indent=1) + b"\n")
 
     @classmethod
     def read(cls, folder: Path) -> Dataset:
         """Reads what `write` wrote. Raises `OSError` where it is not there, `ValueError` where it has other features."""
-        about = msgspec.json.decode((folder / "about.json").read_bytes(), type=About)
+        about = msgspec.json.decode((folder / ABOUT).read_bytes(), type=About)
         if about.features != FEATURE_COLUMNS:
             raise ValueError(f"{folder}: made with other features than this version declares; build it anew")
         return cls(pd.read_parquet(folder / "rows.parquet"), pd.read_parquet(folder / "fairness.parquet"), about)

@@ -21,8 +21,8 @@ from training.fit.steps import Steps, mean
 Vector = NDArray[np.float64]
 
 FOLDS: Final = 4
-MOST_ROWS: Final = 60_000
-"""Rows a single fit reads; of more, so many are drawn, stops first. The bags draw apart, so together they read more."""
+SOME_ROWS: Final = 60_000
+"""Rows on which the bags are compared with their mean."""
 MOST_HELD: Final = 20_000
 """Rows by which a fit is stopped."""
 
@@ -74,7 +74,7 @@ def bag(material: Material, recipe: Recipe, settings: Tuning, outputs: Sequence[
     ]
     found = Parallel(n_jobs=recipe.jobs)(delayed(learn)(bins, rows, held, recipe, settings) for rows, held in tasks)
     raw = np.full((len(codes), len(OUTPUTS)), np.nan)
-    some = np.arange(0, len(codes), max(1, len(codes) // MOST_ROWS))
+    some = np.arange(0, len(codes), max(1, len(codes) // SOME_ROWS))
     estimators, steps, seen, calmed = [], [], [], []
     for place, output in enumerate(outputs):
         mine = found[place * FOLDS : (place + 1) * FOLDS]
@@ -96,17 +96,15 @@ def splits_of_bags(sample: Sample, recipe: Recipe) -> list[Split]:
     return list(folds(sample.frame, by=recipe.apart, k=FOLDS, seed=recipe.seed))
 
 
-def rows_of(
-    material: Material, where: Mask, output: int, settings: Tuning, recipe: Recipe, *, most: int = MOST_ROWS
-) -> LearningRows:
-    """The rows to learn from on a side of a split: those whose target counts, at most `most` of them, with their weights.
+def rows_of(material: Material, where: Mask, output: int, settings: Tuning, recipe: Recipe) -> LearningRows:
+    """The rows to learn from on a side of a split: those whose target counts, at most `recipe.most`, with their weights.
 
     Of more rows, the rarer class is drawn first, up to half, and weights restore the balance: what is learnt of stopping is
     learnt from those who stop (case-control sampling; King & Zeng 2001, Polit Anal 9:137).
     """
     sample = material.coded.sample
     places = _counting(sample, where if settings.others > 0 else where & sample.decisive, output, recipe)
-    share = np.ones(len(places))
+    share, most = np.ones(len(places)), recipe.most
     if len(places) > most:
         rng = np.random.default_rng(recipe.seed)
         positive = sample.targets[places, output] == 1

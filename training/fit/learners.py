@@ -36,12 +36,13 @@ class Tuning(NamedTuple):
 
 class Recipe(NamedTuple):
     """What a person decides of how rows are learnt from. `treated` is the weight of rows that an alert or act may have
-    changed: 1 keeps them, 0 leaves them out. `apart`: what is never both learnt from and judged by. The result does not
-    depend on `jobs`."""
+    changed: 1 keeps them, 0 leaves them out. `apart`: what is never both learnt from and judged by. `most`: rows that one
+    fit reads; of more, so many are drawn, stops first. The result does not depend on `jobs`."""
 
     learner: Learner = "both"
     treated: float = 1.0
     apart: Apart = "client"
+    most: int = 60_000
     seed: int = 0
     jobs: int = 1
 

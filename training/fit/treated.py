@@ -12,7 +12,7 @@ from training.fit.calibrate import calibrate
 from training.fit.learners import Recipe, Tuning, learn
 from training.fit.logit import expit
 from training.fit.measures import auroc
-from training.fit.select import MOST_ROWS, splits_of
+from training.fit.select import splits_of
 
 Vector = NDArray[np.float64]
 
@@ -63,7 +63,7 @@ def _contrast(material: Material, recipe: Recipe, settings: Tuning) -> tuple[flo
     risks = []
     for weight in (1.0, 0.0):
         weighed = recipe._replace(treated=weight)
-        rows = rows_of(material, split.train, HEADLINE, settings, weighed, most=MOST_ROWS)
+        rows = rows_of(material, split.train, HEADLINE, settings, weighed)
         if not _two_classes(rows.target) or not _two_classes(held.target):
             return None, None
         bins = material.coded.bins

@@ -2,6 +2,6 @@
 
 from training.simulate.oracle import ROLLOUTS
 from training.simulate.presets import PRESETS
-from training.simulate.write import simulate
+from training.simulate.write import events_of, simulate
 
-__all__ = ["PRESETS", "ROLLOUTS", "simulate"]
+__all__ = ["PRESETS", "ROLLOUTS", "events_of", "simulate"]

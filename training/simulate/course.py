@@ -12,10 +12,33 @@ from typing import Final
 import numpy as np
 
 from training.simulate.calendars import workday
-from training.simulate.hazards import BACK_WITHIN, EARLY, REACHED, UNCALLED, UNREACHED, longest_notice, notice
+from training.simulate.hazards import (
+    BACK_WITHIN,
+    EARLY,
+    LATE,
+    REACHED,
+    UNCALLED,
+    UNREACHED,
+    link,
+    longest_notice,
+    notice,
+)
 from training.simulate.people import DAY, HOUR, NODES, Bools, Floats, Ints, People, Tables
 from training.simulate.presets import World
 from training.simulate.standing import MISSED_AFTER, comes_to, hours, keeps, let_pass, passed_by
+from training.simulate.voices import (
+    CANCELLED_BY_CLINIC,
+    CHANGED_BY_CLINIC,
+    CHANGED_BY_REQUEST,
+    HANDOVER_AT,
+    LATE_CANCELLATION,
+    MET,
+    MOVED_BY_CLINIC,
+    WISH,
+    WISHES,
+    remember,
+    wishes,
+)
 
 MISSED: Final = (UNCALLED, REACHED, UNREACHED)
 GOES_ON, PLANNED, IMPROVED, TRANSFERRED, ADMINISTRATIVE, MUTUAL, DECEASED = range(7)
@@ -27,7 +50,7 @@ UNPLANNED_CHANCE: Final = 0.07
 IMPROVED_CHANCE: Final = 0.1
 """Of ending early as improved, a session from the fourth on once recovered; ours."""
 AFTER: Final = 15.0
-"""Minutes after a session until all that it leaves in the log is there."""
+"""Minutes after a session until all that it leaves in the log is there, but for notes that a world enters later."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +71,8 @@ def spread(world: World) -> float:
 
 def away_by_node(logit: Floats, world: World) -> Floats:
     """Chance of not coming back for each of `NODES`, on a new last axis."""
+    if world.cloglog:
+        return link(logit[..., None] + spread(world) * NODES, world)
     odds = np.exp(-logit)[..., None] * np.exp(-spread(world) * NODES)
     return np.asarray(1 / (1 + odds), dtype=np.float64)
 
@@ -69,20 +94,36 @@ def move(people: People, world: World, rng: np.random.Generator, chance: Floats 
 
 def lose(people: People, world: World, ways: Ints, logit: Floats, rng: np.random.Generator) -> None:
     """The booked visit is lost in one of the five ways; `logit` is that of not coming back."""
-    missed = np.isin(ways, MISSED)
+    missed, recorded = np.isin(ways, MISSED), is_recorded(ways, world)
     called_off = people.starts - notice(rng, ways, longest_notice(people))
-    people.lost_at = np.where(missed, people.starts + MISSED_AFTER, called_off)
-    people.sign = np.where(missed, people.lost_at, people.sign)
-    people.missed += missed
-    people.row += 1
+    people.lost_at = np.where(missed, missed_at(people.starts, world), called_off)
+    people.sign = np.where(recorded, people.lost_at, people.sign)
+    people.missed += recorded
+    people.row += recorded | ~missed
     people.lost = people.lost | (people.sessions > 0)
+    remember(people, LATE_CANCELLATION, ways == LATE, called_off)
     people.hour = np.where(keeps(people, world), people.starts, np.nan)
     _wait(people, logit)
 
 
-def leave_unbooked(people: People, logit: Floats) -> None:
+def is_recorded(ways: Ints, world: World) -> Bools:
+    """Which visits are missed and recorded so."""
+    return np.isin(ways, MISSED[1:] if world.unrecorded else MISSED)
+
+
+def missed_at(starts: Floats, world: World) -> Floats:
+    """When a visit that is missed is recorded so."""
+    return starts + MISSED_AFTER if world.missed_at is None else np.floor(starts / DAY) * DAY + HOUR * world.missed_at
+
+
+def after(world: World) -> float:
+    """Minutes after a session until all that it leaves in the log is there."""
+    return AFTER + world.notes_after
+
+
+def leave_unbooked(people: People, world: World, logit: Floats) -> None:
     """A session ends with nothing booked."""
-    people.lost_at = people.last + AFTER - 1
+    people.lost_at = people.last + after(world) - 1
     _wait(people, logit)
 
 
@@ -107,15 +148,18 @@ def come_back(people: People, at: Floats, rng: np.random.Generator) -> None:
     people.lost_at = np.full(len(people), np.nan)
 
 
-def clinic_cancels(people: People, rng: np.random.Generator) -> Floats:
-    """The clinic calls the visit off and offers the same hour a week later. Returns when."""
+def clinic_cancels(people: People, world: World, rng: np.random.Generator) -> tuple[Bools, Floats]:
+    """The clinic puts the visit off to the same hour a week later. Returns whether by moving it, and when."""
     n = len(people)
+    moves = np.zeros(n, bool) if world.voices is None else rng.random(n) < world.voices.moved_by_clinic
     at = people.starts - notice(rng, np.full(n, EARLY), longest_notice(people))
     people.clinic_cancelled += 1
+    remember(people, MOVED_BY_CLINIC, moves, at)
+    remember(people, CANCELLED_BY_CLINIC, ~moves, at + 1)
     people.starts = workday(people.starts + 7 * DAY)
     people.since = at
     people.moved = np.zeros(n, bool)
-    return at
+    return moves, at
 
 
 # ── after a session ─────────────────────────────────────────────────────────────────────────────────────
@@ -140,21 +184,43 @@ def ending(people: People, world: World, tables: Tables, rng: np.random.Generato
 def hand_over(people: People, world: World, roster: Roster, rng: np.random.Generator) -> Bools:
     """Another clinician takes over from some; nothing is known of the new one's effect."""
     n = len(people)
-    changed = rng.random(n) < world.handover_chance * (1 + 2 * ~np.isnan(people.wish_at))
+    chance = world.handover_chance * (1 + 2 * ~np.isnan(people.wish_at))
+    wanted = np.zeros(n, bool)
+    if world.voices is not None:
+        wanted = wishes(people, WISHES.index("clinician"))
+        # Who has just asked is answered the next time.
+        wanted &= people.signals[:, WISH + WISHES.index("clinician")] < people.last
+        chance = np.where(wanted, world.voices.met, chance)
+    changed = rng.random(n) < chance
     new = roster.someone(people.clinic, rng)
     changed &= new != people.clinician
     people.clinician = np.where(changed, new, people.clinician)
     people.effect = np.where(changed, roster.effects[people.clinician], people.effect)
-    people.handover_at = np.where(changed, people.last + 10, people.handover_at)
+    at = people.last + world.notes_after + HANDOVER_AT
+    people.handover_at = np.where(changed, at, people.handover_at)
+    if world.voices is not None:
+        people.signals[changed, WISH + WISHES.index("clinician")] = np.nan
+        for signal, rows in ((CHANGED_BY_REQUEST, wanted), (MET, wanted), (CHANGED_BY_CLINIC, ~wanted)):
+            remember(people, signal, changed & rows, at)
     return changed
 
 
-def book_next(people: People, rng: np.random.Generator) -> None:
+def book_next(people: People, world: World, rng: np.random.Generator) -> None:
     """The next visit is booked before the client leaves, mostly at the usual interval: told before the session itself is, but
     where the clinic enters it late, so that elsewhere a session recorded with nothing booked is one that somebody left so."""
     n = len(people)
     draw = rng.random(n)
-    days = people.rhythm + np.where(draw < 0.08, 7.0, np.where(draw < 0.16, rng.integers(-3, 4, n), 0.0))
+    later, off = np.cumsum(world.off_rhythm)
+    days = people.rhythm + np.where(draw < later, 7.0, np.where(draw < off, rng.integers(-3, 4, n), 0.0))
     people.since = people.last - 1
-    people.starts = workday(people.starts + DAY * days)
+    people.starts = workday(_past_gap(people.starts + DAY * days, world))
     people.moved = np.zeros(n, bool)
+
+
+def _past_gap(at: Floats, world: World) -> Floats:
+    """The same hour on the first day after the clinic's summer, where it falls in it."""
+    if world.gap is None:
+        return at
+    year = (np.floor(at / DAY) + 1) % 365.25
+    first, last = world.gap
+    return at + DAY * np.where((year >= first) & (year <= last), np.ceil(last - year) + 1, 0.0)

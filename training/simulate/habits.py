@@ -14,7 +14,7 @@ import numpy as np
 
 from training.simulate import course
 from training.simulate.calendars import enters_late, keeps_hours
-from training.simulate.course import AFTER
+from training.simulate.course import after
 from training.simulate.hazards import none_booked
 from training.simulate.landmarks import Landmarks
 from training.simulate.people import Bools, Floats, Ints, People, Tables
@@ -34,7 +34,7 @@ def readings(marks: Landmarks, world: World, tables: Tables) -> Iterator[HabitsR
     """The other readings of landmarks. What is left of each row's chance is that of its own state."""
     people = marks.people
     standing, late = (habit(people, world).astype(int) for habit in (keeps_hours, enters_late))
-    unsaid = _unsaid(marks)
+    unsaid = _unsaid(marks, world)
     none, logit = none_booked(people, world, tables)
     chances = _chances(marks, world, standing=standing, late=late, unsaid=unsaid, none=none)
     every = np.arange(len(marks))
@@ -54,15 +54,15 @@ def readings(marks: Landmarks, world: World, tables: Tables) -> Iterator[HabitsR
             if other_hours:
                 otherwise.people.clinic = _like(world, 1 - standing[rows])
             if other_entry:
-                _swap(otherwise.people, late[rows] == 1, logit[rows])
+                _swap(otherwise.people, world, late[rows] == 1, logit[rows])
             yield HabitsReading(rows, otherwise, chance[rows])
 
 
-def _unsaid(marks: Landmarks) -> Bools:
+def _unsaid(marks: Landmarks, world: World) -> Bools:
     """After a first session with nothing booked: the next visit may be entered late, or there is none."""
     people = marks.people
     nothing = (people.starts < marks.at) | (people.lost_at == marks.at - 1)
-    return np.asarray((people.sessions == 1) & (marks.at == people.last + AFTER) & nothing)
+    return np.asarray((people.sessions == 1) & (marks.at == people.last + after(world)) & nothing)
 
 
 def _chances(marks: Landmarks, world: World, *, standing: Ints, late: Ints, unsaid: Bools, none: Floats) -> Floats:
@@ -84,11 +84,11 @@ def _like(world: World, standing: Ints) -> Ints:
     return np.array([world.standing.index(False), world.standing.index(True)])[standing]
 
 
-def _swap(people: People, entered_late: Bools, logit: Floats) -> None:
+def _swap(people: People, world: World, entered_late: Bools, logit: Floats) -> None:
     """Those whose next visit is not entered yet have left with nothing booked, and the other way round."""
     left, later = np.flatnonzero(entered_late), np.flatnonzero(~entered_late)
     gone, comes = people.take(left), people.take(later)
-    course.leave_unbooked(gone, logit[left])
+    course.leave_unbooked(gone, world, logit[left])
     comes.starts = comes.last - LENGTH
     comes.lost_at = np.full(len(comes), np.nan)
     people.put(left, gone)

@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from training.simulate.people import DAY, HOUR, Bools, Floats, Ints, People, Tables
-from training.simulate.presets import World
+from training.simulate.presets import Twists, World
+from training.simulate.voices import pull as voiced
 
 EARLY, LATE, UNCALLED, REACHED, UNREACHED, NONE_BOOKED = range(6)
 """Ways of losing a visit, in the order of `World.kind_logits`; the last is to leave a session with nothing booked."""
@@ -27,6 +28,10 @@ LONGEST_NOTICE: Final = 96 * HOUR
 LATE_NOTICE: Final = (1 * HOUR, 20 * HOUR)
 
 
+CERTAIN: Final = 2.5
+"""A sum beyond which the complementary log-log adds nothing: one in 200 000 is left, where more would be lost to rounding."""
+
+
 class Chances(NamedTuple):
     """Of one booked visit. Those of `lost` (columns: five ways), `clinic` and `attended` sum to 1."""
 
@@ -40,6 +45,11 @@ class Chances(NamedTuple):
 def sigmoid(x: Floats) -> Floats:
     # Not `scipy.special.expit`: it differs in the last bit now and then, and with it would who stays and who leaves.
     return 1.0 / (1.0 + np.exp(-x))
+
+
+def link(x: Floats, world: World) -> Floats:
+    """The chance that a sum of effects stands for, in the world's own link."""
+    return -np.expm1(-np.exp(np.minimum(x, CERTAIN))) if world.cloglog else sigmoid(x)
 
 
 def strain(people: People, world: World, tables: Tables, at: Floats) -> Floats:
@@ -59,7 +69,37 @@ def strain(people: People, world: World, tables: Tables, at: Floats) -> Floats:
     total += p.late * np.minimum(people.late, 20.0) / 10
     total += p.missed_share * (np.minimum(people.missed / np.maximum(people.missed + people.sessions, 1), 0.5) - 0.1)
     total += p.row * np.minimum(people.row, 3) + p.clinic_cancelled * np.minimum(people.clinic_cancelled, 3)
+    if world.homework_falling:
+        total += world.homework_falling * np.minimum(people.falling, 3)
+    if world.signals:
+        total += voiced(people, world, at)
+    if world.twists is not None:
+        total += _twisted(people, world, world.twists, tables)
     return total
+
+
+def _twisted(people: People, world: World, twists: Twists, tables: Tables) -> Floats:
+    """What thresholds and interactions add to the plain sum."""
+    p = world.process
+    fall = people.fall.mean(axis=1)
+    total = p.fall * (np.clip(fall - twists.fall_from, 0.0, 3.0) - np.clip(fall, -1.0, 3.0))
+    total += twists.fall_early * np.clip(fall, 0.0, 3.0) * (people.sessions <= 3)
+    total += twists.row_fallen * np.minimum(people.row, 3) * (fall >= 1)
+    total += twists.gain_recovered * np.clip(tables.gain(people), 0.0, 2.0) * tables.recovered(people)
+    low = np.where(people.ratings > 0, np.clip((world.alliance_mean - people.rated) / 1.2, -1.1, 3.0), 0.0)
+    return np.asarray(total + twists.level_late * low * (np.minimum(people.sessions, 12) / 4 - 1), dtype=np.float64)
+
+
+def season(at: Floats, world: World) -> Floats | float:
+    """What the hour, the weekday and the time of the year of a visit add to the logit of losing it."""
+    found = world.seasons
+    if found is None:
+        return 0.0
+    day = np.floor(at / DAY)
+    hour, turn = at % DAY / HOUR, 2 * np.pi * ((day + 1) % 365.25) / 365.25
+    weekday = np.array((*found.weekdays, 0.0, 0.0))[(day % 7).astype(np.int64)]
+    year = found.winter * np.cos(turn) + found.spring * np.sin(turn)
+    return np.asarray(weekday + found.early * (hour < 10) + found.late * (hour >= 17) + year, dtype=np.float64)
 
 
 def chances(people: People, world: World, tables: Tables) -> Chances:
@@ -68,7 +108,7 @@ def chances(people: People, world: World, tables: Tables) -> Chances:
     pull = strain(people, world, tables, people.starts)
     pull += world.intake.week_waited * np.where(people.sessions == 0, np.minimum(weeks, 6) - world.wait_mean / 7, 0.0)
     base = np.where(people.sessions == 0, world.lost_first, world.lost)
-    lost = sigmoid(base + world.on_lost * pull + world.lead * np.log(weeks))
+    lost = link(base + world.on_lost * pull + world.lead * np.log(weeks) + season(people.starts, world), world)
     early, late, missed = world.kinds
     uncalled, reached = missed * (1 - world.called), missed * world.called * world.reached
     split = np.array((early, late, uncalled, reached, missed - uncalled - reached))
@@ -85,7 +125,7 @@ def none_booked(people: People, world: World, tables: Tables) -> tuple[Floats, F
     """At the end of a session: the chance that nothing is booked, and then the logit of not coming back."""
     pull = strain(people, world, tables, people.last)
     away = _away(people, world, pull) + world.kind_logits[NONE_BOOKED]
-    return sigmoid(world.none_booked + world.on_lost * pull), away
+    return link(world.none_booked + world.on_lost * pull, world), away
 
 
 def recent(moment: Floats, at: Floats) -> Bools:

@@ -46,12 +46,12 @@ class Arrivals(NamedTuple):
 def roster(world: World, episodes: int, rng: np.random.Generator) -> Roster:
     """Clinicians whose effects are spread as evenly as a normal distribution allows, so that a small world is no outlier."""
     clinics = max(3, round(episodes / (CLINICIANS * A_CLINICIAN)))
-    clinic = np.repeat(world.clinic_sd * _normal(clinics, rng), CLINICIANS)
-    return Roster(clinic + world.clinician_sd * _normal(clinics * CLINICIANS, rng), CLINICIANS)
+    clinic = np.repeat(world.clinic_sd * normal(clinics, rng), CLINICIANS)
+    return Roster(clinic + world.clinician_sd * normal(clinics * CLINICIANS, rng), CLINICIANS)
 
 
-def _normal(n: int, rng: np.random.Generator) -> Floats:
-    """The quantiles of a standard normal distribution, shuffled, with SD 1."""
+def normal(n: int, rng: np.random.Generator) -> Floats:
+    """The quantiles of a standard normal distribution, shuffled, with SD 1; `n` is 2 or more."""
     found = np.array([NormalDist().inv_cdf((rank + 0.5) / n) for rank in range(n)])
     return np.asarray(rng.permutation(found / found.std()), dtype=np.float64)
 
@@ -79,11 +79,11 @@ def arrive(world: World, staff: Roster, episodes: int, rng: np.random.Generator)
         + i.remote * (np.isin(modality, ("video", "phone")) - 0.3)
         + i.group * (modality == "group")
     )
-    planned = np.rint(np.clip(rng.normal(world.planned_mean, 4, n), 4, 30))
+    planned = np.rint(np.clip(rng.normal(world.planned_mean, world.planned_sd, n), 4, 30))
     nan, zero = np.full(n, np.nan), np.zeros(n, np.int64)
     people = People(
         id=np.arange(n), clinic=clinic, clinician=clinician, effect=staff.effects[clinician],
-         intake=strain, planned=np.where(rng.random(n) < 0.75, planned, np.nan),
+         intake=strain, planned=np.where(rng.random(n) < world.planned_known, planned, np.nan),
         outcome=clinic % len(world.outcomes), rhythm=np.where(rng.random(n) < world.fortnightly, *world.rhythm[::-1]),
         starts=nan.copy(), since=nan.copy(), moved=np.zeros(n, bool), lost_at=nan.copy(), hour=nan.copy(),
         lost_logit=nan.copy(), cap=nan.copy(), last=nan.copy(), sign=opened.copy(), sessions=zero.copy(),
@@ -92,10 +92,13 @@ def arrive(world: World, staff: Roster, episodes: int, rng: np.random.Generator)
         fall=np.zeros((n, 3)), rated=nan.copy(), repair=zero.copy(), noted=zero.copy(), noted_age=zero.copy(),
         measured=zero.copy(), first_score=nan.copy(), score=nan.copy(), skips=zero.copy(), reviews=zero.copy(),
         homework=np.zeros(n), homework_mean=np.zeros(n), due=np.zeros(n, bool), late=np.zeros(n), negative_at=nan.copy(),
-        wish_at=nan.copy(), handover_at=nan.copy(),
+        wish_at=nan.copy(), handover_at=nan.copy(), falling=zero.copy(),
+        signals=np.full((n, len(world.signals)), np.nan),
     )  # fmt: skip
     come_back(people, opened + 1, rng)
-    people.starts = np.floor(people.starts / DAY + np.minimum(wait, 42) - 2) * DAY + HOUR * rng.integers(8, 18, n)
+    people.starts = np.floor(
+        people.starts / DAY + np.minimum(wait, world.longest_wait) - 2
+    ) * DAY + HOUR * rng.integers(8, 18, n)
     names = list(fairness)
     rows = zip(*(fairness[name].tolist() for name in names), strict=True)
     told = [dict(zip(names, row, strict=True)) for row in rows]

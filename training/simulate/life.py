@@ -8,13 +8,13 @@ import numpy as np
 
 from training.simulate import course
 from training.simulate.calendars import enters_late
-from training.simulate.course import AFTER, GOES_ON, MISSED, Roster, away_by_node
-from training.simulate.hazards import NONE_BOOKED, back_after, chances, none_booked, sigmoid
+from training.simulate.course import GOES_ON, Roster, after, away_by_node, is_recorded
+from training.simulate.hazards import NONE_BOOKED, back_after, chances, link, none_booked
 from training.simulate.intake import OPENING_DAYS, Arrivals
 from training.simulate.landmarks import Landmarks
 from training.simulate.people import DAY, PRIOR, Bools, Floats, Ints, People, Tables
 from training.simulate.presets import World
-from training.simulate.session import session
+from training.simulate.session import LENGTH, session
 from training.simulate.standing import comes_to, last_sign, shown_at
 from training.simulate.tell import Teller
 
@@ -47,15 +47,19 @@ class Lives:
         """Ten days after a missed visit, until that landmark is taken."""
         self._away = np.zeros(n, bool)
         """Stopped before; a session would begin a new spell."""
+        self.stopped = np.zeros(n, bool)
+        """Whether somebody ever stopped."""
         self._weights = np.tile(PRIOR, (n, 1))
         """As `Landmarks.weights`."""
         self._kept: list[Landmarks] = []
         teller.opened(people, arrivals)
         self._keep(people, arrivals.opened + 2, np.ones(n, bool))
 
-    def run(self) -> Landmarks:
+    def run(self, visits: int | None = None) -> Landmarks:
+        """Returns the landmarks. `visits`: lives no more of them."""
         active = np.arange(len(self._all))
-        while len(active):
+        while len(active) and visits != 0:
+            visits = None if visits is None else visits - 1
             people = self._all.take(active)
             goes_on = self._visit(people)
             self._all.put(active, people)
@@ -84,7 +88,7 @@ class Lives:
         before, sub = people.take(rows), people.take(rows)
         course.lose(sub, self._world, ways, logit, self._rng)
         self._passed(before, np.ones(len(rows), bool), sub.lost_at)
-        missed = np.isin(ways, MISSED) & ~self._away[sub.id] & np.isnan(self._due[sub.id])
+        missed = is_recorded(ways, self._world) & ~self._away[sub.id] & np.isnan(self._due[sub.id])
         self._due[sub.id[missed]] = sub.lost_at[missed] + AFTER_MISS
         goes_on = self._wait(sub, ways)
         people.put(rows, sub)
@@ -92,16 +96,16 @@ class Lives:
 
     def _cancel(self, people: People, rows: Ints) -> None:
         before, sub = people.take(rows), people.take(rows)
-        at = course.clinic_cancels(sub, self._rng)
+        moves, at = course.clinic_cancels(sub, self._world, self._rng)
         self._passed(before, np.ones(len(rows), bool), at)
-        self._tell.clinic_cancelled(sub, at)
+        self._tell.clinic_cancelled(sub, moves, at)
         people.put(rows, sub)
 
     def _attend(self, people: People, rows: Ints) -> Bools:
         world, rng = self._world, self._rng
         sub = people.take(rows)
         self._passed(sub, np.ones(len(rows), bool), sub.starts - BEFORE_INTAKE)
-        during = self._due[sub.id] < sub.starts + 5 * AFTER
+        during = self._due[sub.id] < sub.starts + LENGTH + after(world) + 10
         self._due[sub.id[during]] = np.nan
         self._away[sub.id] = False
         said = session(sub, world, self._tables, rng)
@@ -114,16 +118,16 @@ class Lives:
         self._weights[sub.id[changed]] = PRIOR
         kept = goes_on & np.isin(sub.sessions, AT_SESSIONS)
         late = enters_late(sub, world)
-        self._keep(sub, sub.last + AFTER, kept & late)
+        self._keep(sub, sub.last + after(world), kept & late)
         none, logit = none_booked(sub, world, self._tables)
         unbooked = goes_on & (rng.random(len(rows)) < none)
-        course.book_next(sub, rng)
+        course.book_next(sub, world, rng)
         self._tell.booked(sub, goes_on & ~unbooked)
         some = np.flatnonzero(unbooked)
         waiting = sub.take(some)
-        course.leave_unbooked(waiting, logit[some])
+        course.leave_unbooked(waiting, world, logit[some])
         sub.put(some, waiting)
-        self._keep(sub, sub.last + AFTER, kept & ~late)
+        self._keep(sub, sub.last + after(world), kept & ~late)
         goes_on[some] = self._wait(waiting, np.full(len(some), NONE_BOOKED))
         sub.put(some, waiting)
         people.put(rows, sub)
@@ -133,7 +137,7 @@ class Lives:
         """Those who have lost a visit, or booked none, come back or stop; of these some return much later. Returns who has a
         visit to come to."""
         rng = self._rng
-        gone = rng.random(len(people)) < sigmoid(people.lost_logit + people.effect)
+        gone = rng.random(len(people)) < link(people.lost_logit + people.effect, self._world)
         back_at = people.lost_at + back_after(rng, people.cap)
         closed = np.maximum(last_sign(people) + DECLARED_AFTER, people.lost_at)
         again = gone & ~self._away[people.id] & (rng.random(len(people)) < self._world.returning)
@@ -146,6 +150,7 @@ class Lives:
         self._tell.waited(people, ways, np.where(gone, np.inf, back_at), shut)
         self._tell.kept(people, number)
         self._away[people.id] |= gone
+        self.stopped[people.id] |= gone
         away = away_by_node(people.lost_logit, self._world)
         weights = self._weights[people.id] * np.where(gone[:, None], away, 1 - away)
         self._weights[people.id] = weights / weights.sum(axis=1, keepdims=True)

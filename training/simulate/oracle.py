@@ -22,13 +22,15 @@ from training.simulate.habits import readings
 from training.simulate.hazards import (
     EARLY,
     LATE,
+    NONE_BOOKED,
+    UNCALLED,
     Chances,
     back_after,
     chances,
+    link,
     longest_notice,
     none_booked,
     not_yet,
-    sigmoid,
     still_waiting,
 )
 from training.simulate.landmarks import Landmarks
@@ -45,6 +47,9 @@ CHUNK: Final = 20_000
 """Roll-outs lived at a time, so that their arrays stay in the processor's cache."""
 ALL_LOST: Final = 1e-4
 """A roll-out is given up when so little of it has not stopped."""
+
+NONE_LEFT: Final = 1e-12
+"""The same where the clinic cancels visit after visit: else who is as good as gone would be lived on for years."""
 
 
 class Risks(NamedTuple):
@@ -144,10 +149,12 @@ class _Rollout:
         rng = self._rng
         found = self._chances(paths, begun)
         if comes.any():
-            lost = found.lost[:, LATE:].sum(axis=1)
+            # What is never recorded is never determined.
+            counted = [way for way in range(LATE, NONE_BOOKED) if way != UNCALLED or not self._world.unrecorded]
+            lost = found.lost[:, counted].sum(axis=1)
             self.next_lost[paths.row] += comes * lost
             self.next_decided[paths.row] += comes * (found.attended + lost)
-        away = sigmoid(found.away + paths.people.effect[:, None])
+        away = link(found.away + paths.people.effect[:, None], self._world)
         nodes = away_by_node(found.away, self._world)
         stop = (found.lost * away).sum(axis=1)
         self._stop(paths, stop, np.einsum("mk,mkj->mj", found.lost, nodes))
@@ -160,8 +167,8 @@ class _Rollout:
         lost = paths.take(rows)
         course.lose(lost.people, self._world, chosen, found.away[rows, chosen], rng)
         self._come_back(lost.people)
-        cancelled = paths.take(np.flatnonzero(way == -1))
-        course.clinic_cancels(cancelled.people, rng)
+        cancelled = paths.take(np.flatnonzero((way == -1) & (paths.left > NONE_LEFT)))
+        course.clinic_cancels(cancelled.people, self._world, rng)
         attended = self._attend(paths.take(np.flatnonzero(way == -2)))
         return _Paths.joined([lost.take(np.flatnonzero(lost.left > ALL_LOST)), cancelled, attended])
 
@@ -195,13 +202,13 @@ class _Rollout:
     def _book(self, paths: _Paths) -> None:
         people = paths.people
         none, logit = none_booked(people, self._world, self._tables)
-        away, nodes = sigmoid(logit + people.effect), away_by_node(logit, self._world)
+        away, nodes = link(logit + people.effect, self._world), away_by_node(logit, self._world)
         self._stop(paths, none * away, none[:, None] * nodes)
         rows = np.flatnonzero(self._rng.random(len(paths)) < none * (1 - away) / (1 - none * away))
         paths.nodes[rows] *= (1 - nodes[rows]) / (1 - away[rows])[:, None]
-        course.book_next(people, self._rng)
+        course.book_next(people, self._world, self._rng)
         unbooked = people.take(rows)
-        course.leave_unbooked(unbooked, logit[rows])
+        course.leave_unbooked(unbooked, self._world, logit[rows])
         self._come_back(unbooked)
         people.put(rows, unbooked)
 
@@ -236,7 +243,7 @@ class _Rollout:
         some = paths.take(rows)
         elapsed = shown_until(some.people, some.at) - some.people.lost_at
         patience = still_waiting(elapsed, some.people.cap)
-        away = sigmoid(some.people.lost_logit + some.people.effect)
+        away = link(some.people.lost_logit + some.people.effect, self._world)
         nodes = away_by_node(some.people.lost_logit, self._world)
         seen = nodes + (1 - nodes) * patience[:, None]
         some.nodes *= seen

@@ -98,6 +98,10 @@ class People:
     negative_at: Floats
     wish_at: Floats
     handover_at: Floats
+    falling: Ints
+    """Reviews of homework in a row that were each less done than the one before."""
+    signals: Floats
+    """When each of what `voices` remembers last happened, a column each; no column where a world has none of them."""
 
     def __len__(self) -> int:
         return len(self.id)

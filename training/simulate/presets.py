@@ -69,6 +69,63 @@ class Process:
 
 
 @dataclass(frozen=True)
+class Twists:
+    """Where effects are not a plain sum: thresholds and interactions on strain, all off unless a world is drawn (logit)."""
+
+    fall_from: float = 0.0
+    """Points of 10 that the alliance may fall before the fall counts."""
+    fall_early: float = 0.0
+    """A point of fall more, up to the third session."""
+    row_fallen: float = 0.0
+    """A visit lost in a row more, where the alliance fell by a point or more."""
+    gain_recovered: float = 0.0
+    """What a reliable change less protects, once recovered."""
+    level_late: float = 0.0
+    """What the alliance level weighs more or less for every four sessions, up to twelve."""
+
+
+@dataclass(frozen=True)
+class Seasons:
+    """Effects of the hour and the day of a visit on losing it (logit), all off unless a world is drawn."""
+
+    weekdays: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
+    """Monday to Friday."""
+    early: float = 0.0
+    """Before ten o'clock."""
+    late: float = 0.0
+    """From five o'clock in the afternoon on."""
+    winter: float = 0.0
+    """At the turn of the year against midsummer: half of the difference."""
+    spring: float = 0.0
+    """The same at the end of March against that of September."""
+
+
+@dataclass(frozen=True)
+class Voices:
+    """How often clients and clinics do, a session, what `training.simulate.voices` remembers; shares."""
+
+    feedback: float
+    """Given at a session whatever the course."""
+    strained_feedback: float
+    """More of it where the alliance fell or a rupture is open."""
+    negative: float
+    """Share of it that is negative, in quiet courses."""
+    positive: float
+    wishing: float
+    """Share of negative feedback that asks for a change; half as many of the neutral."""
+    met: float
+    """Chance a session that an open wish is met."""
+    complaint: float
+    reply: float
+    """The client writes or calls after the session."""
+    stand_in: float
+    moved_by_clinic: float
+    """Share of the visits that a clinic puts off which it moves rather than cancels."""
+    repair: float
+    """Repairs tried with no rupture in sight."""
+
+
+@dataclass(frozen=True)
 class World:
     """A world. Chances are per visit or session, logits where named so; times in days."""
 
@@ -148,6 +205,56 @@ class World:
     """Share of those who stopped whose clinic closes the episode; ours."""
     fair_pathways: bool = False
     """Whether the fairness attributes act on measured things (wait, preference, modality)."""
+
+    # Off but in worlds whose mechanism is drawn (`drawn`).
+    cloglog: bool = False
+    """Whether chances follow the complementary log-log of the sums, not the logit."""
+    homework_falling: float = 0.0
+    """Homework done less than the time before, each time in a row up to three (logit of strain)."""
+    signals: tuple[float, ...] = ()
+    """Effects on strain (logit) of what `training.simulate.voices` remembers, in its order; none: nothing is remembered."""
+    fading: bool = False
+    """Whether those effects fade evenly over 120 days, not hold for 60."""
+    twists: Twists | None = None
+    seasons: Seasons | None = None
+    voices: Voices | None = None
+    longest_wait: float = 42.0
+    """Days from the opening to the first visit."""
+    planned_sd: float = 4.0
+    planned_known: float = 0.75
+    """Share whose number of sessions is planned."""
+    off_rhythm: tuple[float, float] = (0.08, 0.08)
+    """Shares of visits booked a week later than usual, and up to three days off."""
+    gap: tuple[float, float] | None = None
+    """Days of the year between which the clinic is closed for the summer: visits due then are booked for the days after."""
+    alliance: str | None = None
+    """The alliance instrument, or None for the SRS with the WAI-SR now and then."""
+    alliance_plan: tuple[int, int] = (1, 1)
+    """The first session with it, and every how many after; (0, 0): never."""
+    outcome_plan: tuple[int, int] = (1, 1)
+    """The same of the outcome instrument."""
+    by_clinician: float = 0.0
+    """Share of sessions after which the clinician rates the alliance too."""
+    not_offered: float = 0.04
+    """Share of questionnaires not offered."""
+    skip_on_strain: float = 1.0
+    """How much of the skipping comes from strain and from skipping before: 0 none, 1 as in the presets."""
+    homework_share: float = 0.65
+    """Sessions at which homework is agreed."""
+    notes_after: float = 0.0
+    """Minutes after the session until its notes are entered."""
+    missed_at: float | None = None
+    """Hour at which a missed visit is recorded (24 and more: on the next day); None: by a robot, soon after the start."""
+    unrecorded: bool = False
+    """Whether a missed visit about which nobody calls is never recorded."""
+    arrival: bool = True
+    """Whether the minute of arrival is recorded."""
+    preference_told: bool = True
+    previous_told: bool = True
+    entered: tuple[float, float] = (0.01, 0.09)
+    """Shares of the time up to a visit between which a clinic that is late enters it: before any notice could come; ours."""
+    ahead: int = 0
+    """Visits entered ahead of the next one, where hours are kept."""
 
 
 CLINIC: Final = World("clinic")

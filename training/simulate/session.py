@@ -9,10 +9,11 @@ import numpy as np
 from training.simulate.hazards import sigmoid
 from training.simulate.people import DAY, Bools, Floats, Ints, People, Tables
 from training.simulate.presets import World
+from training.simulate.voices import Voiced, speak
 
 LENGTH: Final = 50.0
 """Minutes."""
-NOT_OFFERED, SKIPPED, DONE = range(3)
+NOT_OFFERED, SKIPPED, DONE, NOT_DUE = range(4)
 PILLARS_AT_FAULT: Final = (0.25, 0.6)
 """Cumulated: goals, tasks, else bond; ours."""
 GAINS: Final = np.array((0.75, 0.46, 0.37, 0.33, 0.31, 0.29))
@@ -22,6 +23,8 @@ CARRIED: Final = 0.55
 """Share of a fall that is carried to the next rating unless it is repaired; ours."""
 GROWTH: Final = 0.3
 """How far a rating lies above the expected one where nothing weighs on it: the alliance grows towards its ceiling; ours."""
+WAI_POINT: Final = 1.6
+"""Points of a subscale of the WAI-SR (4 to 20) to one of the ten that ratings have here."""
 STRAINED: Final = 0.8
 """A fall (points of 10, mean of the pillars) from which on people skip, answer late and criticise more; ours."""
 
@@ -42,6 +45,8 @@ class Said(NamedTuple):
     sentiment: Ints
     """-1, 0, 1, or 9 where no feedback was given."""
     wishes: Bools
+    voiced: Voiced | None
+    """More, in drawn worlds."""
 
 
 def session(people: People, world: World, tables: Tables, rng: np.random.Generator) -> Said:
@@ -60,20 +65,34 @@ def session(people: People, world: World, tables: Tables, rng: np.random.Generat
     people.last = at + LENGTH
     people.sign = people.last.copy()
     people.lost_at[:] = np.nan
-    repair = _repair(people, rng, strained)
+    repair = _repair(people, world, rng, strained)
     people.late = np.rint(np.minimum(rng.exponential(2.5, n) * (1 + 0.9 * (strained | hit)), 40))
     alliance, ratings = _rate(
         people, world, rng, strained=strained, rupture=open_one, pillar=pillar, repaired=repair == 1
     )
     kind = _note(people, rng, open_one)
-    reviewed, assigned = _homework(people, rng, hit)
-    sentiment, wishes = _feedback(people, rng, hit | strained)
-    return Said(outcome, alliance, ratings, kind, pillar, repair, reviewed, assigned, sentiment, wishes)
+    reviewed, assigned = _homework(people, world, rng, hit)
+    voiced = None
+    if world.voices is None:
+        sentiment, wishes = _feedback(people, rng, hit | strained)
+    else:
+        sentiment, voiced = speak(
+            people, world.voices, rng, upset=hit | strained, at_fault=pillar, notes_after=world.notes_after
+        )
+        wishes = voiced.wish >= 0
+    return Said(outcome, alliance, ratings, kind, pillar, repair, reviewed, assigned, sentiment, wishes, voiced)
 
 
-def _offered(n: int, skip: Floats, rng: np.random.Generator) -> Ints:
-    u = rng.random(n)
-    return np.where(u < 0.04, NOT_OFFERED, np.where(rng.random(n) < skip, SKIPPED, DONE))
+def _offered(skip: Floats, world: World, rng: np.random.Generator, due: Bools) -> Ints:
+    u = rng.random(len(skip))
+    status = np.where(u < world.not_offered, NOT_OFFERED, np.where(rng.random(len(skip)) < skip, SKIPPED, DONE))
+    return np.where(due, status, NOT_DUE)
+
+
+def _due(session: Ints, plan: tuple[int, int]) -> Bools:
+    """Whether a questionnaire is due at a session: the first one and every how many after are planned."""
+    first, every = plan
+    return (session >= first) & ((session - first) % every == 0) if every else np.zeros(len(session), bool)
 
 
 def _count_skips(people: People, status: Ints) -> None:
@@ -83,8 +102,9 @@ def _count_skips(people: People, status: Ints) -> None:
 def _measure(people: People, world: World, tables: Tables, rng: np.random.Generator, strained: Bools) -> Ints:
     """The outcome instrument, before the session: a first score, then steps that are larger early and smaller in strain."""
     n = len(people)
-    lean = world.skipping - 0.3 + 0.7 * (people.skips > 0) + 0.6 * strained + 0.5 * (people.row > 0)
-    status = _offered(n, sigmoid(lean), rng)
+    lean = 0.7 * (people.skips > 0) + 0.6 * strained + 0.5 * (people.row > 0)
+    skip = sigmoid(world.skipping - 0.3 + world.skip_on_strain * lean)
+    status = _offered(skip, world, rng, _due(people.sessions + 1, world.outcome_plan))
     kind = people.outcome
     change, better = tables.change[kind], tables.better[kind]
     first = tables.cutoff[kind] - better * change * rng.normal(1.2, 1.1, n)
@@ -101,9 +121,10 @@ def _measure(people: People, world: World, tables: Tables, rng: np.random.Genera
     return status
 
 
-def _repair(people: People, rng: np.random.Generator, strained: Bools) -> Ints:
+def _repair(people: People, world: World, rng: np.random.Generator, strained: Bools) -> Ints:
     n = len(people)
-    tried = strained & (rng.random(n) < np.where(people.noted > 0, 0.5, 0.25))
+    usual = 0.0 if world.voices is None else world.voices.repair
+    tried = rng.random(n) < np.where(people.noted > 0, 0.5, np.where(strained, 0.25, usual))
     draw = rng.random(n)
     went = np.where(draw < 0.6, 1, np.where(draw < 0.9, 0, -1))
     people.repair = np.where(tried, went, people.repair)
@@ -130,9 +151,12 @@ def _rate(
     strange = 0.6 * (people.starts - people.handover_at <= 21 * DAY)[:, None] * np.array((0.3, 0.3, 1.0))
     common = rng.normal(0, np.where(people.ratings == 0, 1.0, 0.3), n)[:, None]
     mean = people.level + GROWTH - carried - shock - strange
-    rating = np.clip(np.rint(10 * (mean + common + rng.normal(0, 0.45, (n, 3)))) / 10, 0.0, 10.0)
-    lean = world.skipping + 0.7 * (people.skips > 0) + 0.6 * strained + 1.3 * (rupture == 1)
-    status = _offered(n, sigmoid(lean), rng)
+    a_point = WAI_POINT if world.alliance == "WAI-SR" else 10.0
+    drawn = mean + common + rng.normal(0, 0.45, (n, 3))
+    rating = np.clip(np.rint(a_point * drawn) / a_point, 0.0, 10.0)
+    lean = 0.7 * (people.skips > 0) + 0.6 * strained + 1.3 * (rupture == 1)
+    skip = sigmoid(world.skipping + world.skip_on_strain * lean)
+    status = _offered(skip, world, rng, _due(people.sessions, world.alliance_plan))
     done = status == DONE
     fall = people.level - rating
     teach = GAINS[np.minimum(people.ratings, len(GAINS) - 1)][:, None]
@@ -152,16 +176,18 @@ def _note(people: People, rng: np.random.Generator, rupture: Ints) -> Ints:
     return np.where(noticed, rupture, 0)
 
 
-def _homework(people: People, rng: np.random.Generator, hit: Bools) -> tuple[Bools, Bools]:
+def _homework(people: People, world: World, rng: np.random.Generator, hit: Bools) -> tuple[Bools, Bools]:
     n = len(people)
     reviewed = people.due & (rng.random(n) < 0.85)
     usual = np.where(people.reviews > 0, people.homework_mean, 0.65)
     done = np.clip(np.rint(4 * (usual + rng.normal(0, 0.28, n) - 0.25 * hit)) / 4, 0.0, 1.0)
+    fell = reviewed & (people.reviews > 0) & (done < people.homework)
+    people.falling = np.where(reviewed, np.where(fell, people.falling + 1, 0), people.falling)
     people.reviews += reviewed
     people.homework = np.where(reviewed, done, people.homework)
     mean = people.homework_mean + (done - people.homework_mean) / np.maximum(people.reviews, 1)
     people.homework_mean = np.where(reviewed, mean, people.homework_mean)
-    assigned = rng.random(n) < 0.65
+    assigned = rng.random(n) < world.homework_share
     people.due = (people.due & ~reviewed) | assigned
     return reviewed, assigned
 

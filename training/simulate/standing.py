@@ -30,6 +30,8 @@ def hours(people: People) -> Floats:
     """The hour that was lost and those kept after it: a row a person, NaN where none is kept."""
     found = np.full((len(people), KEPT + 1), np.nan)
     rows = np.flatnonzero(~np.isnan(people.hour))  # most have none
+    if not len(rows):
+        return found
     found[rows, 0] = people.hour[rows]
     for step in range(1, KEPT + 1):
         usual = people.hour[rows] + DAY * people.rhythm[rows] * step

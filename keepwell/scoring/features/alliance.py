@@ -39,7 +39,7 @@ def _change(scale: str) -> Read:
 def _since_first(scale: str) -> Read:
     def read(c: Course, now: int) -> Value:
         series = c.alliance.of(scale)
-        return None if series is None or series.previous is None else series.last - series.first
+        return None if series is None or series.previous is None else series.last - series.given.first
 
     return read
 
@@ -64,7 +64,7 @@ def _lowest_ever(c: Course, now: int) -> Value:
 
 def _spread(c: Course, now: int) -> Value:
     series = c.alliance.of("total")
-    return None if series is None or series.given.count < 3 else series.given.spread
+    return None if series is None or series.given.count < 3 else series.given.deviation
 
 
 def _rated_share(c: Course, now: int) -> Value:

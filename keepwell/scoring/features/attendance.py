@@ -74,7 +74,7 @@ def _next_in_rhythm(c: Course, now: int) -> Value:
 
 
 def _rhythm_spread(c: Course, now: int) -> Value:
-    return None if c.rhythms.count < 2 else c.rhythms.spread / max(c.rhythms.mean, 1.0)
+    return None if c.rhythms.count < 2 else c.rhythms.deviation / max(c.rhythms.mean, 1.0)
 
 
 def _lately(c: Course, now: int) -> Value:
@@ -158,7 +158,7 @@ ATTENDANCE: Final[Sequence[Feature]] = (
     Feature("early", "attendance", "days", lambda c, now: c.early.last if c.early.count else None,
             _early_words, "No visit of an appointment yet", "attended"),
     Feature("early_usually", "attendance", "days", lambda c, now: c.early.mean if c.early.count else None,
-            lambda v: f"Visits take place {counted(abs(v), 'day', 'days')} {'before' if v > 0 else 'after'} their day on average"
+            lambda v: f"Visits take place {counted(abs(v), 'day', 'days')} {'early' if v > 0 else 'late'} on average"
             if round(v) else "Visits take place on their day", "No visit of an appointment yet", "attended"),
     Feature("minutes_late", "attendance", "minutes", _last_late,
             lambda v: f"Came {counted(max(v, 0), 'minute', 'minutes')} after the start", "No arrival time recorded",

@@ -32,10 +32,12 @@ def _offered(c: Course, now: int) -> Value:
 
 
 def _hour(start: int | None) -> Value:
+    """In UTC, as no event says where the clinic is."""
     return None if start is None else start % DAY / HOUR
 
 
 def _weekday(c: Course, now: int) -> Value:
+    """From Monday, 0, in UTC."""
     start = c.visits.next_session(now)
     return None if start is None else float((start // DAY + _THURSDAY) % 7)
 

@@ -36,7 +36,7 @@ def _negative(pillar: str) -> Read:
 
 
 def _any_wish(c: Course, now: int) -> Value:
-    return float(any(recent(at, now) for at in c.wishes.values()))
+    return float(bool(c.wishes) and recent(max(c.wishes.values()), now))
 
 
 def _opinion_words(pillar: str) -> Words:

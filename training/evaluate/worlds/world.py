@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
@@ -11,8 +9,6 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-import keepwell
-import training
 from keepwell.care.course import Course
 from keepwell.scoring.features import FEATURES
 from keepwell.scoring.scorecard import HEADLINE
@@ -23,14 +19,10 @@ from training.dataset.sources import gather
 from training.evaluate.oracle import named
 from training.evaluate.truth import moment_of, read_truths, seen
 from training.simulate import simulate
+from training.simulate.code import made_by
 
 JUDGED: Final = "judged.parquet"
 _READS: Final = [feature.read for feature in FEATURES]
-_WHAT_MAKES_IT: Final = (
-    (keepwell, ("contract", "care", "scoring", "alerting")),
-    (training, ("simulate", "dataset")),
-)
-"""The packages that decide what a world looks like: a kept one is of use as long as none of them changes."""
 
 
 class Place(NamedTuple):
@@ -60,7 +52,7 @@ def world_of(place: Place, seed: int, keep: Path | None = None) -> JudgedWorld:
     if keep is None:
         with TemporaryDirectory() as folder:
             return _made(place, seed, Path(folder))
-    folder_name = "-".join(map(str, (*place, seed, _fingerprint())))
+    folder_name = "-".join(map(str, (*place, seed, made_by())))
     kept = keep / folder_name
     if (kept / JUDGED).exists():
         return JudgedWorld(seed, Dataset.read(kept), pd.read_parquet(kept / JUDGED))
@@ -101,16 +93,3 @@ def _made(place: Place, seed: int, folder: Path) -> JudgedWorld:
 def _look(course: Course, at: int, clinic: str) -> tuple[list[float | None], str | None]:
     """Every feature at a moment, and who the clinician is."""
     return [read(course, at) for read in _READS], course.clinician
-
-
-@cache
-def _fingerprint() -> str:
-    """Of the source of all that makes a world what it is."""
-    found = hashlib.sha256()
-    for package, rooms in _WHAT_MAKES_IT:
-        root = Path(package.__path__[0])
-        for path in sorted(
-            path for room in rooms for path in (root / room).rglob("*") if path.suffix in (".py", ".toml")
-        ):
-            found.update(path.relative_to(root).as_posix().encode() + b"\n" + path.read_bytes())
-    return found.hexdigest()[:12]
