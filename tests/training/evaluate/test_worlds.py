@@ -118,7 +118,7 @@ def test_who_cannot_be_fitted_is_the_release_as_it_is_or_nothing(world: JudgedWo
 
 def test_a_fit_goes_on_from_the_release_and_hears_its_options(world: JudgedWorld) -> None:
     by_name = {one.name: one for one in (*entrants([120]), *variants(120))}
-    chosen = [by_name[name] for name in (RELEASE, "none-120", "release-120", "logistic-120", "lightgbm-seats-120")]
+    chosen = [by_name[name] for name in (RELEASE, "none-120", "release-120", "logistic-120", "lightgbm-120")]
     found = of_world(world, chosen, SHIPPED)
     areas = [found.figures[one.name][POOLED].auroc for one in chosen]
     assert not found.refused
