@@ -181,8 +181,8 @@ def _spans(sizes: Sequence[Size]) -> Iterator[tuple[float, float, float]]:
 
 
 def _features(card: Scorecard) -> Iterator[tuple[Stairs, Feature]]:
-    """The step function of each feature at the headline, the widest first."""
-    slope = card.calibration[HEADLINE][1]
+    """The step function of each feature at the headline, the widest first; with the mean slope of all stages."""
+    slope = sum(pairs[HEADLINE][1] for pairs in card.pairs) / len(card.pairs)
     drawn = [
         (term, [row[HEADLINE] * slope for row in term.points], term.missing[HEADLINE] * slope) for term in card.terms
     ]
