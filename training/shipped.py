@@ -21,9 +21,14 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from models.hand_set import POLICY
-from models.release import DEFAULT, folder_name
+from models.release import DEFAULT, folder_name, read_in, verified
 from training.dataset import FEATURE_COLUMNS, TARGET_COLUMNS, Dataset, build
 from training.dataset.table import ABOUT, About, Counts
+from training.evaluate import encode
+from training.evaluate.worlds.entrants import RECALIBRATED_ON, RELEASE, entrants
+from training.evaluate.worlds.judge import Setting, judge
+from training.evaluate.worlds.table import table_of
+from training.evaluate.worlds.world import Place
 from training.fit.fit import Fitted, Options, fit
 from training.fit.publish import release
 from training.simulate import simulate
@@ -35,6 +40,9 @@ EPISODES: Final = 2_500
 """Of each world."""
 MOST_ROWS: Final = 300_000
 """Rows that one fit of a bag reads: rare signals need many."""
+JUDGED: Final = tuple(range(9001, 9007))
+"""Seeds of the worlds by which the release is judged for its report."""
+ROLLOUTS: Final = 32
 BUDGET: Final = 0.25
 """Risk alerts per clinician-week; that of `keepwell train`."""
 
@@ -44,6 +52,9 @@ class Plan(NamedTuple):
 
     seeds: Sequence[int] = WORLDS
     episodes: int = EPISODES
+    judged_in: Sequence[int] = JUDGED
+    judged: int = 2_000
+    """Episodes by which the release is judged in each world of `judged_in`."""
     preset: str = "drawn"
     keep: Path | None = None
     jobs: int = 2
@@ -53,11 +64,23 @@ def main(place: Path = DEFAULT, plan: Plan = Plan()) -> str:  # noqa: B008  # a 
     """Writes the release into a folder of its name below `place`, instead of what was there, and returns its digest."""
     fitted, dataset = fitted_to(plan)
     with TemporaryDirectory() as folder:
-        made = Path(folder) / "release"
-        digest = release(fitted, dataset, None, made)
+        made, judged = Path(folder) / "release", Path(folder) / "judged"
+        release(fitted, dataset, None, judged)
+        digest = release(fitted, dataset, None, made, left_out(judged, plan))
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(made, place / folder_name(digest))
     return digest
+
+
+def left_out(folder: Path, plan: Plan) -> bytes:
+    """What the release in a folder is worth in worlds that it was not fitted to, as JSON: alone, and recalibrated. What local
+    episodes make of it takes much longer, and is told by `python -m training.evaluate.worlds`."""
+    chosen = [one for one in entrants() if not one.local or one.how == "recalibrated"]
+    place = Place(plan.preset, RECALIBRATED_ON, plan.judged, ROLLOUTS)
+    setting = Setting(
+        place, plan.judged_in, chosen, {RELEASE: verified(read_in(folder), str(folder))}, plan.keep, plan.jobs
+    )
+    return encode(table_of(judge(setting), setting))
 
 
 def fitted_to(plan: Plan) -> tuple[Fitted, Dataset]:

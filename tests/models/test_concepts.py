@@ -76,14 +76,16 @@ def moved_by_clinic(*, twice: bool) -> list[Happening]:
 
 
 def cancelled_by_clinic() -> list[Happening]:
-    """The visit called off, and the same hour a week later booked, as a clinic does."""
-    off = ev.Cancelled(appointment_id="a-6", initiator="clinic", reason="illness")
-    return [(END + 0.006, booked("a-7", END + 14)), (END + 0.007, off)]
+    """A visit besides the weekly ones, called off by the clinic some days before the last session."""
+    off = ev.Cancelled(appointment_id="b-1", initiator="clinic", reason="illness")
+    return [(END - 6, booked("b-1", END - 2)), (END - 5, off)]
 
 
 WISHED: Final = feedback("tasks", "negative", "clinician")
 CHANGED: Final = said(ev.ClinicianChange(clinician_id="c-2", reason="client_request"), END + 0.01)
-OUTREACH: Final = ev.Contact(direction="outbound", channel="phone", purpose="outreach", reached=False)
+UNANSWERED, ANSWERED = (
+    ev.Contact(direction="outbound", channel="phone", purpose="outreach", reached=reached) for reached in (False, True)
+)
 
 CASES: Final[Mapping[str, Callable[[], list[tuple[Told, Told]]]]] = {
     # What is told, and what it is compared with; each at the same moment.
@@ -118,10 +120,10 @@ CASES: Final[Mapping[str, Callable[[], list[tuple[Told, Told]]]]] = {
     "arrived_late": lambda: [(quiet(late=15.0), quiet())],
     "missed": lambda: [(missed(), came())],
     "alliance_fell": lambda: [(quiet(last=srs(6.0, 6.0, 6.0, 6.0)), quiet())],
-    "unanswered_outreach": lambda: [(with_(*gone(), (END + 9, OUTREACH)), with_(*gone()))],
+    "unanswered_outreach": lambda: [(with_(*gone(), (END + 7.1, UNANSWERED)), with_(*gone(), (END + 7.1, ANSWERED)))],
 }  # fmt: skip
 WHEN: Final = {
-    "preference_unmet": 0.02, "missed": END + 7.05, "late_cancellation": END + 6.9, "unanswered_outreach": END + 9.1,
+    "preference_unmet": 0.02, "missed": END + 7.05, "late_cancellation": END + 6.9, "unanswered_outreach": END + 7.2,
 }  # fmt: skip
 """Day of the moment, where it is not just after the last session."""
 

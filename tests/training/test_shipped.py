@@ -9,8 +9,9 @@ import msgspec
 from keepwell.scoring.scorecard import OUTPUTS
 from models.hand_set import POLICY
 from models.release import DEFAULT, default, load
+from training.evaluate.worlds.table import WorldsTable
 from training.fit.fit import FitReport
-from training.shipped import BUDGET, WORLDS, main
+from training.shipped import BUDGET, EPISODES, JUDGED, WORLDS, Plan, main
 
 
 def test_it_says_that_it_was_learnt_from_simulated_clinics() -> None:
@@ -22,7 +23,7 @@ def test_it_says_that_it_was_learnt_from_simulated_clinics() -> None:
 def test_it_was_fitted_to_what_its_command_simulates() -> None:
     data = default().manifest.data
     assert data is not None
-    assert data.episodes == sum(episodes for _, episodes, _ in WORLDS)
+    assert data.episodes >= EPISODES * len(WORLDS) >= 150_000
 
 
 def test_its_risks_were_calibrated_on_clients_it_had_not_seen() -> None:
@@ -37,8 +38,11 @@ def test_its_risks_were_calibrated_on_clients_it_had_not_seen() -> None:
 def test_making_it_puts_one_release_in_the_place_of_what_was_there(tmp_path: Path) -> None:
     place = tmp_path / "default"
     (place / "sha256-old").mkdir(parents=True)
-    digest = main(place, (("clinic", 900, 11),), jobs=1)
+    plan = Plan(seeds=(11, 12, 13, 14), episodes=300, judged_in=(21,), judged=300, jobs=1)
+    digest = main(place, plan)
     [folder] = place.iterdir()
     found = load(folder)
     assert found.digest == digest
+    worlds = msgspec.json.decode((folder / "worlds.json").read_bytes(), type=WorldsTable)
+    assert worlds.seeds == (21,) and not set(JUDGED) & set(WORLDS)
     assert found.policy.line != POLICY.line and found.policy.skips == POLICY.skips

@@ -27,7 +27,9 @@ def other() -> Dataset:
 
 def off(card: Scorecard, shift: float, times: float) -> Scorecard:
     """The card with each stage's calibration wrong by so much."""
-    return msgspec.structs.replace(card, stages=tuple(tuple((a + shift, times * b) for a, b in one) for one in card.pairs))
+    return msgspec.structs.replace(
+        card, stages=tuple(tuple((a + shift, times * b) for a, b in one) for one in card.pairs)
+    )
 
 
 def test_a_release_that_is_off_comes_back(fitted: Fitted, other: Dataset) -> None:
