@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 OPENED = "keepwell.episode.opened.v1"
@@ -14,6 +15,12 @@ TRAINED_ON = 0.7
 
 def main(events: Path, folder: Path) -> None:
     """Writes `train.jsonl` and `test.jsonl`. Every event of a person goes to the same file, whatever else is in the data."""
+    trained, tested = part(events, folder, lambda person: draw(person) < TRAINED_ON)
+    print(f"{trained:,} people to train on, {tested:,} to judge on")
+
+
+def part(events: Path, folder: Path, trained_on: Callable[[str], bool]) -> tuple[int, int]:
+    """Writes the two files, and says how many people are in each."""
     client = clients(events)
     with (
         events.open(encoding="utf-8") as lines,
@@ -22,10 +29,10 @@ def main(events: Path, folder: Path) -> None:
     ):
         for line in lines:
             event = json.loads(line)
-            person = client[event["source"], event["subject"]]
-            (train if draw(person) < TRAINED_ON else test).write(line)
-    tested = sum(draw(person) >= TRAINED_ON for person in set(client.values()))
-    print(f"{len(set(client.values())) - tested:,} people to train on, {tested:,} to judge on")
+            (train if trained_on(client[event["source"], event["subject"]]) else test).write(line)
+    people = set(client.values())
+    trained = sum(map(trained_on, people))
+    return trained, len(people) - trained
 
 
 def clients(events: Path) -> dict[tuple[str, str], str]:

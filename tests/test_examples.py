@@ -20,9 +20,11 @@ import pytest
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
-from examples import people
+from examples import beside, people, plain
 from examples.ctn0027 import judge as trial_judge
+from examples.ctn0027 import weeks as trial_weeks
 from examples.null_controls import judge as null_judge
+from examples.oulad import early as register_early
 from examples.oulad import events as register
 from examples.oulad import judge as register_judge
 from examples.simulated import judge as simulated_judge
@@ -259,6 +261,67 @@ def test_the_trials_judge_tells_of_every_output(
     assert found is not None and float(found[1]) > 0.6
 
 
+def test_the_plain_regression_counts_what_lies_before_the_moment_and_nothing_after_it(tmp_path: Path) -> None:
+    """Of the made-up trial: visits a week apart, each booked a week ahead."""
+    events = _made_up_trial(tmp_path / "events.jsonl", people=40)
+    told = [event for event in _lines(events) if event["subject"] == "p1-1"]
+    at = datetime.fromisoformat(told[0]["time"]) + timedelta(days=15)  # after the visits of days 7 and 14
+    row = plain.features(events, pd.DataFrame([{"episode": "made-up/p1-1", "as_of": at.isoformat()}])).iloc[0]
+    visits = [event["type"].split(".")[1] for event in told if event["id"].split("-")[-2] in ("7", "14")]
+    assert (row["attended"], row["missed"]) == (visits.count("session"), 2 - visits.count("session"))
+    assert (row["days"], row["booked_ahead"], row["days_to_next"], row["clinician c"]) == (15, 1, 6, 1)
+    before = [event for event in _lines(events) if datetime.fromisoformat(event["time"]) <= at]
+    known = tmp_path / "known.jsonl"
+    known.write_text("\n".join(json.dumps(event) for event in before), "utf-8")
+    again = plain.features(known, pd.DataFrame([{"episode": "made-up/p1-1", "as_of": at.isoformat()}])).iloc[0]
+    pd.testing.assert_series_equal(row, again)
+
+
+def test_a_release_stands_beside_a_regression_that_has_learnt_from_other_people(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    monkeypatch.setattr(trial_weeks, "FOLDS", 2)
+    monkeypatch.setattr(trial_weeks, "trained", lambda events, out: default().digest)
+    rows = trial_weeks.main(_made_up_trial(tmp_path / "events.jsonl", people=240), tmp_path)
+    assert not rows.duplicated(["episode", "when"]).any() and rows["client"].nunique() == 240
+    told = capsys.readouterr().out
+    found = re.search(r"\| week 4 \| stop in 30 days \|.*?\) \| (\d\.\d\d) \(", told)
+    assert found is not None and float(found[1]) > 0.7  # whoever stops misses more, and is soon not booked
+    assert re.search(r"\| week 12 \| next visit missed \| 0 \| 0 \| fewer than 20", told)
+    means = re.search(r"\| mean \| stop in 60 days \| \| \| (\S+) .*?\| (\S+) .*?\| (\S+) ", told)
+    assert means is not None and float(means[1]) - float(means[2]) == pytest.approx(float(means[3]), abs=0.011)
+
+
+def test_where_too_few_have_either_outcome_no_figure_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    few = pd.DataFrame({"when": "day 7", "client": range(30), "target_30d": [1.0] * 3 + [0.0] * 27,
+                        "release_30d": 0.1, "plain_30d": 0.1})  # fmt: skip
+    beside.table(few, {"30d": "stop"})
+    assert "| 30 | 3 | fewer than 20" in capsys.readouterr().out
+
+
+def test_nobody_of_the_first_half_of_the_register_is_judged_in_the_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Students 0 to 59 in the first half, 40 to 99 in the second."""
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    monkeypatch.setattr(register_early, "trained", lambda events, out: default().digest)
+    events = tmp_path / "events.jsonl"
+    with events.open("w", encoding="utf-8") as both:
+        for presentation, ids in (("2013B", range(60)), ("2013J", range(40, 100))):
+            half = tmp_path / presentation
+            half.mkdir()
+            _made_up_register(half, presentation, ids)
+            register.main(half, half / "events.jsonl")
+            both.write((half / "events.jsonl").read_text("utf-8"))
+    rows = register_early.main(events, tmp_path / "early")
+    assert {int(client) for client in rows["client"]} <= set(range(60, 100))
+    assert set(rows["when"]) == {"day 7", "day 14", "day 28", "day 56"}
+    withdrawn = rows[(rows["client"].astype(int) % 3 == 0) & (rows["when"] == "day 56")]
+    assert set(withdrawn["target_left"]) == {0.0, 1.0}
+    assert rows.loc[rows["client"].astype(int) % 3 > 0, "target_left"].eq(0).all()
+
+
 def test_a_null_control_fails_where_something_can_be_foretold_and_only_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -368,10 +431,9 @@ def _imported(folder: Path, mapping: str, table: str, columns: str, rows: list[s
     return out
 
 
-def _made_up_register(folder: Path) -> None:
-    """Sixty students of one course, in tables of the shape of the Open University's; every third withdraws."""
-    course: dict[str, Any] = {"code_module": "AAA", "code_presentation": "2013J"}
-    ids = range(60)
+def _made_up_register(folder: Path, presentation: str = "2013J", ids: range = range(60)) -> None:
+    """Students of one course, in tables of the shape of the Open University's; every third withdraws."""
+    course: dict[str, Any] = {"code_module": "AAA", "code_presentation": presentation}
     tables: dict[str, list[dict[str, Any]]] = {
         "courses": [course | {"module_presentation_length": 240}],
         "assessments": [
@@ -384,7 +446,8 @@ def _made_up_register(folder: Path) -> None:
             for n in ids
         ],
         "studentRegistration": [
-            course | {"id_student": n, "date_registration": -20.0 + n, "date_unregistration": None if n % 3 else 60.0 + 3 * n}
+            course | {"id_student": n, "date_registration": -20.0 + n % 60,
+                      "date_unregistration": None if n % 3 else 60.0 + 3 * (n % 60)}
             for n in ids
         ],
         "studentAssessment": [

@@ -33,7 +33,7 @@ WORLDS: Final = tuple(range(1001, 1061))
 """Seeds of the worlds. Others are for judging: those of `training.evaluate.worlds` begin at 9001."""
 EPISODES: Final = 2_500
 """Of each world."""
-MOST_ROWS: Final = 500_000
+MOST_ROWS: Final = 300_000
 """Rows that one fit of a bag reads: rare signals need many."""
 BUDGET: Final = 0.25
 """Risk alerts per clinician-week; that of `keepwell train`."""

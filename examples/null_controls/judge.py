@@ -25,7 +25,7 @@ from training.fit.measures import Vector, auroc
 from training.fit.sample import Sample, sample_of
 
 SEEDS = range(10)
-TOLERANCE = 0.03
+TOLERANCE = 0.02
 """How far from .5 the mean over seeds may lie."""
 AS_OF = datetime(2025, 6, 1, tzinfo=UTC)
 """Late enough for every outcome of both sets to be known."""

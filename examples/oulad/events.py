@@ -77,7 +77,7 @@ def course(enrolment: Enrolment, calendar: list[Assessment], handed_in: dict[str
     ends = enrolment.left if withdrew and enrolment.left is not None else exam
     ahead = [entry for entry in calendar if entry.due >= begins]
     yield begins, 8, "episode.opened", {
-        "client_id": enrolment.student, "clinician_id": enrolment.course, "modality": "text",
+        "client_id": enrolment.student, "clinician_id": enrolment.course.partition("-")[0], "modality": "text",
         "planned_sessions": max(sum(entry.kind == "TMA" for entry in ahead), 1),
         "previous_episodes": enrolment.attempts, "fairness": enrolment.fairness,
     }  # fmt: skip

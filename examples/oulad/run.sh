@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Turns the register of the Open University into events, trains on some students, and judges on the others.
+# Turns the register of the Open University into events, trains on some students, and judges on the others; then trains on
+# the courses of February, and judges on those of October beside a plain regression.
 #   examples/oulad/run.sh [FOLDER_WITH_THE_DATA] [FOLDER_FOR_RESULTS]
 set -euo pipefail
 
@@ -24,3 +25,4 @@ python -m examples.people "$out/events.jsonl" "$out"
 keepwell train "$out/train.jsonl" --out "$out/release" --origin "70 % of the students of the Open University data, 2013"
 keepwell evaluate "$out/release" "$out/test.jsonl" --out "$out/report"
 python -m examples.oulad.judge "$out/test.jsonl" "$out/release" "$out"
+python -m examples.oulad.early "$out/events.jsonl" "$out/early"

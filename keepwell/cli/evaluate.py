@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.json import decode
 
 from keepwell.alerting.policy import Policy
 from keepwell.cli._common import progress, say
@@ -33,6 +34,8 @@ from training.evaluate import (
     replayed,
 )
 from training.evaluate.aims import VERDICTS
+from training.evaluate.worlds.table import WorldsTable
+from training.fit.publish import WORLDS
 
 
 def command(
@@ -66,7 +69,8 @@ def command(
     check_source(files, log, [*(compare or ()), *(alerts or ())])
     settings = read(PredictorSettings, log=log, topic_prefix=topic_prefix, model=release, releases=releases)
     topics, own = Topics(settings.topic_prefix), registrations(instruments)
-    found = Releases.of(settings).open(release)
+    registry = Releases.of(settings)
+    found, worlds = registry.open(release), registry.file(release, WORLDS)
     truths = None
     if truth is not None:
         try:
@@ -91,7 +95,10 @@ def command(
             bar.update(task, description="reading what to compare with")
             elsewhere = _log(gather(compare, own, None, {}), found.policy)
         bar.update(task, description="judging")
-        report = evaluate(found, evidence, elsewhere, learning_curve, challengers)
+        report = evaluate(
+            found, evidence, elsewhere, learning_curve, challengers,
+            worlds=None if worlds is None else decode(worlds, type=WorldsTable),
+        )  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_bytes(encode(report))
     (out / "report.html").write_text(page(report, found.scorer.card), encoding="utf-8")

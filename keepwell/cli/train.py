@@ -26,7 +26,7 @@ from training.fit.fit import Beginning, Options, fit
 from training.fit.held_out import HeldOut, held_out
 from training.fit.learners import Learner
 from training.fit.line import at, line_of
-from training.fit.publish import release, release_again
+from training.fit.publish import WORLDS, release, release_again
 from training.fit.recalibrate import ENOUGH_STOPS, recalibrate
 from training.fit.sample import sample_of
 
@@ -165,10 +165,13 @@ def command(
         seed=seed,
         jobs=jobs,
     )
+    worlds = _worlds(recalibrated or begin, registry)
     if moved is None:
-        result = _trained(dataset, policy, options, shown=shown, origin=origin, out=out)
+        result = _trained(dataset, policy, options, shown=shown, origin=origin, out=out, worlds=worlds)
     else:
-        result = _recalibrated(dataset, moved, policy, options, shown=shown, origin=origin, out=out)
+        result = _recalibrated(
+            dataset, moved, policy, options, shown=shown, origin=origin, out=out, worlds=worlds
+        )  # fmt: skip
     if registry is not None:
         Releases(registry).publish(str(out))
     say(result, as_json)
@@ -182,8 +185,22 @@ def _begun(name: str, registry: str | None) -> Beginning | None:
     return Beginning(found.digest, found.scorer.card)
 
 
+def _worlds(name: str, registry: str | None) -> bytes | None:
+    """What the release that another is made from is worth in worlds left out; None where it does not say."""
+    if name == NOTHING:
+        return None
+    return Releases(registry).file(default().digest if name == SHIPPED else name, WORLDS)
+
+
 def _trained(
-    dataset: Dataset, policy: Policy, options: Options, *, shown: HeldOut | None, origin: str | None, out: Path
+    dataset: Dataset,
+    policy: Policy,
+    options: Options,
+    *,
+    shown: HeldOut | None,
+    origin: str | None,
+    out: Path,
+    worlds: bytes | None,
 ) -> dict[str, Any]:
     """Fits and writes a release. Raises `NotFitted`, `OSError`."""
     if options.budget is None and options.cost_ratio is None:
@@ -193,7 +210,7 @@ def _trained(
         fitted = fitted._replace(report=msgspec.structs.replace(fitted.report, held_out=shown))
     report = fitted.report
     return {
-        "release": release(fitted, dataset, origin, out),
+        "release": release(fitted, dataset, origin, out, worlds),
         "folder": str(out),
         "rows": report.rows,
         "clients": report.clients,
@@ -214,6 +231,7 @@ def _recalibrated(
     shown: HeldOut | None,
     origin: str | None,
     out: Path,
+    worlds: bytes | None,
 ) -> dict[str, Any]:
     """Recalibrates and writes a release; its line stays unless one is asked for. Raises `NotFitted`, `OSError`."""
     found = recalibrate(dataset, base.scorer, options.seats == "on")
@@ -223,7 +241,9 @@ def _recalibrated(
         policy = at(policy, line.line)
     offsets = found.pooled.offsets if found.pooled is not None else None
     return {
-        "release": release_again(found, dataset, out, base=base.digest, policy=policy, origin=origin, shown=shown),
+        "release": release_again(
+            found, dataset, out, base=base.digest, policy=policy, origin=origin, shown=shown, worlds=worlds
+        ),
         "folder": str(out),
         "recalibrated": base.digest,
         "stops": found.stops,

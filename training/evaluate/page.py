@@ -25,6 +25,7 @@ from training.evaluate.figures import FILTERS, TITLES, bar
 from training.evaluate.metrics import DRAWS, Point
 from training.evaluate.report import DataFacts, Evaluation, Performance
 from training.evaluate.rules import GAP, RULES
+from training.evaluate.worlds.words import as_html
 from training.fit.held_out import words
 
 THRESHOLDS: Final = [(n / 10, f"{n}0 %" if n else "0") for n in range(6)]
@@ -49,6 +50,7 @@ SECTIONS: Final = (
     Section("withheld", "What do alerts do?", lambda report: report.held_out is not None),
     Section("rules", "Is it better than simple rules?"),
     Section("oracle", "How near is it to the best that can be done?", lambda report: report.oracle is not None),
+    Section("left-out", "What is it worth in worlds left out?", lambda report: report.worlds is not None),
     Section("readable", "What does being readable cost?"),
     Section("meanings", "Does it hold by other meanings of “dropout”?"),
     Section("fair", "Is it the same for everyone?"),
@@ -75,6 +77,7 @@ def page(report: Evaluation, card: Scorecard) -> str:
         decision_chart=_decision_chart(headline),
         learning_chart=_learning_chart(report.learning_curve),
         features=list(_features(card)),
+        worlds=as_html(report.worlds) if report.worlds is not None else "",
     )  # fmt: skip
 
 
@@ -178,8 +181,8 @@ def _spans(sizes: Sequence[Size]) -> Iterator[tuple[float, float, float]]:
 
 
 def _features(card: Scorecard) -> Iterator[tuple[Stairs, Feature]]:
-    """The step function of each feature at the headline, the widest first."""
-    slope = card.calibration[HEADLINE][1]
+    """The step function of each feature at the headline, the widest first; with the mean slope of all stages."""
+    slope = sum(pairs[HEADLINE][1] for pairs in card.pairs) / len(card.pairs)
     drawn = [
         (term, [row[HEADLINE] * slope for row in term.points], term.missing[HEADLINE] * slope) for term in card.terms
     ]

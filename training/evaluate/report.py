@@ -38,6 +38,7 @@ from training.evaluate.metrics import (
 )
 from training.evaluate.oracle import TruthCheck, oracle
 from training.evaluate.truth import Moment
+from training.evaluate.worlds.table import WorldsTable
 from training.fit.bins import Matrix
 from training.fit.held_out import HeldOut, held_out
 from training.fit.refuse import check_sessions
@@ -161,6 +162,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     learning_curve: Curve | None
     """None where it was not asked for, or too few clients could be held out."""
     elsewhere: Elsewhere | None
+    worlds: WorldsTable | None
+    """What the release, or the one it was made from, is worth in simulated worlds left out; None where it does not say."""
     disclosures: tuple[Disclosed, ...] = ()
 
 
@@ -188,6 +191,8 @@ def evaluate(
     elsewhere: JudgedLog | None = None,
     with_curve: bool = False,
     with_challengers: bool = True,
+    *,
+    worlds: WorldsTable | None = None,
 ) -> Evaluation:
     """Judges a release. `elsewhere` is another log to compare with; `with_curve` asks for the learning curve, and
     `with_challengers` for other models: both take several fits. Raises `ValueError` where nothing is settled, or no session
@@ -225,6 +230,7 @@ def evaluate(
         fairness=_fairness(sample, dataset, risk[:, HEADLINE], line),
         learning_curve=learning_curve(sample, _features(release), risk[:, HEADLINE]) if with_curve else None,
         elsewhere=_elsewhere(release, elsewhere) if elsewhere is not None else None,
+        worlds=worlds,
     )  # fmt: skip
     return msgspec.structs.replace(report, disclosures=disclosed(report))
 

@@ -56,10 +56,12 @@ def calibrate(raw: Vector, target: Vector, stage: Ints, start: Calibration | Non
     rows have in common, the stages' differences from it, and, as shrunken differences leave something out, the common line
     once more."""
     found = start or Calibration(np.zeros(len(STAGES)), np.ones(len(STAGES)))
-    found = found.then(*_common(found.of(raw, stage), target))
+    intercept, slope = _common(found.of(raw, stage), target)
+    found = found.then(intercept, slope)
+    if slope <= LEAST_SLOPE:
+        return found  # nothing was learnt: there is nothing that stages could differ in
     found = found.then(*_of_stages(found.of(raw, stage), target, stage))
-    found = found.then(*_common(found.of(raw, stage), target))
-    return Calibration(found.intercepts, np.maximum(found.slopes, LEAST_SLOPE))
+    return found.then(*_common(found.of(raw, stage), target))
 
 
 def _common(x: Vector, target: Vector) -> tuple[float, float]:
@@ -80,5 +82,5 @@ def _of_stages(x: Vector, target: Vector, stage: Ints) -> tuple[Vector, Vector]:
     n = len(STAGES)
     prior = Prior(np.array([1.0, *np.zeros(2 * n)]), np.array([1e-6, *np.full(n, SHIFT), *np.full(n, TILT)]))
     found = fit(design, target, prior)
-    lift, turn = found[1 : n + 1], found[n + 1 :]
+    lift, turn = found[1 : n + 1], np.maximum(found[n + 1 :], LEAST_SLOPE - 1)
     return lift - turn * centre, 1 + turn

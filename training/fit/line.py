@@ -29,7 +29,7 @@ STEPS: Final = 9
 STRIDE: Final = 16
 """Steps between the lines that are looked at first."""
 MOST_ROWS: Final = 40_000
-"""Rows, of whole caseloads, on which alerts are counted."""
+"""Moments, of whole caseloads, on which alerts are counted."""
 
 
 class AlertLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,11 +91,11 @@ def at(base: Policy, line: float) -> Policy:
 
 
 def whole_caseloads(sample: Sample) -> Ints:
-    """Rows of whole caseloads, at most about `MOST_ROWS`, in the order of the table: of some clients of a clinician a
+    """Moments of whole caseloads, at most about `MOST_ROWS`, in the order of the table: of some clients of a clinician a
     burden could not be counted. Rows without a clinician count as one caseload of their clinic."""
-    seats = _seats(sample)
+    seats = np.where(sample.decisive, _seats(sample), -1)
     order = np.random.default_rng(0).permutation(int(seats.max()) + 1)
-    sizes = np.cumsum(np.bincount(seats, minlength=len(order))[order])
+    sizes = np.cumsum(np.bincount(seats[sample.decisive], minlength=len(order))[order])
     chosen = order[: max(1, int(np.searchsorted(sizes, MOST_ROWS, side="right")))]
     return np.flatnonzero(np.isin(seats, chosen))
 

@@ -125,14 +125,17 @@ def pool(group: Ints, groups: int, client: Ints, *, target: Vector, logits: Vect
         apart = scale * (target - risk)
         score = np.bincount(group, apart, groups)
         information = np.bincount(group, scale**2 * risk * (1 - risk), groups)
-        within = np.bincount(of_group, np.bincount(person, apart, len(persons)) ** 2, groups)
         told = (clients >= LEAST_CLIENTS) & (information > 0)
         if told.sum() < 2:
             return Pooled(np.zeros(groups), 0.0)
-        raw = np.clip(found.offsets[told] + score[told] / information[told], -LARGEST, LARGEST)
-        # How much more a row varies than if it were alone is taken from all groups together: of a few clients it is noise.
-        inflated = within[told].sum() / information[told].sum()
-        variance = inflated / information[told]
+        step = np.divide(score, information, out=np.zeros(groups), where=told)
+        raw = np.clip(found.offsets[told] + step[told], -LARGEST, LARGEST)
+        # How much more a row varies than if it were alone is taken from all groups together, each client apart from its
+        # own group: of a few clients it is noise.
+        sums = np.bincount(person, apart, len(persons))
+        expected = step[of_group] * np.bincount(person, scale**2 * risk * (1 - risk), len(persons))
+        within = np.bincount(of_group, (sums - expected) ** 2, groups)
+        variance = within[told].sum() / information[told].sum() / information[told]
         found = _shrunk(raw, variance, told)
     return found
 

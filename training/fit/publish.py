@@ -20,12 +20,15 @@ from training.fit.measures import Measures
 from training.fit.recalibrate import Recalibrated
 from training.fit.reference import reference_of_card
 
+WORLDS: Final = "worlds.json"
+"""The file of a release that tells what it, or the one it was made from, is worth in simulated worlds left out."""
 MADE_UP: Final = "sim-"
 """How the names of clinics begin that `keepwell simulate` makes up."""
 
 
-def release(fitted: Fitted, dataset: Dataset, origin: str | None, out: Path) -> str:
-    """Writes the release of a fit into the folder `out` and returns its digest."""
+def release(fitted: Fitted, dataset: Dataset, origin: str | None, out: Path, worlds: bytes | None = None) -> str:
+    """Writes the release of a fit into the folder `out` and returns its digest. `worlds` is what it, or the release that it
+    began at, is worth in worlds left out (`training.evaluate.worlds`), as JSON."""
     begun = fitted.report.begun
     told = origin or " ".join(filter(None, (f"Begun at {begun}." if begun else "", origin_of(dataset))))
     files = {
@@ -37,6 +40,8 @@ def release(fitted: Fitted, dataset: Dataset, origin: str | None, out: Path) -> 
         "estimator.joblib": canonical.dumps(fitted.estimator),
         "card.md": model_card(fitted, dataset, told).encode(),
     }
+    if worlds is not None:
+        files[WORLDS] = worlds
     title = "Additive scorecard" if fitted.report.begun is None else "Additive scorecard, moved by local data"
     return _put(
         out, files, dataset, title=title, origin=told, metrics=_chief(fitted.report.measures),
@@ -53,6 +58,7 @@ def release_again(
     policy: Policy,
     origin: str | None = None,
     shown: HeldOut | None = None,
+    worlds: bytes | None = None,
 ) -> str:
     """Writes a recalibrated release into the folder `out` and returns its digest. `base` is the digest of the one it was, and
     `shown` what the hold-out of the release in use before shows."""
@@ -74,6 +80,8 @@ def release_again(
     }
     if pooled is not None:
         files[OFFSETS] = _json(pooled.offsets)
+    if worlds is not None:
+        files[WORLDS] = worlds
     after = {name: shift.after for name, shift in recalibrated.shifts.items() if shift.after is not None}
     left_out = {name: f"{base} does not have it" for name in OUTPUTS if name not in recalibrated.card.outputs}
     return _put(

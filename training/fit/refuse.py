@@ -66,7 +66,9 @@ def check_sessions(sample: Sample) -> None:
     """Raises `NotFitted` where no session is told of: nobody can then be seen to stay, everyone would be taken to stop."""
     if len(sample.session) and not sample.session.any():
         raise NotFitted(
-            "no attended session is told of (session.attended): bookings, ratings and contacts alone do not tell who stays"
+            "no attended session is told of (session.attended): bookings, ratings and contacts alone do not tell who stays; "
+            "where there are no visits, make each rating or login a session.attended of modality text as well "
+            "(docs/how-to/train.md)"
         )
 
 

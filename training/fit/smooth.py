@@ -30,7 +30,7 @@ OF_FAMILY: Final = 0.1
 OF_MEMBER: Final = 2.0
 """The same of what sets one signal apart from its family: one too rare to be learnt alone has its family's effect; ours."""
 MOST_ROUNDS: Final = 250
-CLOSE: Final = 1e-6
+CLOSE: Final = 1e-5
 """Relative gain in the penalised likelihood at which the search ends."""
 
 

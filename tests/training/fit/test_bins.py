@@ -13,7 +13,7 @@ from training.fit.bins import GRAIN, LEAST_ROWS, MOST, Bins, bins_of, in_matrix,
 from training.fit.steps import with_gaps
 
 COUNTED = {
-    "0/1", "-1/0/1", "changes", "contacts", "episodes", "measures", "ratings", "returns", "ruptures", "sessions", "tasks",
+    "0/1", "-1/0/1", "changes", "contacts", "episodes", "measures", "ratings", "returns", "ruptures", "sessions", "stage", "tasks",
     "visits",
 }  # fmt: skip
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from keepwell.care.moments import STAGES
 from keepwell.scoring.features import BY_NAME
-from keepwell.scoring.scorecard import HEADLINE, OUTPUTS, Scorer
+from keepwell.scoring.scorecard import HEADLINE, OUTPUTS, Scorer, calibrated
 from models.release import default
 from training.dataset import FEATURE_COLUMNS, Dataset
 from training.dataset.split import hold_out
-from training.fit.calibrate import SESSION_EDGES
 from training.fit.fit import Fitted, Options, fit
+from training.fit.learners import Recipe
 from training.fit.publish import release
 from training.fit.sample import SETTLING_DAYS, sample_of
 from training.fit.select import splits_of
@@ -37,6 +38,7 @@ def test_it_is_so_for_values_that_no_row_had(fitted: Fitted, dataset: Dataset) -
     values[rng.random(values.shape) < 0.2] = np.nan
     sessions = FEATURE_COLUMNS.index("sessions")
     values[:, sessions] = rng.integers(0, 60, 2000)
+    values[:, FEATURE_COLUMNS.index("stage")] = rng.integers(0, len(STAGES), 2000)
     columns = [FEATURE_COLUMNS.index(term.feature) for term in fitted.card.terms]
     found = Scorer(fitted.card).risks(values[:, columns])
     assert np.abs(found - fitted.estimator.risks(values, FEATURE_COLUMNS)).max() <= 1e-9
@@ -59,13 +61,9 @@ def test_every_sign_is_of_a_feature() -> None:
 
 
 def test_points_speak_against_the_average_row(fitted: Fitted, dataset: Dataset) -> None:
+    decisive = sample_of(dataset).decisive
     for term in fitted.card.terms:
-        if term.feature == "sessions":  # holds the calibration by session number too
-            assert set(map(float, SESSION_EDGES)) >= set(term.edges) - set(
-                dict(zip(*fitted.estimator.bins, strict=True)).get("sessions", ())
-            )
-            continue
-        column = dataset.matrix([term.feature])[:, 0]
+        column = dataset.matrix([term.feature])[decisive, 0]
         rows = np.array([*term.points, term.missing])
         places = np.where(np.isnan(column), len(rows) - 1, np.searchsorted(term.edges, column, side="right"))
         assert np.abs(rows[places].mean(axis=0)).max() < 1e-9, term.feature
@@ -93,7 +91,7 @@ def test_rows_too_near_the_end_of_what_is_known_have_no_target(dataset: Dataset)
 def test_clients_are_left_to_validate_on_where_some_were_held_out_by_the_same_seed(dataset: Dataset) -> None:
     together = dataset.frame.assign(opened_at=dataset.frame["opened_at"].min())  # nothing lies ahead in time
     kept = together[hold_out(together, share=0.3, seed=0).train].reset_index(drop=True)
-    how, splits = splits_of(sample_of(replace(dataset, frame=kept)), seed=0)
+    how, splits = splits_of(sample_of(replace(dataset, frame=kept)), Recipe())
     assert "held out" in how
     assert all(side.sum() > 0.2 * len(kept) for split in splits for side in split)
 
@@ -132,4 +130,5 @@ def test_the_headline_is_the_sum_of_its_parts(fitted: Fitted, dataset: Dataset) 
     scorer = Scorer(fitted.card)
     table = dataset.matrix([term.feature for term in fitted.card.terms])
     found = np.log(scorer.risks(table)[:, HEADLINE] / (1 - scorer.risks(table)[:, HEADLINE]))
-    assert np.abs(found - scorer.logits(table)[:, HEADLINE]).max() < 1e-9
+    sums = calibrated(fitted.card, table, scorer.logits(table))[:, HEADLINE]
+    assert np.abs(found - sums).max() < 1e-9

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from training.fit.calibrate import LEAST_SLOPE, SESSION_EDGES, Calibration, calibrate, session_bins
 from training.fit.logit import Prior, clustering, expit, fit
 from training.fit.measures import auroc, calibration, ece, measures
 
@@ -62,40 +61,3 @@ def test_risks_from_their_own_model_are_calibrated() -> None:
 def test_one_class_has_no_auroc() -> None:
     with pytest.raises(ValueError, match="one class only"):
         auroc(np.ones(5), np.linspace(0, 1, 5))
-
-
-def test_calibration_undoes_what_was_wrong_by_slope_intercept_and_session() -> None:
-    rng = np.random.default_rng(3)
-    session = rng.integers(0, 30, 80_000)
-    truth = rng.normal(-2, 1, 80_000) + np.where(session == 0, 0.5, 0.0)
-    target = (rng.random(80_000) < expit(truth)).astype(float)
-    raw = (truth - np.where(session == 0, 0.5, 0.0)) * 2 + 1
-    risk = expit(calibrate(raw, target, session).of(raw, session))
-    assert calibration(target, risk) == pytest.approx((1, 0), abs=0.05)
-    first = session == 0
-    assert risk[first].mean() == pytest.approx(target[first].mean(), abs=0.015)
-
-
-def test_a_model_that_learnt_nothing_gives_everybody_about_the_same_risk() -> None:
-    rng = np.random.default_rng(4)
-    raw, target = rng.normal(0, 1, 5000), (rng.random(5000) < 0.2).astype(float)
-    session = np.zeros(5000, dtype=int)
-    found = calibrate(-np.abs(raw) * (2 * target - 1), target, session)  # points the wrong way
-    assert found.slope == LEAST_SLOPE
-    assert expit(found.of(raw, session)).mean() == pytest.approx(target.mean(), abs=0.02)
-
-
-def test_every_session_number_has_a_bin() -> None:
-    assert session_bins(np.array([0, 1, 5, 20, 21, 900])).tolist() == [0, 1, 4, 7, 8, 8]
-    assert len(SESSION_EDGES) == 8
-
-
-def test_a_steeper_calibration_turns_about_the_centre() -> None:
-    one = Calibration(0.2, 1.1, np.zeros(9))
-    steep = one.steeper(1.05, -2.0)
-    here, there = np.array([-2.0]), np.array([1.0])
-    alike = np.zeros(1, dtype=int)
-    assert steep.of(here, alike) == pytest.approx(one.of(here, alike))
-    assert steep.of(there, alike) - steep.of(here, alike) == pytest.approx(
-        1.05 * (one.of(there, alike) - one.of(here, alike))
-    )

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from keepwell.scoring.scorecard import OUTPUTS, Offsets, Scorer
+from keepwell.scoring.scorecard import OUTPUTS, Offsets, Scorecard, Scorer
 from keepwell.testing.made_up import made_up_clinic
 from training.dataset import Dataset, InMemory, build
 from training.fit.fit import Fitted
@@ -25,9 +25,13 @@ def other() -> Dataset:
     return build(InMemory(made_up_clinic(320, 9, START, 500)))
 
 
+def off(card: Scorecard, shift: float, times: float) -> Scorecard:
+    """The card with each stage's calibration wrong by so much."""
+    return msgspec.structs.replace(card, stages=tuple(tuple((a + shift, times * b) for a, b in one) for one in card.pairs))
+
+
 def test_a_release_that_is_off_comes_back(fitted: Fitted, other: Dataset) -> None:
-    shifted = tuple((a - 1.0, 0.7 * b) for a, b in fitted.card.calibration)
-    found = recalibrate(other, Scorer(msgspec.structs.replace(fitted.card, calibration=shifted)))
+    found = recalibrate(other, Scorer(off(fitted.card, -1.0, 0.7)))
     headline = found.shifts["30d"]
     assert headline.before is not None and headline.after is not None
     assert abs(headline.before.intercept) > 0.3
@@ -45,9 +49,7 @@ def test_the_points_stay_and_the_order_of_risks_too(fitted: Fitted, other: Datas
 
 
 def test_fewer_data_move_it_less(fitted: Fitted, other: Dataset) -> None:
-    flat = Scorer(
-        msgspec.structs.replace(fitted.card, calibration=tuple((a, 0.5 * b) for a, b in fitted.card.calibration))
-    )
+    flat = Scorer(off(fitted.card, 0.0, 0.5))
     much = recalibrate(other, flat)
     few = recalibrate(build(InMemory(made_up_clinic(90, 9, START, 500))), flat)
     assert few.stops < much.stops
@@ -76,8 +78,8 @@ def divided(other: Dataset) -> Dataset:
 def test_offsets_are_stored_so_that_scoring_adds_what_was_found(fitted: Fitted, divided: Dataset) -> None:
     """Scoring multiplies them by the slope of the calibration, which recalibration has moved."""
     found = recalibrate(divided, Scorer(fitted.card), use_offsets=True)
-    assert found.pooled is not None and found.pooled.offsets.active and found.pooled.spread["spread_30d"] > 0.5
-    assert abs(found.card.calibration[1][1] - 1) > 0.2
+    assert found.pooled is not None and found.pooled.offsets.active and found.pooled.spread["30d"] > 0.5
+    assert abs(found.card.pairs[3][1][1] - fitted.card.pairs[3][1][1]) > 0.1
     scorer, frame = Scorer(found.card, found.pooled.offsets), divided.frame
     seats = zip(frame["clinic"], frame["clinician"].astype(str).str.partition("/")[2], strict=True)
     added = np.array([found.pooled.offsets.of(*seat) for seat in seats])

@@ -97,6 +97,6 @@ def test_a_line_without_a_reason(dataset: Dataset, options: Options, why: str) -
 
 
 def test_too_few_stops_to_recalibrate() -> None:
-    few = build(InMemory(made_up_clinic(30, 1, START, 400)))
-    with pytest.raises(NotFitted, match=r"^\d+ episodes stopped with a known outcome; at least 20 are needed"):
+    few = build(InMemory(made_up_clinic(8, 1, START, 400)))
+    with pytest.raises(NotFitted, match=r"^\d+ episodes stopped with a known outcome; at least 5 are needed"):
         recalibrate(few, default().scorer)

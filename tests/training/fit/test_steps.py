@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from keepwell.scoring.scorecard import OUTPUTS, Scorer
+from keepwell.care.moments import STAGES
+from keepwell.scoring.scorecard import OUTPUTS, Scorecard, Scorer, Term, calibrated
 from training.fit.bins import Bins, Codes, in_matrix
-from training.fit.calibrate import SESSION_EDGES, Calibration, session_bins
+from training.fit.calibrate import Calibration
 from training.fit.compile import compile_card
-from training.fit.learners import Learner, LearningRows, Tuning, boost, regress
-from training.fit.steps import Steps, mean, steps_of, with_gaps
+from training.fit.learners import Learner, LearningRows, Recipe, Tuning, learn
+from training.fit.steps import Additive, Steps, mean, mixed, steps_of, with_gaps
 
 BINS = Bins(("sessions", "alliance_level", "missed_share"), ((1.0, 3.0, 8.0), (6.0, 8.0, 9.0), (0.1, 0.3)))
 
@@ -23,57 +24,87 @@ def drawn(rows: int, seed: int) -> tuple[Codes, np.ndarray]:
     return codes, (rng.random(rows) < 1 / (1 + np.exp(-logits))).astype(float)
 
 
-def learnt(learner: Learner) -> object:
-    codes, target = drawn(4000, 1)
-    rows = LearningRows(codes, target, np.ones(len(target)))
-    held = LearningRows(*drawn(2000, 2), np.ones(2000))
-    return regress(BINS, rows, 3.0) if learner == "logistic" else boost(BINS, rows, held, Tuning(), 0)
+def rows_of(codes: Codes, target: np.ndarray) -> LearningRows:
+    return LearningRows(codes, target, np.ones(len(target)), np.zeros(len(target)), np.ones(len(target)))
 
 
-@pytest.mark.parametrize("learner", ["boosting", "logistic"])
+def learnt(learner: Learner) -> Additive:
+    return learn(BINS, rows_of(*drawn(4000, 1)), rows_of(*drawn(2000, 2)), Recipe(learner), Tuning())
+
+
+@pytest.mark.parametrize("learner", ["boosting", "logistic", "both"])
 def test_the_steps_of_an_estimator_give_its_log_odds(learner: Learner) -> None:
     estimator = learnt(learner)
     codes, _ = drawn(3000, 3)
-    expected = estimator.decision_function(with_gaps(codes, BINS))  # type: ignore[attr-defined]  # both have one
-    assert np.abs(steps_of(estimator, BINS).logits(codes) - expected).max() < 1e-12  # type: ignore[arg-type]
+    expected = estimator.decision_function(with_gaps(codes, BINS))
+    assert np.abs(steps_of(estimator, BINS).logits(codes) - expected).max() < 1e-12
 
 
 def test_a_feature_that_is_always_missing_adds_nothing() -> None:
     codes, target = drawn(2000, 1)
     codes[:, 1] = 4
-    rows = LearningRows(codes, target, np.ones(2000))
-    steps = steps_of(boost(BINS, rows, rows, Tuning(), 0), BINS)
-    assert np.abs(steps.points[1]).max() == 0
+    rows = rows_of(codes, target)
+    for learner in ("boosting", "logistic"):
+        steps = learn(BINS, rows, rows, Recipe(learner), Tuning()).steps(BINS)  # type: ignore[arg-type]  # one of them
+        assert np.abs(steps.points[1][codes[:, 1]]).max() < 1e-9
 
 
 def test_the_mean_of_steps_gives_the_mean_of_log_odds() -> None:
     codes, _ = drawn(500, 4)
-    parts = [steps_of(learnt(learner), BINS) for learner in ("boosting", "logistic")]  # type: ignore[arg-type]
+    parts = [steps_of(learnt(learner), BINS) for learner in ("boosting", "logistic")]  # type: ignore[arg-type]  # each is one
     assert np.abs(mean(parts).logits(codes) - np.mean([part.logits(codes) for part in parts], axis=0)).max() < 1e-12
 
 
-@pytest.mark.parametrize("features", [BINS.features, BINS.features[1:]])
-def test_a_compiled_card_gives_calibrated_log_odds(features: tuple[str, ...]) -> None:
-    bins = BINS.only(features)
+def test_steps_are_mixed_by_their_shares() -> None:
+    codes, _ = drawn(500, 5)
+    one, other = (steps_of(learnt(learner), BINS) for learner in ("boosting", "logistic"))  # type: ignore[arg-type]  # each is one
+    found = mixed([(0.25, one), (0.75, other)]).logits(codes)
+    assert np.abs(found - 0.25 * one.logits(codes) - 0.75 * other.logits(codes)).max() < 1e-12
+
+
+BEGUN = Scorecard(
+    base=(-0.1, -0.2, -0.3, -0.4),
+    terms=(
+        Term(feature="sessions", edges=(2.0, 3.0), points=((0.1,) * 4, (0.2,) * 4, (0.3,) * 4), missing=(9.0,) * 4),
+        Term(feature="rhythm", edges=(10.0,), points=((0.5,) * 4, (-0.5,) * 4), missing=(0.7,) * 4),
+    ),
+)
+
+
+@pytest.mark.parametrize("start", [None, BEGUN])
+def test_a_compiled_card_gives_the_sums_of_the_start_and_what_was_learnt(start: Scorecard | None) -> None:
     rng = np.random.default_rng(7)
+    bins = Bins((*BINS.features, "stage"), (*BINS.edges, tuple(map(float, range(1, len(STAGES))))))
     steps = [Steps(-1.0, tuple(rng.normal(0, 1, len(edges) + 2) for edges in bins.edges)) for _ in OUTPUTS]
-    shifts = [rng.normal(0, 0.2, len(SESSION_EDGES) + 1) for _ in OUTPUTS]
-    calibrations = [Calibration(0.3, 0.8 + n / 10, shift) for n, shift in enumerate(shifts)]
-    values = np.column_stack([rng.integers(0, 30, 3000), rng.uniform(5, 10, 3000), rng.uniform(0, 1, 3000)])
+    calibrations = [Calibration(rng.normal(0, 0.2, len(STAGES)), rng.uniform(0.8, 1.2, len(STAGES))) for _ in OUTPUTS]
+    names = (*bins.features, "rhythm")
+    values = np.column_stack(
+        [rng.integers(0, 30, 3000), rng.uniform(5, 10, 3000), rng.uniform(0, 1, 3000),
+         rng.integers(0, len(STAGES), 3000), rng.uniform(5, 20, 3000)]
+    )  # fmt: skip
     values[rng.random(3000) < 0.3, 1] = np.nan
-    codes = bins.codes(in_matrix(values, BINS.features))
-    card = compile_card(bins, steps, calibrations, codes)
-    columns = [BINS.features.index(term.feature) for term in card.terms]
-    expected = [
-        c.intercept + c.slope * s.logits(codes) + c.shifts[session_bins(values[:, 0].astype(int))]
-        for c, s in zip(calibrations, steps, strict=True)
-    ]
-    assert np.abs(Scorer(card).logits(values[:, columns]) - np.column_stack(expected)).max() < 1e-10
+    values[rng.random(3000) < 0.3, 4] = np.nan
+    column = in_matrix(values, names)
+    codes = bins.codes(column)
+    card = compile_card(bins, steps, calibrations, column, start)
+    begun = np.zeros((3000, 4))
+    if start is not None:
+        begun = Scorer(start).logits(values[:, [names.index(term.feature) for term in start.terms]])
+    table = values[:, [names.index(term.feature) for term in card.terms]]
+    stage = values[:, 3].astype(int)
+    sums = [begun[:, n] + one.logits(codes) for n, one in enumerate(steps)]
+    expected = [c.intercepts[stage] + c.slopes[stage] * x for c, x in zip(calibrations, sums, strict=True)]
+    found = calibrated(card, table, Scorer(card).logits(table))
+    assert np.abs(found - np.column_stack(expected)).max() < 1e-9
+    for term in card.terms:  # points speak against the average row
+        rows = np.array([*term.points, term.missing])
+        own = column(term.feature)
+        places = np.where(np.isnan(own), len(rows) - 1, np.searchsorted(term.edges, own, side="right"))
+        assert np.abs(rows[places].mean(axis=0)).max() < 1e-9, term.feature
 
 
 def test_edges_between_equal_points_are_left_out() -> None:
     same = Steps(0.0, (np.zeros(5), np.array([1.0, 1.0, 0.0, 0.0, 0.0]), np.zeros(4)))
-    none = Calibration(0.0, 1.0, np.zeros(len(SESSION_EDGES) + 1))
-    codes, _ = drawn(100, 1)
-    (term,) = compile_card(BINS, [same] * 4, [none] * 4, codes).terms
+    none = Calibration(np.zeros(len(STAGES)), np.ones(len(STAGES)))
+    (term,) = compile_card(BINS, [same] * 4, [none] * 4, lambda name: np.linspace(0, 10, 50), None).terms
     assert (term.feature, term.edges) == ("alliance_level", (8.0,))
