@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from keepwell.care.instruments import Instruments
 from keepwell.cli.main import app
 from keepwell.contract.decode import Accepted, decode
-from keepwell.contract.events import CONTROL_TYPES, EVENT_TYPES, decode_accepted
+from keepwell.contract.events import CONTROL_TYPES, EVENT_TYPES, EpisodeOpened, decode_accepted
 from training.simulate import PRESETS, simulate
 from training.simulate.intake import FAIRNESS, arrive, roster
 from training.simulate.people import DAY
@@ -81,6 +81,23 @@ def test_every_truth_says_that_it_is_simulated(tmp_path: Path) -> None:
         for horizon in ("14d", "30d", "60d"):
             assert 0 <= row[f"risk_{horizon}"] <= 1
             assert 0 <= row[f"risk_{horizon}_clinician_unknown"] <= 1
+
+
+@pytest.mark.parametrize("preset", ["clinic", "drawn"])
+def test_the_truth_can_be_told_of_a_share_of_the_clients(preset: str, tmp_path: Path) -> None:
+    """A client's episodes are told of together, and the log is the same."""
+    told = {}
+    for share in (1.0, 0.3):
+        simulate(preset, 400, 3, tmp_path / str(share), rollouts=1, truth_of=share, jobs=1)
+        rows = (tmp_path / str(share) / "truth.jsonl").read_bytes().splitlines()
+        told[share] = {json.loads(row)["episode"] for row in rows}
+    logs = [(tmp_path / str(share) / "events.jsonl").read_bytes() for share in (1.0, 0.3)]
+    assert logs[0] == logs[1]
+    assert told[0.3] < told[1.0]
+    assert 0.2 < len(told[0.3]) / len(told[1.0]) < 0.4
+    opened = [decode_accepted(line) for line in logs[0].splitlines() if b"episode.opened" in line]
+    client = {one.key: f"{one.clinic}/{one.data.client_id}" for one in opened if isinstance(one, EpisodeOpened)}
+    assert not {client[one] for one in told[0.3]} & {client[one] for one in told[1.0] - told[0.3]}
 
 
 def test_a_preset_that_there_is_not_is_wrong_use(tmp_path: Path) -> None:
