@@ -212,8 +212,10 @@ def dealt(frame: pd.DataFrame, output: str, seed: int = 0) -> tuple[float, ...]:
 
 
 def _deal(truth: NDArray[np.int64], bounds: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """The targets of each client (rows from one bound to the next) from another one, turned round by a random number."""
-    givers = rng.permutation(len(bounds) - 1)
+    """The targets of each client (rows from one bound to the next) from another one, turned round by a random number. Several
+    may get those of one: were each client's dealt out once, what one half got by chance the other would lack."""
+    clients = len(bounds) - 1
+    givers = (np.arange(clients) + rng.integers(1, max(clients, 2), clients)) % clients
     out = np.empty_like(truth)
     for taker, giver in enumerate(givers):
         given = truth[bounds[giver] : bounds[giver + 1]]

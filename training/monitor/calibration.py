@@ -12,10 +12,12 @@ from keepwell.scoring.scorecard import HEADLINE, OUTPUTS, Output
 from training.evaluate.metrics import Estimate, Point, calibration_curve, discrimination
 from training.fit.bins import Matrix
 from training.fit.measures import measures
-from training.fit.recalibrate import ENOUGH_STOPS, LEAST_STOPS
+from training.fit.recalibrate import ENOUGH_STOPS
 from training.fit.sample import Sample
 from training.monitor.clustered import calibration_intercept, calibration_slope, ece_by_chance, ratio
 
+LEAST_STOPS: Final = 20
+"""Episodes of a kind, below which nothing is said of how true the percentages are; ours."""
 SLOPE_HOLDS: Final = (0.9, 1.1)
 RATE_HOLDS: Final = (0.8, 1.25)
 """Slope, and observed over expected, within which calibration is called good whatever the interval; ours: less than

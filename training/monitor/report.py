@@ -128,7 +128,7 @@ def monitor(
 
 
 def _inside(frame: pd.DataFrame, window: Window) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = frame["moment"].notna().to_numpy(dtype=np.bool_)
+    found: NDArray[np.bool_] = frame["moment"].notna().to_numpy(dtype=np.bool_, copy=True)
     if window.since is not None:
         found &= (frame["as_of"] >= window.since).to_numpy()
     if window.until is not None:
