@@ -31,7 +31,7 @@ demo: $(INSTALLED) ## A made-up clinic flows through the whole system and stays 
 	$(BIN)/keepwell demo
 
 test: $(INSTALLED) ## All tests, with a real Kafka broker that the run starts itself (needs Java, Maven and Node)
-	$(BIN)/pytest -m "not soak"
+	$(BIN)/pytest -m "not soak" -n 2 --dist loadfile  # a file stays in one process, with its fixtures
 
 test-lowest: $(INSTALLED) ## The tests that reach every library, with the lowest version that pyproject.toml allows of each
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
