@@ -37,7 +37,7 @@ def judged(known: Looked, asked: Looked, release: Path) -> pd.DataFrame:
     moment. A target that the contract does not know is foretold by the release's stop in 30 days."""
     learnt, rows = scored(known, release), scored(asked, release)
     before, now = plain.features(known.events, learnt), plain.features(asked.events, rows)
-    for target in [column for column in rows if column.startswith("target_")]:
+    for target in [str(column) for column in rows if str(column).startswith("target_")]:
         name = target.removeprefix("target_")
         rows[f"release_{name}"] = rows[f"risk_{name if name in OUTPUTS else '30d'}"]
         rows[f"plain_{name}"] = np.nan

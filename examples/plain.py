@@ -57,7 +57,7 @@ def features(events: Path, pairs: pd.DataFrame) -> pd.DataFrame:
         for episode, as_of in zip(pairs["episode"], pairs["as_of"], strict=True)
     ]
     table = pd.DataFrame(rows).astype(float)
-    return table.fillna({column: 0.0 for column in table if column.startswith(WHO)})
+    return table.fillna({column: 0.0 for column in table if str(column).startswith(WHO)})
 
 
 def by_episode(events: Path) -> dict[str, list[Happened]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -23,12 +24,17 @@ HOUR = 20
 NAMES = {"next": "next visit missed", "30d": "stop in 30 days", "60d": "stop in 60 days"}
 
 
+def _not_in(fold: int, person: str) -> bool:
+    """Whether a person is trained on where this fold is judged."""
+    return int(draw(person) * FOLDS) != fold
+
+
 def main(events: Path, folder: Path) -> pd.DataFrame:
     """Prints the table, and gives its rows."""
     folder.mkdir(exist_ok=True)
     found = []
     for fold in range(FOLDS):
-        part(events, folder, lambda person, fold=fold: int(draw(person) * FOLDS) != fold)
+        part(events, folder, partial(_not_in, fold))
         train, test = folder / "train.jsonl", folder / "test.jsonl"
         found.append(judged(looked(train), looked(test), trained(train, folder / f"release-{fold}")))
     rows = pd.concat(found, ignore_index=True)

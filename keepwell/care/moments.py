@@ -48,6 +48,9 @@ def stage(course: Course, now: int) -> int:
 
 def deciding(course: Course, now: int) -> bool:
     """Whether now (µs) is a moment at which somebody decides. Between two sessions of somebody who comes it is not: what was
-    told then is weighed at the next one."""
-    came = stage(course, now) in (_ONE, _TWO, _FEW, _MANY)
+    told then is weighed at the next one. Nor is it while a session that was to begin waits for its record."""
+    where = stage(course, now)
+    if where == _UNBOOKED:
+        return not course.visits.pending_at(now)
+    came = where in (_ONE, _TWO, _FEW, _MANY)
     return not came or course.last_session is None or now - course.last_session <= ON_THE_WAY_OUT

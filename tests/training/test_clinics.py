@@ -212,7 +212,7 @@ def told_of(path: Path, group: list[Person], clinics: int = 1, *, openings: bool
         if person.stays:
             tell("episode.ended", person.days[-1] + 1, reason="planned")
     path.write_bytes(
-        b"".join(msgspec.json.encode(line) + b"\n" for line in sorted(lines, key=lambda line: line["time"]))
+        b"".join(msgspec.json.encode(line) + b"\n" for line in sorted(lines, key=lambda line: str(line["time"])))
     )
     return path
 

@@ -392,7 +392,7 @@ def _fairness(sample: Sample, dataset: Dataset, risk: Vector, line: float) -> tu
 
 def _elsewhere(release: Release, log: JudgedLog) -> Elsewhere:
     dataset, events = log
-    sample, risk = sample_of(dataset), risks_of(release, dataset)
+    sample, risk = sample_of(dataset).at_moments(), risks_of(release, dataset)
     everything = moments.everything(dataset.frame)
     return Elsewhere(
         about=dataset.about,

@@ -129,7 +129,7 @@ def sample() -> Sample:
     return Sample(
         frame=frame, targets=np.tile(target[:, None], len(OUTPUTS)), client=CLIENT.astype(np.int64),
         episode=np.arange(ROWS) // 2, as_of=np.arange(ROWS), session=np.zeros(ROWS, np.int64),
-        treated=np.zeros(ROWS, np.bool_),
+        treated=np.zeros(ROWS, np.bool_), moment=np.zeros(ROWS, np.int64), stage=np.zeros(ROWS, np.int64),
     )  # fmt: skip
 
 

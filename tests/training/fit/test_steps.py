@@ -45,19 +45,19 @@ def test_a_feature_that_is_always_missing_adds_nothing() -> None:
     codes[:, 1] = 4
     rows = rows_of(codes, target)
     for learner in ("boosting", "logistic"):
-        steps = learn(BINS, rows, rows, Recipe(learner), Tuning()).steps(BINS)  # type: ignore[arg-type]  # one of them
+        steps = learn(BINS, rows, rows, Recipe(learner), Tuning()).steps(BINS)
         assert np.abs(steps.points[1][codes[:, 1]]).max() < 1e-9
 
 
 def test_the_mean_of_steps_gives_the_mean_of_log_odds() -> None:
     codes, _ = drawn(500, 4)
-    parts = [steps_of(learnt(learner), BINS) for learner in ("boosting", "logistic")]  # type: ignore[arg-type]  # each is one
+    parts = [steps_of(learnt(learner), BINS) for learner in ("boosting", "logistic")]
     assert np.abs(mean(parts).logits(codes) - np.mean([part.logits(codes) for part in parts], axis=0)).max() < 1e-12
 
 
 def test_steps_are_mixed_by_their_shares() -> None:
     codes, _ = drawn(500, 5)
-    one, other = (steps_of(learnt(learner), BINS) for learner in ("boosting", "logistic"))  # type: ignore[arg-type]  # each is one
+    one, other = (steps_of(learnt(learner), BINS) for learner in ("boosting", "logistic"))
     found = mixed([(0.25, one), (0.75, other)]).logits(codes)
     assert np.abs(found - 0.25 * one.logits(codes) - 0.75 * other.logits(codes)).max() < 1e-12
 

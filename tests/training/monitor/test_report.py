@@ -66,7 +66,7 @@ def test_what_came_in_otherwise_is_told_even_where_the_risks_hold(
     differs = looked(Subject(holds, reference, "named"), other, worlds / "other")
     assert [one.do for one in same.suggestions] == [one.do for one in differs.suggestions] == ["nothing"]
     assert "came in otherwise" not in same.suggestions[0].why
-    assert "although 14d, 30d, 60d, early_gain, gain came in otherwise" in differs.suggestions[0].why
+    assert "although 14d, 30d, 60d, next, early_gain, gain came in otherwise" in differs.suggestions[0].why
 
 
 def test_the_window_bounds_the_moments_and_not_what_they_rest_on(shifted: Monitoring, other: Dataset) -> None:
