@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from msgspec import UNSET
@@ -29,7 +30,7 @@ from keepwell.contract.events import (
 from keepwell.contract.outputs import Alert
 from keepwell.scoring.features import FEATURES
 from keepwell.scoring.reasons import LEAST_POINTS, POINT_DIGITS
-from keepwell.scoring.scorecard import Scorecard, Scorer, Term
+from keepwell.scoring.scorecard import Offsets, Scorecard, Scorer, Term
 from models.hand_set import POLICY
 from models.release import default
 from services.predictor.bootstrap import assessor_of
@@ -196,6 +197,23 @@ def test_a_risk_alert_names_at_most_three_reasons_that_raise_the_risk() -> None:
     assert (alert.risk, alert.horizon, alert.pillar) == (score.risk.d30, "30d", "bond")
     assert (alert.kind, alert.status, alert.at, alert.why) == ("risk", "raised", score.as_of, UNSET)
     assert alert.evidence == ("/north/booking#ev-1", "/north/booking#e-4", "/north/booking#e-2")
+
+
+def test_what_is_usual_with_a_clinician_is_told_in_a_score_and_never_in_an_alert() -> None:
+    told = lived(story((0, opened(clinician_id="c-4"))))
+    high = Offsets(active=True, clinics={"north": (0.6,) * 4}, clinicians={"north/c-4": (0.8,) * 4})
+    for terms in ((term("waiting", 0.2),), ()):  # with another reason, and without any
+        card = Scorecard(base=(-1.5,) * 4, terms=terms)
+        assessor = Assessor("sha256:0", Scorer(card, high), msgspec.structs.replace(POLICY, line=0.4))
+        score, [alert], _ = assessor.assess(told, Memory(), on(0), TRIGGER)
+        assert alert.kind == "risk" and alert.status == "raised"
+        assert [(one.feature, one.value, one.points) for one in score.reasons[:2]] == [
+            ("clinician_usual", None, 0.8), ("clinic_usual", None, 0.6),
+        ]  # fmt: skip
+        assert not re.search("usual", " ".join(alert.reasons)) and alert.pillar is None
+        assert len(alert.reasons) == len(terms)
+        without = Assessor("sha256:0", Scorer(card), POLICY)
+        assert without.assess(told, Memory(), on(0), TRIGGER)[1] == []  # it is they that raise it
 
 
 def test_the_pillar_of_a_risk_is_the_one_whose_parts_raise_it_most() -> None:

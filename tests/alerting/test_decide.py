@@ -123,6 +123,31 @@ def test_none_of_a_kind_is_raised_while_one_was_resolved_lately() -> None:
     assert told.when(0.9, 31) == RAISED
 
 
+CAME: Final[list[Happening]] = [(0, opened()), (7, Attended()), (7.01, booked("next", 14))]
+"""Somebody who came and is to come again."""
+
+
+def test_between_two_sessions_of_somebody_who_comes_no_risk_is_raised_and_at_the_next_moment_it_is() -> None:
+    told = Told()
+    assert told.when(0.9, 7.05, *CAME) == []
+    assert told.when(0.9, 10, *CAME) == []
+    lost = (*CAME, (10.1, Cancelled(appointment_id="next", initiator="client")))
+    assert told.when(0.9, 10.1, *lost) == RAISED
+
+
+def test_at_the_end_of_a_session_a_risk_is_raised() -> None:
+    assert Told().when(0.3, 7, *CAME[:2]) == RAISED
+    assert Told().when(0.3, 7.03, *CAME) == RAISED
+
+
+def test_between_two_sessions_what_was_raised_stays_is_escalated_and_is_resolved_as_ever() -> None:
+    told = Told()
+    assert told.when(0.3, 7.01, *CAME) == RAISED
+    assert told.when(0.4, 9, *CAME) == []
+    assert told.when(0.9, 10, *CAME) == [("risk", "escalated", None)]
+    assert told.when(0.1, 11, *CAME) == [("risk", "resolved", "risk_fell")]
+
+
 def test_the_refractory_time_of_one_kind_does_not_silence_another() -> None:
     told = Told()
     told.when(0.3, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import exp, log
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keepwell.care.episode import Live
+from keepwell.care.moments import STAGES, stage
 from keepwell.contract.events import AnyEvent
 from keepwell.scoring.features import FEATURES
 from keepwell.scoring.scorecard import BLOCK, HEADLINE, OUTPUTS, Offsets, Scorecard, Scorer, Term, check
@@ -175,6 +177,72 @@ def test_a_table_with_another_number_of_columns_is_refused() -> None:
         Scorer(CARD).risks(np.zeros((3, 2)))
 
 
+# ── stages and offsets ──────────────────────────────────────────────────────────────────────────────────
+
+
+def staged(card: Scorecard) -> Scorecard:
+    """The card with a calibration of its own at each stage and output; its terms are to know the stage."""
+    stages = tuple(
+        tuple((0.05 * place - 0.02 * output, 0.8 + 0.05 * place + 0.01 * output) for output in range(len(OUTPUTS)))
+        for place in range(len(STAGES))
+    )
+    return msgspec.structs.replace(card, stages=stages)
+
+
+BY_STAGE: Final = staged(card_of_all())
+USUAL_HERE: Final = Offsets(
+    active=True,
+    clinics={"north": (0.1, -0.2, 0.3, 0.4)},
+    clinicians={f"north/c-{n}": (0.01 * n, -0.07 * n, 0.05 * n, 0.3) for n in range(9)},
+)
+
+
+def test_each_stage_has_its_own_calibration() -> None:
+    silent = Term(feature="stage", edges=(), points=(ZERO,))
+    stages = tuple(((0.1 * place, 1.0 + place),) * len(OUTPUTS) for place in range(len(STAGES)))
+    scorer = Scorer(Scorecard(base=(-1.0,) * 4, terms=(silent,), stages=stages))
+    for place in range(len(STAGES)):
+        assert scorer.risks(np.array([[float(place)]]))[0] == pytest.approx(sigmoid(0.1 * place - 1.0 - place))
+    one = scorer.score(attended(1).course, on(7.5)).risks[HEADLINE]
+    assert one == pytest.approx(sigmoid(0.1 * STAGES.index("session_1") - 1.0 - STAGES.index("session_1")))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(episode_logs(), min_size=1, max_size=3), st.sampled_from((0, DAY, 40 * DAY)))
+def test_with_stages_and_offsets_a_table_gives_to_the_last_bit_what_single_episodes_give(
+    logs: list[list[AnyEvent]], later: int
+) -> None:
+    scorer = Scorer(BY_STAGE, USUAL_HERE)
+    lives = [lived(log) for log in logs]
+    singly = [scorer.score(live.course, live.episode.latest + later, "north").risks for live in lives]
+    table = np.array([row(live, BY_STAGE, live.episode.latest + later) for live in lives])
+    added = np.array([USUAL_HERE.of("north", live.course.clinician) for live in lives])
+    assert scorer.risks(table, added).tolist() == [list(risks) for risks in singly]
+
+
+@settings(deadline=None, max_examples=60)
+@given(episode_logs(), st.sampled_from((0, DAY, 40 * DAY)), st.sampled_from(("north", "south")))
+def test_with_stages_and_offsets_the_parts_sum_to_the_log_odds_of_the_headline(
+    events: list[AnyEvent], later: int, clinic: str
+) -> None:
+    live = lived(events)
+    now = live.episode.latest + later
+    scored = Scorer(BY_STAGE, USUAL_HERE).score(live.course, now, clinic)
+    intercept, slope = BY_STAGE.pairs[stage(live.course, now)][HEADLINE]
+    assert [one.name for one in scored.features[-2:]] == ["clinic_usual", "clinician_usual"]
+    assert scored.values[-2:] == [None, None]
+    clinics, clinicians = USUAL_HERE.parts(clinic, live.course.clinician)
+    assert list(scored.points[-2:]) == [clinics[HEADLINE] * slope, clinicians[HEADLINE] * slope]
+    total = intercept + slope * BY_STAGE.base[HEADLINE] + sum(scored.points)
+    assert logit(scored.risks[HEADLINE]) == pytest.approx(total, abs=1e-9)
+
+
+def test_a_card_without_stages_is_written_as_before_there_were_any_and_one_with_them_reads_back() -> None:
+    assert b"stages" not in msgspec.json.encode(CARD)
+    assert msgspec.json.decode(msgspec.json.encode(BY_STAGE), type=Scorecard) == BY_STAGE
+    assert CARD.pairs == (CARD.calibration,) * len(STAGES) and BY_STAGE.pairs == BY_STAGE.stages
+
+
 # ── what is refused ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -192,6 +260,13 @@ def test_a_table_with_another_number_of_columns_is_refused() -> None:
         (msgspec.structs.replace(CARD, calibration=((0, 1),) * 3), "calibration needs"),
         (msgspec.structs.replace(CARD, calibration=((0, 1), (0, 1), (0, 0), (0, 1))), "positive slope"),
         (msgspec.structs.replace(CARD, calibration=((0, 1), (0, -1), (0, 1), (0, 1))), "positive slope"),
+        (
+            msgspec.structs.replace(BY_STAGE, stages=BY_STAGE.pairs[1:]),
+            "stages need a calibration for each of before, ",
+        ),
+        (msgspec.structs.replace(BY_STAGE, stages=(((0, 1),) * 3, *BY_STAGE.pairs[1:])), "calibration needs"),
+        (msgspec.structs.replace(BY_STAGE, stages=(((0, 0),) * 4, *BY_STAGE.pairs[1:])), "positive slope"),
+        (msgspec.structs.replace(CARD, stages=BY_STAGE.pairs), "a term of the feature stage"),
     ],
 )
 def test_a_card_that_does_not_fit_is_refused_with_the_reason(card: Scorecard, why: str) -> None:

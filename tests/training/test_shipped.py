@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pandas as pd
+import pytest
 
 from keepwell.scoring.scorecard import OUTPUTS
 from models.hand_set import POLICY
 from models.release import DEFAULT, default, load
+from training import shipped
+from training.dataset import FEATURE_COLUMNS, Dataset
 from training.evaluate.worlds.table import WorldsTable
 from training.fit.fit import FitReport
-from training.shipped import BUDGET, EPISODES, JUDGED, WORLDS, Plan, main
+from training.shipped import BUDGET, EPISODES, JUDGED, WORLDS, Plan, joined, main, worlds
 
 
 def test_it_says_that_it_was_learnt_from_simulated_clinics() -> None:
@@ -46,3 +50,51 @@ def test_making_it_puts_one_release_in_the_place_of_what_was_there(tmp_path: Pat
     worlds = msgspec.json.decode((folder / "worlds.json").read_bytes(), type=WorldsTable)
     assert worlds.seeds == (21,) and not set(JUDGED) & set(WORLDS)
     assert found.policy.line != POLICY.line and found.policy.skips == POLICY.skips
+
+
+# ── many worlds as one table ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.fixture(scope="module")
+def two(kept: Path) -> Dataset:
+    return worlds(Plan(seeds=(31, 32), episodes=60, keep=kept, jobs=1))
+
+
+def test_of_a_world_the_moments_stay_and_nothing_else(two: Dataset) -> None:
+    assert two.frame["moment"].notna().all()
+    assert two.about.counts.rows == len(two.frame)
+    assert set(two.frame.dtypes[list(FEATURE_COLUMNS)].astype(str)) == {"float32"}
+
+
+def test_two_worlds_are_one_table_with_the_counts_and_the_fingerprint_of_both(two: Dataset, kept: Path) -> None:
+    parts = [Dataset.read(folder) for folder in sorted(kept.iterdir())]
+    whole = joined(parts)
+    assert whole.about.counts == two.about.counts and whole.about.fingerprint == two.about.fingerprint
+    assert len(whole.frame) == sum(len(part.frame) for part in parts)
+    assert whole.about.counts.episodes == sum(part.about.counts.episodes for part in parts)
+    assert whole.about.counts.positive["30d"] == sum(part.about.counts.positive["30d"] for part in parts)
+    assert whole.about.as_of == max(part.about.as_of for part in parts)
+    assert whole.about.fingerprint not in {part.about.fingerprint for part in parts}
+    assert joined(parts[::-1]).about.fingerprint != whole.about.fingerprint
+    assert whole.fairness.index.is_unique and set(whole.frame["episode"]) <= set(whole.fairness.index)
+    assert whole.frame["episode"].nunique() == sum(part.frame["episode"].nunique() for part in parts)
+
+
+def test_a_world_that_was_kept_is_read_and_gives_the_same_table(
+    two: Dataset, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipped, "simulate", None)  # whoever simulates again fails
+    again = worlds(Plan(seeds=(31, 32), episodes=60, keep=kept, jobs=1))
+    pd.testing.assert_frame_equal(again.frame, two.frame)
+    assert again.about == two.about
+
+
+def test_two_processes_make_the_same_table(two: Dataset) -> None:
+    again = worlds(Plan(seeds=(31, 32), episodes=60, jobs=2))
+    pd.testing.assert_frame_equal(again.frame, two.frame)
+    assert again.about == two.about

@@ -10,7 +10,7 @@ import pytest
 
 from keepwell.testing.made_up import made_up_clinic
 from training.dataset import InMemory, build
-from training.dataset.split import EMBARGO_DAYS, Group, Split, by_time, folds, hold_out
+from training.dataset.split import EMBARGO_DAYS, Group, Split, by_time, folds, hold_out, worlds
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 GROUPS: tuple[Group, ...] = ("client", "clinician")
@@ -65,3 +65,20 @@ def test_a_split_in_time_trains_on_what_was_decided_by_then(frame: pd.DataFrame)
     assert frame.as_of[split.train].max() < at - timedelta(days=EMBARGO_DAYS)
     assert frame.opened_at[split.test].min() >= at
     assert set(frame.client[split.test]).isdisjoint(frame.client[frame.opened_at < at])
+
+
+def test_worlds_are_split_by_what_their_clinics_names_share() -> None:
+    clinics = [f"sim-drawn-{world}-{clinic}" for world in (7, 8, 9) for clinic in (1, 2)] + ["north"]
+    frame = pd.DataFrame({
+        "clinic": pd.Categorical(np.repeat(clinics, 4)),
+        "client": pd.Categorical([f"{clinic}/p-{n}" for clinic in clinics for n in range(4)]),
+    })  # fmt: skip
+    found = worlds(frame).astype("str")
+    assert set(found) == {"sim-drawn-7", "sim-drawn-8", "sim-drawn-9", "north"}
+    sides = list(folds(frame, "world", k=4))
+    for split in sides:
+        assert split.train.any() and split.test.any() and not (split.train & split.test).any()
+        assert not set(found[split.train]) & set(found[split.test])
+    assert (np.sum([split.test for split in sides], axis=0) == 1).all()
+    with pytest.raises(ValueError, match="4 groups by world cannot make 5 folds"):
+        next(folds(frame, "world", k=5))

@@ -1,19 +1,24 @@
-"""Offsets of clinics and clinicians: shrunk by how little is known, never in order of size, off unless a release says so."""
+"""Offsets of clinics and clinicians: shrunk by how little is known, never in order of size, used where later clients gain."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 
 from keepwell.care.episode import Live
 from keepwell.scoring.reasons import words_of
-from keepwell.scoring.scorecard import OUTPUTS, Offsets, Scorecard, Scorer
+from keepwell.scoring.scorecard import HEADLINE, OUTPUTS, Offsets, Scorecard, Scorer
+from models.release import default
 from tests.episodes import lived, on, opened, story
 from training.dataset import Dataset
-from training.fit.fit import Fitted
+from training.fit.fit import CALMER, Fitted, Options, Seats, fit
 from training.fit.logit import expit
-from training.fit.offsets import LEAST_CLIENTS, Pooled, pool
+from training.fit.measures import auroc
+from training.fit.offsets import LEAST_CLIENTS, Pooled, crossed, pool, usual_of_all
 from training.fit.sample import sample_of
 
 CARD = Scorecard(base=(-3.0, -2.0, -1.0, -2.0), terms=())
@@ -73,6 +78,96 @@ def test_offsets_are_stored_by_name_and_used_where_later_clients_gain(fitted: Fi
     assert set(offsets.clinicians) <= known
     few = sample_of(dataset).frame.groupby("clinician", observed=True)["client"].nunique()
     assert all(few[name] >= LEAST_CLIENTS for name in offsets.clinicians)
+
+
+# ── in the fit ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def divided(dataset: Dataset) -> Dataset:
+    """The clinic, where besides who stopped half of the clients of every other clinician did, whatever was told of them."""
+    frame = dataset.frame
+    rng = np.random.default_rng(5)
+    drawn = pd.Series(rng.random(len(frame["client"].cat.categories)) < 0.5, frame["client"].cat.categories)
+    more = frame["client"].map(drawn).astype(bool) & (frame["clinician"].cat.codes % 2 == 1)
+    targets = {
+        f"target_{one}": frame[f"target_{one}"].mask(more & frame[f"target_{one}"].notna(), 1.0) for one in OUTPUTS
+    }
+    return replace(dataset, frame=frame.assign(**targets))
+
+
+def fitted_to(dataset: Dataset, seats: Seats) -> Fitted:
+    return fit(dataset, default().policy, Options(learner="logistic", budget=0.25, seats=seats))
+
+
+@pytest.fixture(scope="module")
+def auto(divided: Dataset) -> Fitted:
+    return fitted_to(divided, "auto")
+
+
+def test_where_clinicians_differ_what_is_usual_is_used_and_makes_risks_of_others_clients_better(
+    auto: Fitted, divided: Dataset
+) -> None:
+    report = auto.report
+    assert auto.offsets.active and report.gain > 0.005 and report.calmer in CALMER
+    assert report.spread["30d"] > 0.4
+    assert report.with_offsets["30d"].auroc > report.without_offsets["30d"].auroc + 0.02
+    assert report.measures == report.with_offsets
+    odd = divided.frame.groupby("clinician", observed=True)["clinician"].first().cat.codes % 2 == 1
+    found = {name: row[HEADLINE] for name, row in auto.offsets.clinicians.items()}
+    assert np.mean([found[name] for name in found if odd[name]]) > 0.2
+    assert np.mean([found[name] for name in found if not odd[name]]) < -0.2
+    assert auto.offsets.clinics == {}  # a clinic alone has nothing to be compared with
+
+
+def test_a_part_of_what_is_usual_is_that_part_of_every_offset(divided: Dataset) -> None:
+    sample = sample_of(divided)
+    logits = np.full((len(sample.client), len(OUTPUTS)), -1.0)
+    whole = usual_of_all(sample, logits, np.ones_like(logits))
+    half = whole.times(0.5)
+    assert whole.clinicians.any() and np.array_equal(half.clinicians, whole.clinicians / 2)
+    assert half.added(sample) == pytest.approx(whole.added(sample) / 2)
+
+
+def test_offsets_for_a_row_are_made_of_other_clients(divided: Dataset) -> None:
+    sample = sample_of(divided)
+    logits = np.full((len(sample.client), len(OUTPUTS)), -1.0)
+    before = crossed(sample, logits, np.ones_like(logits))
+    client = sample.client == sample.client[0]
+    targets = np.where(client[:, None], 1.0 - sample.targets, sample.targets)
+    after = crossed(sample._replace(targets=targets), logits, np.ones_like(logits))
+    assert np.array_equal(before[client], after[client]) and not np.array_equal(before, after)
+
+
+@pytest.mark.parametrize("seats", ["off", "aside"])
+def test_where_it_is_not_to_be_used_it_is_not(divided: Dataset, auto: Fitted, seats: Seats) -> None:
+    found = fitted_to(divided, seats)
+    assert not found.offsets.active and found.report.measures == found.report.without_offsets
+    assert found.report.measures["30d"].auroc < auto.report.measures["30d"].auroc
+    stored = bool(found.offsets.clinicians)
+    assert stored == (seats == "off")  # a release for other clinics holds none of these
+
+
+def test_whoever_asks_for_it_has_it_used_though_later_clients_do_not_gain(dataset: Dataset) -> None:
+    frame = dataset.frame.assign(
+        clinician=dataset.frame["clinician"].where(dataset.frame["clinician"].isna(), "north/c-1")
+    )
+    alone = replace(dataset, frame=frame.assign(clinician=frame["clinician"].cat.remove_unused_categories()))
+    found, left = (fitted_to(alone, seats) for seats in ("on", "auto"))
+    assert found.report.gain == 0 and found.offsets.active and not left.offsets.active
+
+
+def test_scoring_with_the_offsets_gives_the_calibrated_sum(auto: Fitted, divided: Dataset) -> None:
+    """What is stored is added before calibration; out of fold the mean of the risks is the share of stops."""
+    sample, scorer = sample_of(divided), Scorer(auto.card, auto.offsets)
+    known = sample.judged(HEADLINE)
+    seats = zip(divided.frame["clinic"], divided.frame["clinician"].astype(str).str.partition("/")[2], strict=True)
+    added = np.array([auto.offsets.of(*seat) for seat in seats])
+    table = divided.matrix([term.feature for term in auto.card.terms])
+    risks = scorer.risks(table, added)[known, HEADLINE]
+    target = sample.targets[known, HEADLINE]
+    assert risks.mean() == pytest.approx(target.mean(), abs=0.02)
+    assert auroc(target, risks) > auroc(target, scorer.risks(table)[known, HEADLINE]) + 0.02
 
 
 # ── at scoring ──────────────────────────────────────────────────────────────────────────────────────────

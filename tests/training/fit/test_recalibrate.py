@@ -11,10 +11,12 @@ import pytest
 
 from keepwell.scoring.scorecard import OUTPUTS, Offsets, Scorecard, Scorer
 from keepwell.testing.made_up import made_up_clinic
+from models.hand_set import scorecard
 from training.dataset import Dataset, InMemory, build
 from training.fit.fit import Fitted
 from training.fit.offsets import LEAST_CLIENTS
-from training.fit.recalibrate import recalibrate
+from training.fit.recalibrate import LEAST_STOPS, recalibrate
+from training.fit.refuse import NotFitted
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -48,6 +50,42 @@ def test_the_points_stay_and_the_order_of_risks_too(fitted: Fitted, other: Datas
     table = other.matrix([term.feature for term in fitted.card.terms])
     before, after = Scorer(fitted.card).risks(table)[:, 1], Scorer(found.card).risks(table)[:, 1]
     assert (np.argsort(before, kind="stable") == np.argsort(after, kind="stable")).mean() > 0.99
+
+
+def test_every_stage_is_moved_by_the_same_intercept_and_slope(fitted: Fitted, other: Dataset) -> None:
+    found = recalibrate(other, Scorer(fitted.card))
+    assert len({pairs[1] for pairs in fitted.card.pairs}) > 1  # stages differ, and go on differing
+    for before, after in zip(fitted.card.pairs, found.card.pairs, strict=True):
+        for name, (a, b), moved in zip(OUTPUTS, before, after, strict=True):
+            shift = found.shifts[name]
+            assert moved == pytest.approx((shift.intercept + shift.slope * a, shift.slope * b))
+    assert found.card.calibration == fitted.card.calibration
+
+
+def test_a_card_without_stages_is_recalibrated_and_still_has_none(other: Dataset) -> None:
+    found = recalibrate(other, Scorer(scorecard()))
+    assert found.card.stages is msgspec.UNSET
+    (a, b), (_, times) = found.card.calibration[1], scorecard().calibration[1]
+    assert (a, b) == pytest.approx((found.shifts["30d"].intercept, found.shifts["30d"].slope * times))
+
+
+def test_it_is_judged_and_moved_at_moments_alone(fitted: Fitted, other: Dataset) -> None:
+    found = recalibrate(other, Scorer(fitted.card))
+    elsewhere = other.frame["moment"].isna()
+    wrong = {f"target_{one}": other.frame[f"target_{one}"].mask(elsewhere, 0.0) for one in OUTPUTS}
+    again = recalibrate(replace(other, frame=other.frame.assign(**wrong)), Scorer(fitted.card))
+    assert again.card == found.card
+
+
+def test_few_stops_move_it_a_little_and_too_few_not_at_all(fitted: Fitted) -> None:
+    def clinic(episodes: int) -> Dataset:
+        return build(InMemory(made_up_clinic(episodes, 9, START, 500)))
+
+    few = recalibrate(clinic(40), Scorer(off(fitted.card, -1.0, 1.0)))
+    assert LEAST_STOPS <= few.stops < 20
+    assert 0 < few.shifts["30d"].intercept < 1.0
+    with pytest.raises(NotFitted, match=f"at least {LEAST_STOPS} are needed to recalibrate"):
+        recalibrate(clinic(6), Scorer(fitted.card))
 
 
 def test_fewer_data_move_it_less(fitted: Fitted, other: Dataset) -> None:
