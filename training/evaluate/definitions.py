@@ -75,8 +75,8 @@ def outcomes(gathered: Gathered) -> dict[str, EpisodeOutcome]:
 
 
 def targets(sample: Sample, found: Mapping[str, EpisodeOutcome], now: int) -> dict[str, Vector]:
-    """The targets of each row by the other definitions: 1, 0, or NaN where undetermined, not asked, or not settled by `now`
-    (µs)."""
+    """The targets of each row by the other definitions: 1, 0, or NaN where undetermined, not asked, not settled by `now`
+    (µs), or at no moment at which somebody decides."""
     columns = {definition.name: np.full(len(sample.frame), np.nan) for definition in OTHERS}
     rows = zip(sample.frame["episode"].astype(str), sample.as_of.tolist(), sample.session.tolist(), strict=True)
     for row, (episode, at, sessions) in enumerate(rows):
@@ -86,7 +86,7 @@ def targets(sample: Sample, found: Mapping[str, EpisodeOutcome], now: int) -> di
         columns[PLAN.name][row] = _number(_short(outcome, sessions, outcome.planned))
     unsettled = sample.as_of > now - SETTLING_DAYS["60d"] * DAY
     for column in columns.values():
-        column[unsettled] = np.nan
+        column[unsettled | ~sample.decisive] = np.nan
     return columns
 
 

@@ -49,6 +49,7 @@ def compile_card(
         base = base + np.asarray(start.base)[:width] * told
         for term in start.terms:
             begun[term.feature] = term.edges, np.array([*term.points, term.missing])[:, :width] * told
+    begun.setdefault(STAGE, ((), np.zeros((2, width))))  # by it the calibration is found, whether or not it has points
     names = [*learnt, *(name for name in begun if name not in learnt)]
     terms = []
     for name in names:

@@ -112,8 +112,10 @@ def _points(difference: Share) -> str:
 
 
 def _first(sample: Sample, policy: Policy, risk: Vector, since: str | None) -> Ints:
-    """Of each client the row of the first alert since then that would be raised, where its outcome counts."""
-    found = np.array(raised(policy, sample.episode.tolist(), sample.as_of.tolist(), risk.tolist()), dtype=np.int64)
+    """Of each client the moment of the first alert since then that would be raised, where its outcome counts."""
+    rows = np.flatnonzero(sample.decisive)
+    asked = raised(policy, sample.episode[rows].tolist(), sample.as_of[rows].tolist(), risk[rows].tolist())
+    found = rows[np.array(asked, dtype=np.int64)]
     if since is not None:
         found = found[sample.as_of[found] > micros(datetime.fromisoformat(since))]
     found = found[np.argsort(sample.as_of[found], kind="stable")]

@@ -186,9 +186,8 @@ def splits_of(sample: Sample, recipe: Recipe) -> tuple[str, list[Split]]:
     useful = [split for split in found if _useful(sample, split)]
     if useful:
         return "forward in time, on new clients", useful
-    held = list(folds(sample.frame, k=3, seed=recipe.seed))[
-        :2
-    ]  # of those at hand: who draws lowest may be held out already
+    # Folds are of those at hand: of a hold-out by lot, who draws lowest may be held out already.
+    held = list(folds(sample.frame, k=3, seed=recipe.seed))[:2]
     return "on clients held out; the data are too short for validation forward in time", held
 
 

@@ -51,3 +51,4 @@ NEEDS_YEARS: Final[Mapping[str, float]] = _FILE.needs_years
 FAMILIES: Final[Mapping[str, tuple[str, ...]]] = _FILE.families
 """By the feature that a family of rare signals has in common, the features of the single signals."""
 MEMBERS: Final = frozenset(name for members in FAMILIES.values() for name in members) - FAMILIES.keys()
+"""Features that lean on a family and are none themselves."""

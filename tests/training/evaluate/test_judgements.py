@@ -54,6 +54,15 @@ def test_a_plan_counts_only_where_one_was_told() -> None:
     assert by_definition((0, opened()), *weekly(5))[PLAN.name] == set()
 
 
+def test_every_definition_is_judged_at_the_same_moments() -> None:
+    happenings = [(0, opened()), *weekly(2), (9, measured("ORS", 20)), (16, Ended(reason="client_stopped"))]
+    dataset, _, found = told(*happenings)
+    decisive = dataset.frame["moment"].notna().to_numpy()
+    assert decisive.any() and not decisive.all()
+    for column in targets(sample_of(dataset), found, on(400)).values():
+        assert np.isnan(column[~decisive]).all()
+
+
 def test_what_lies_too_near_the_end_of_the_data_does_not_count() -> None:
     told_late = by_definition(
         (320, opened(planned_sessions=2)), (330, Attended()), (340, Ended(reason="client_stopped"))

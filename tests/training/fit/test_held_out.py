@@ -40,8 +40,9 @@ def before(share: float, since: str | None = None) -> Release:
 
 
 def firsts(dataset: Dataset, since: str = "2000-01-01T00:00:00Z") -> pd.DataFrame:
-    """Each client's first row since then, where its outcome counts: that of an alert, where every risk is above the line."""
+    """Each client's first moment since then, where its outcome counts: that of an alert, where every risk is high."""
     frame = dataset.frame.assign(known=sample_of(dataset).known(HEADLINE))
+    frame = frame[frame["moment"].notna()]
     first = frame.groupby("episode", observed=True).head(1).sort_values("as_of", kind="stable")
     later = first[first["as_of"] > pd.Timestamp(since)].groupby("client", observed=True).head(1)
     return later[later["known"]].assign(inside=[withheld(0.2, str(key)) for key in later[later["known"]]["episode"]])
@@ -71,6 +72,13 @@ def test_what_lies_before_the_release_can_have_been_in_use_does_not_count(datase
     counted = firsts(dataset, since)["inside"]
     assert later.raised.clients == (~counted).sum() < every.raised.clients
     assert later.withheld.clients == counted.sum() and later.since == since
+
+
+def test_a_risk_above_the_line_at_no_moment_raises_nothing(dataset: Dataset) -> None:
+    decisive = dataset.frame["moment"].notna().to_numpy()
+    found, none = (held_out(dataset, before(0.2), np.where(decisive == at, 0.9, 0.0)) for at in (True, False))
+    assert found.raised.clients == shown(dataset).raised.clients > 0
+    assert (none.raised.clients, none.withheld.clients) == (0, 0)
 
 
 def test_the_arms_are_those_of_a_predictor_at_work(tmp_path: Path) -> None:

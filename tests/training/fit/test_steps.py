@@ -106,5 +106,15 @@ def test_a_compiled_card_gives_the_sums_of_the_start_and_what_was_learnt(start: 
 def test_edges_between_equal_points_are_left_out() -> None:
     same = Steps(0.0, (np.zeros(5), np.array([1.0, 1.0, 0.0, 0.0, 0.0]), np.zeros(4)))
     none = Calibration(np.zeros(len(STAGES)), np.ones(len(STAGES)))
-    (term,) = compile_card(BINS, [same] * 4, [none] * 4, lambda name: np.linspace(0, 10, 50), None).terms
-    assert (term.feature, term.edges) == ("alliance_level", (8.0,))
+    terms = compile_card(BINS, [same] * 4, [none] * 4, lambda name: np.linspace(0, 10, 50), None).terms
+    assert [(term.feature, term.edges) for term in terms] == [("alliance_level", (8.0,)), ("stage", ())]
+
+
+def test_a_card_finds_its_calibration_though_no_row_told_stages_apart() -> None:
+    flat = Steps(-1.0, tuple(np.zeros(len(edges) + 2) for edges in BINS.edges))
+    calibrations = [Calibration(np.arange(len(STAGES)) / 10, np.ones(len(STAGES)))] * len(OUTPUTS)
+    for start in (None, BEGUN):
+        card = compile_card(BINS, [flat] * 4, calibrations, lambda name: np.full(50, 5.0), start)
+        table = np.full((1, len(card.terms)), 5.0)
+        sums = calibrated(card, table, Scorer(card).logits(table))
+        assert sums[0] - Scorer(card).logits(table)[0] == pytest.approx(0.5)
