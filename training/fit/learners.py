@@ -57,7 +57,7 @@ class LearningRows(NamedTuple):
     offset: Vector
     scale: Vector
 
-    def risks(self, found: Vector) -> Vector:
+    def logits(self, found: Vector) -> Vector:
         """The log-odds where so much is learnt."""
         logits: Vector = self.offset + self.scale * found
         return logits

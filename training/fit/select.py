@@ -154,7 +154,7 @@ def choose(material: Material, recipe: Recipe) -> Choice:
         ]
         boosted = best("boosting", sizes)
         chosen = boosted if recipe.learner == "boosting" else _mixed(trying, boosted, smooth, trials.append)
-    unlearnt, _ = trying.worth([one.risks(np.zeros(len(one.target))) for one in held])
+    unlearnt, _ = trying.worth([one.logits(np.zeros(len(one.target))) for one in held])
     told, features = reach(chosen.steps, material.coded.codes), material.coded.bins.features
     kept = tuple(name for name, size in zip(features, told, strict=True) if size >= LEAST_REACH or name in NEEDED)
     return Choice(
@@ -204,4 +204,4 @@ def _useful(sample: Sample, split: Split) -> bool:
 def _try(bins: Bins, rows: LearningRows, held: LearningRows, recipe: Recipe, settings: Tuning) -> _Tried:
     """The steps of one candidate, and its log-odds on held-out rows."""
     steps = learn(bins, rows, held, recipe, settings).steps(bins)
-    return _Tried(steps, held.risks(steps.logits(held.codes)))
+    return _Tried(steps, held.logits(steps.logits(held.codes)))

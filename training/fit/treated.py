@@ -67,7 +67,7 @@ def _contrast(material: Material, recipe: Recipe, settings: Tuning) -> tuple[flo
         if not _two_classes(rows.target) or not _two_classes(held.target):
             return None, None
         bins = material.coded.bins
-        raw = held.risks(learn(bins, rows, held, weighed, settings).steps(bins).logits(held.codes))
+        raw = held.logits(learn(bins, rows, held, weighed, settings).steps(bins).logits(held.codes))
         alike = np.zeros(len(raw), dtype=np.int64)
         risks.append(expit(calibrate(raw, held.target, alike).of(raw, alike)))
     every, without = risks
