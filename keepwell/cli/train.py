@@ -138,6 +138,8 @@ def command(
             "says how a model is fitted, and --recalibrate fits none: intercept and slope rest on all rows alike",
             param_hint="--treated, --learner",
         )
+    if recalibrated is not None and begin != SHIPPED:
+        raise typer.BadParameter("says where a fit begins, and --recalibrate fits none", param_hint="--from")
     until = moment(as_of)
     check_source(files, log, alerts or ())
     own = registrations(instruments)

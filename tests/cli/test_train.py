@@ -270,3 +270,12 @@ def test_a_fit_that_begins_at_a_release_takes_fewer_stops_and_says_where_it_bega
     assert base.digest in found.manifest.origin and found.scorer.offsets is None
     assert json.loads((tmp_path / "on" / "report.json").read_text())["begun"] == base.digest
     assert {term.feature for term in base.scorer.card.terms} <= {term.feature for term in found.scorer.card.terms}
+
+
+def test_a_release_that_is_recalibrated_begins_nowhere_else(place: Path, tmp_path: Path) -> None:
+    code, told = run(place / "few.jsonl", "--recalibrate", "shipped", "--from", "none", "--out", tmp_path / "no")
+    assert (
+        code == 2
+        and "--recalibrate fits none" in " ".join(told.replace("│", " ").split())
+        and not (tmp_path / "no").exists()
+    )
