@@ -63,7 +63,7 @@ def challenge(events: Path, worlds: Sequence[tuple[str, int, int]]) -> None:
     release = default().scorer
     mine = release.risks(judged.matrix([term.feature for term in release.card.terms]))[:, HEADLINE]
     other = challenger(judged.matrix(), worlds)
-    known = sample.known(HEADLINE)
+    known = sample.judged(HEADLINE)
     target, client = sample.targets[known, HEADLINE], sample.client[known]
     print("\n| simulated: stop in 30 days, all moments | AUROC |\n| --- | --- |")
     print(f"| the shipped release | {told(discrimination(target, mine[known], client)[0])} |")
@@ -78,7 +78,7 @@ def challenger(values: NDArray[np.float64], worlds: Sequence[tuple[str, int, int
             simulate(preset, episodes, seed, Path(folder) / preset, rollouts=0)
         dataset = build(sorted(Path(folder).glob("*/events.jsonl")), n_jobs=2)
     sample = sample_of(dataset)
-    known = sample.known(HEADLINE)
+    known = sample.judged(HEADLINE)
     model = challengers()[LIGHTGBM]().fit(dataset.matrix()[known], sample.targets[known, HEADLINE])
     risk: NDArray[np.float64] = model.predict_proba(values)[:, 1]
     return risk
