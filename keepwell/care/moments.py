@@ -21,7 +21,7 @@ Stage = Literal[
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 """In the order of their numbers. `before`: no session yet; `lost_before`: none yet, and a visit was lost; `session_…`: so
 many sessions, and nothing lost since the last; `lost`: a visit was lost since the last session; `unbooked`: nothing is
-booked, more than `UNBOOKED_AFTER` after the last session."""
+booked or waits for its record, more than `UNBOOKED_AFTER` after the last session."""
 
 ON_THE_WAY_OUT: Final = 3_600_000_000
 """Microseconds after a session within which what is told, such as a rating of it and the next booking, belongs to the moment
@@ -37,20 +37,15 @@ def stage(course: Course, now: int) -> int:
         return _LOST_BEFORE if course.lost_in_a_row else _BEFORE
     if course.lost_in_a_row:
         return _LOST
-    if (
-        course.last_session is not None
-        and now - course.last_session > UNBOOKED_AFTER
-        and course.visits.next_session(now) is None
-    ):
+    late = course.last_session is not None and now - course.last_session > UNBOOKED_AFTER
+    if late and not course.visits.pending_at(now):
         return _UNBOOKED
     return _ONE if course.sessions == 1 else _TWO if course.sessions == 2 else _FEW if course.sessions <= 5 else _MANY
 
 
 def deciding(course: Course, now: int) -> bool:
     """Whether now (µs) is a moment at which somebody decides. Between two sessions of somebody who comes it is not: what was
-    told then is weighed at the next one. Nor is it while a session that was to begin waits for its record."""
+    told then is weighed at the next one."""
     where = stage(course, now)
-    if where == _UNBOOKED:
-        return not course.visits.pending_at(now)
     came = where in (_ONE, _TWO, _FEW, _MANY)
     return not came or course.last_session is None or now - course.last_session <= ON_THE_WAY_OUT

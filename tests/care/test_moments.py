@@ -91,5 +91,5 @@ def test_an_hour_on_the_way_out_is_less_than_a_day_until_nothing_is_booked() -> 
 def test_while_a_session_waits_for_its_record_nobody_decides() -> None:
     told = [(0, opened()), (0.1, booked("a-1", 7)), (7, Attended(appointment_id="a-1")), (7.01, booked("a-2", 14))]
     course = lived(story(*told)).course
-    assert STAGES[stage(course, on(14.5))] == "unbooked" and not deciding(course, on(14.5))
+    assert STAGES[stage(course, on(14.5))] == "session_1" and not deciding(course, on(14.5))
     assert deciding(course, on(17.1))  # three days after its start it counts as not recorded

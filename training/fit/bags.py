@@ -136,6 +136,7 @@ def _rows(material: Material, places: Ints, output: int, weight: Vector) -> Lear
     return LearningRows(
         codes[places], sample.targets[places, output], weight,
         start.offset(sample.stage, places, output, usual), start.scale(sample.stage, places, output),
+        sample.client[places],
     )  # fmt: skip
 
 

@@ -51,16 +51,19 @@ def beginning(pairs: NDArray[np.float64]) -> Calibration:
     return Calibration(pairs[:, 0].copy(), pairs[:, 1].copy())
 
 
-def calibrate(raw: Vector, target: Vector, stage: Ints, start: Calibration | None = None) -> Calibration:
+def calibrate(
+    raw: Vector, target: Vector, stage: Ints, start: Calibration | None = None, weight: float = 1.0
+) -> Calibration:
     """The calibration of raw log-odds that were not fitted to these rows, beginning at that of the start: the line that all
     rows have in common, the stages' differences from it, and, as shrunken differences leave something out, the common line
-    once more."""
+    once more. A row weighs `weight`, as those of a client are alike (`logit.clustering`): of few clients, stages differ in
+    the start's way."""
     found = start or Calibration(np.zeros(len(STAGES)), np.ones(len(STAGES)))
     intercept, slope = _common(found.of(raw, stage), target)
     found = found.then(intercept, slope)
     if slope <= LEAST_SLOPE:
         return found  # nothing was learnt: there is nothing that stages could differ in
-    found = found.then(*_of_stages(found.of(raw, stage), target, stage))
+    found = found.then(*_of_stages(found.of(raw, stage), target, stage, weight))
     return found.then(*_common(found.of(raw, stage), target))
 
 
@@ -73,7 +76,7 @@ def _common(x: Vector, target: Vector) -> tuple[float, float]:
     return float(found[0]), max(float(found[1]), LEAST_SLOPE)
 
 
-def _of_stages(x: Vector, target: Vector, stage: Ints) -> tuple[Vector, Vector]:
+def _of_stages(x: Vector, target: Vector, stage: Ints, weight: float) -> tuple[Vector, Vector]:
     """Intercept and slope of each stage on log-odds that are right on the whole. Differences of slope are about the usual
     log-odds of the stage, so that they and those of intercepts are two things."""
     rows = np.eye(len(STAGES))[stage]
@@ -81,6 +84,6 @@ def _of_stages(x: Vector, target: Vector, stage: Ints) -> tuple[Vector, Vector]:
     design = np.column_stack([x, rows, rows * (x - centre[stage])[:, None]])
     n = len(STAGES)
     prior = Prior(np.array([1.0, *np.zeros(2 * n)]), np.array([1e-6, *np.full(n, SHIFT), *np.full(n, TILT)]))
-    found = fit(design, target, prior)
+    found = fit(design, target, prior, weight)
     lift, turn = found[1 : n + 1], np.maximum(found[n + 1 :], LEAST_SLOPE - 1)
     return lift - turn * centre, 1 + turn

@@ -19,7 +19,7 @@ from training.fit.estimator import Estimator
 from training.fit.held_out import HeldOut
 from training.fit.learners import Apart, Learner, Recipe
 from training.fit.line import AlertLine, at, check_line, line_of
-from training.fit.logit import expit
+from training.fit.logit import clustering, expit
 from training.fit.measures import Measures, log_loss, measures
 from training.fit.offsets import crossed, usual_of, usual_of_all
 from training.fit.reference import Reference, reference_of
@@ -85,7 +85,7 @@ class FitReport(msgspec.Struct, frozen=True, kw_only=True):
     without_offsets: dict[str, Measures]
     """Without what is usual at a clinic and with a clinician."""
     with_offsets: dict[str, Measures]
-    """With it, whether it is used or not: made of other clients than those judged."""
+    """With it, whether it is used or not: made of other clients than those judged. Where it is let go of, as without it."""
     gain: float
     """By how much it lowers the log loss at the headline on clients who came later, at `calmer` times its size: the best of
     `training.fit.fit.CALMER`, by which it is held back besides."""
@@ -140,9 +140,12 @@ def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
         material = material._replace(usual=_usual(material, options.recipe, choice))
     bagged = bag(material, options.recipe, choice.settings, sample.outputs)
     alone = _calibrated(sample, start, bagged.raw)
-    calmer, gain = _calmer(sample, alone, options.recipe)
+    aside = options.seats == "aside"
+    calmer, gain = (0.0, 0.0) if aside else _calmer(sample, alone, options.recipe)
     active = options.seats == "on" or (options.seats == "auto" and gain > 0)
-    together = _calibrated(sample, start, bagged.raw + calmer * crossed(sample, alone.logits, alone.scale))
+    together = alone
+    if not aside:
+        together = _calibrated(sample, start, bagged.raw + calmer * crossed(sample, alone.logits, alone.scale))
     usual = usual_of_all(sample, together.of(bagged.raw), together.scale).times(calmer)
     used = together if active else alone
     risks = coherent(expit(used.logits))
@@ -160,9 +163,7 @@ def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
     return Fitted(
         card=card,
         policy=at(base, line.line),
-        offsets=Offsets(active=False, clinics={}, clinicians={})
-        if options.seats == "aside"
-        else usual.told(sample, active, slopes),
+        offsets=Offsets(active=False, clinics={}, clinicians={}) if aside else usual.told(sample, active, slopes),
         estimator=Estimator(coded.bins, bagged.estimators, final, start.card),
         reference=reference_of(coded.bins, coded.codes[decisive], risks[decisive]),
         report=FitReport(
@@ -217,8 +218,10 @@ def _calibrated(sample: Sample, start: Start, raw: Matrix) -> _Calibrated:
     scale = np.ones_like(raw)
     for output in sample.outputs:
         known = sample.judged(output)
-        began = beginning(start.pairs[:, output])
-        found = calibrate(raw[known, output], sample.targets[known, output], sample.stage[known], began)
+        began, target, stage = beginning(start.pairs[:, output]), sample.targets[known, output], sample.stage[known]
+        alone = np.column_stack([np.ones(len(target)), began.of(raw[known, output], stage)])
+        alike = clustering(alone, target, np.array([0.0, 1.0]), sample.client[known])
+        found = calibrate(raw[known, output], target, stage, began, 1 / alike)
         calibrations.append(found)
         scale[:, output] = found.slopes[sample.stage]
     unread = _Calibrated(sample, tuple(calibrations), raw, scale)

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from training.fit.bins import Bins, Codes, Matrix
 from training.fit.boost import Boosted, boost, working
+from training.fit.sample import Ints
 from training.fit.smooth import Smooth, regress
 from training.fit.steps import Steps, mixed, steps_of
 
@@ -48,14 +49,15 @@ class Recipe(NamedTuple):
 
 
 class LearningRows(NamedTuple):
-    """Rows to learn from: codes, targets, weights with a mean of about 1, and where the log-odds of each begin, which are
-    `offset + scale * learnt`."""
+    """Rows to learn from: codes, targets, weights with a mean of about 1, where the log-odds of each begin, which are
+    `offset + scale * learnt`, and whose they are."""
 
     codes: Codes
     target: Vector
     weight: Vector
     offset: Vector
     scale: Vector
+    client: Ints
 
     def logits(self, found: Vector) -> Vector:
         """The log-odds where so much is learnt."""
