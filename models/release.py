@@ -16,7 +16,7 @@ from keepwell.scoring.features import BY_NAME
 from keepwell.scoring.scorecard import Offsets, Output, Scorecard, Scorer
 from models.signing import SIGNATURES, PublicKeys, Unsigned
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of the manifest. A later one is refused: what it means is not known here."""
 MANIFEST: Final = "manifest.json"
 SCORECARD: Final = "scorecard.json"
@@ -227,7 +227,8 @@ def _decoded(content: bytes, where: str) -> Manifest:
     try:
         found = msgspec.json.decode(content, type=_Format).format
         if found != FORMAT:
-            told = f"{where}: of format {found}, not for this version, which reads {FORMAT}; upgrade Keepwell"
+            mend = "upgrade Keepwell" if found > FORMAT else "fit it anew with this version (keepwell train)"
+            told = f"{where}: of format {found}, not for this version, which reads {FORMAT}; {mend}"
             raise InvalidRelease("format", told)
         manifest = msgspec.json.decode(content, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -43,8 +43,9 @@ MOST_ROWS: Final = 300_000
 JUDGED: Final = tuple(range(9001, 9007))
 """Seeds of the worlds by which the release is judged for its report."""
 ROLLOUTS: Final = 32
-BUDGET: Final = 0.25
-"""Risk alerts per clinician-week; that of `keepwell train`."""
+BUDGET: Final = 13.0
+"""Alerts per 100 sessions, safety apart: three more than that of `keepwell train`, as in drawn worlds more is voiced than most
+clinics record; ours."""
 
 
 class Plan(NamedTuple):
@@ -127,7 +128,7 @@ def _world(plan: Plan, seed: int) -> Dataset:
         return Dataset.read(kept)
     with TemporaryDirectory() as folder:
         simulate(plan.preset, plan.episodes, seed, Path(folder), rollouts=0, jobs=1)
-        dataset = build([Path(folder) / "events.jsonl"], policy=POLICY)
+        dataset = build([Path(folder) / "events.jsonl"])
     found = dataset.part(dataset.frame["moment"].notna().to_numpy())
     names = [*FEATURE_COLUMNS, *TARGET_COLUMNS]
     found = Dataset(found.frame.astype(dict.fromkeys(names, np.float32)), found.fairness, found.about)

@@ -12,7 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from keepwell.care.instruments import Instruments
-from models.release import default
 from training.dataset import build
 from training.dataset.replay import Replayer
 from training.dataset.sources import gather
@@ -29,7 +28,7 @@ print(f"{len(table.frame)} rows of {table.about.counts.clients} simulated people
 # %%
 # **The future.** What comes after a moment is removed, thinned, replaced by another person's events, or taken back.
 # No feature of an earlier row may move.
-replayer = Replayer(Instruments(), default().policy, gathered.now)
+replayer = Replayer(Instruments(), gathered.now)
 moved, compared = moved_by_the_future(gathered, replayer)
 print(f"{compared} rows compared, features that moved: {moved or 'none'}")
 

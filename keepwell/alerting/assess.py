@@ -10,8 +10,10 @@ from msgspec import UNSET
 
 from keepwell.alerting.decide import Decision, decide
 from keepwell.alerting.kinds import KINDS
+from keepwell.alerting.kinds.rupture import MENDED
 from keepwell.alerting.playbook import suggest
 from keepwell.alerting.policy import Memory, Policy, Situation
+from keepwell.alerting.signals import signals_of
 from keepwell.care.endings import DEFINITION
 from keepwell.care.episode import Live
 from keepwell.contract.events import rfc3339
@@ -74,7 +76,7 @@ class Assessor:
         origin = trigger.id if trigger.source is None else f"{trigger.source}#{trigger.id}"
         situation = Situation(
             live.episode.key, origin, self.model, now, score.state, score.risk.d30 if score.risk else None,
-            live.course, trigger.endorsed, trigger.history_at, trigger.caught_up,
+            live.course, signals_of(live.course, now), trigger.endorsed, trigger.history_at, trigger.caught_up,
         )  # fmt: skip
         decisions, memory = decide(self.policy, memory, situation)
         if not decisions:
@@ -82,26 +84,29 @@ class Assessor:
         raising = _raising(scored) if scored else []
         return (
             score,
-            [self._alert(live, score, raising, decision, origin=origin, now=now) for decision in decisions],
+            [self._alert(live, score, raising, decision, memory, origin=origin, now=now) for decision in decisions],
             memory,
         )
 
     def _alert(
-        self, live: Live, score: Score, raising: Sequence[Part], decision: Decision, *, origin: str, now: int
-    ) -> Alert:
+        self, live: Live, score: Score, raising: Sequence[Part], decision: Decision, memory: Memory, *, origin: str,
+        now: int,
+    ) -> Alert:  # fmt: skip
         course = live.course
         kind = KINDS[decision.kind]
         told = decision.status != "resolved"
         pillar = kind.pillar(course, raising)
-        grounds = kind.grounds(self.policy, course, now, raising)
+        grounds = kind.grounds(course, now, raising)
+        words = grounds.words if told else (MENDED,) if decision.why == "repaired" else ()
         # Attendance is no pillar at fault, but what helps with it stands in the playbook under logistics.
         about = pillar or ("logistics" if raising and raising[0].feature.pillar == "attendance" else None)
         risk = score.risk.d30 if score.risk and kind.shows_risk else None
         return Alert(
             alert_id=decision.id, episode=score.episode, clinician_id=score.clinician_id, kind=decision.kind,
             status=decision.status, at=score.as_of, risk=risk,
-            horizon="30d" if risk is not None else None, reasons=grounds.words if told else (), pillar=pillar,
+            horizon="30d" if risk is not None else None, reasons=words, pillar=pillar,
             suggestions=suggest(decision.kind, about, kind.rupture(course)) if told else (),  # type: ignore[arg-type]  # both are checked words of the contract
+            also=tuple(one.id for one in memory.open if one.id != decision.id),
             evidence=_evidence(live, grounds.topics, origin), model=self.model,
             why=decision.why if decision.why is not None else UNSET, traceparent=score.traceparent,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""When to alert: a line with hysteresis, refractory time, snooze, and five kinds, so that few alerts come and each counts.
+"""When to alert: a line for each situation, a quiet time over all kinds, snooze, and what is news is told at once.
 
 `decide` is a function of the policy, what was alerted before (`Memory`), and the situation now. It never throttles safety.
 """
@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b32encode
+from collections.abc import Mapping
 from typing import Final, NamedTuple
+
+import msgspec
 
 from keepwell.alerting.kinds import LASTING, LastingKind
 from keepwell.alerting.policy import CatchUp, Memory, OpenAlert, Policy, Situation
@@ -28,6 +31,8 @@ _HOUR: Final = 3_600_000_000
 _DRAW: Final = b"keepwell withheld risk alerts"
 """Key of the hold-out's draw, so that no other draw by the name of an episode goes with it. It is no secret."""
 _LASTING: Final = {kind.name: kind for kind in LASTING}
+ORDER: Final = tuple(_LASTING[name] for name in ("rupture", "ending", "silence", "risk"))
+"""In which lasting kinds are asked at one moment: what somebody said, then what happened, then what a risk says."""
 
 
 class Decision(NamedTuple):
@@ -42,8 +47,9 @@ class Decision(NamedTuple):
 def decide(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decision], Memory]:
     """What to tell about this situation, and what to remember. The same input gives the same decisions and ids.
 
-    While the history of an episode comes in, nothing is told but a safety item that is no history. At its end one lasting
-    kind is told, the first that holds; the others begin as if they had just been resolved, so that they are told after the
+    What an episode's alerts tell of is one matter: what joins it is told at once only where something new happened, else when
+    a quiet time is over. While the history of an episode comes in, nothing is told but a safety item that is no history. At
+    its end one lasting kind is told, the first that holds; the others count as told with it, so that they are told after the
     refractory time, where they still hold.
     """
     catch_up = memory.catch_up
@@ -51,10 +57,39 @@ def decide(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decisio
         catch_up = _put_off(catch_up, now.history_at, now.endorsed)
     if catch_up is not None and not now.caught_up:
         told = [_raised("safety", now)] if now.endorsed is not None and now.history_at is None else []
-        return told, Memory(memory.open, memory.resolved, catch_up)
-    told = []
+        return told, msgspec.structs.replace(memory, catch_up=catch_up)
+    told, kept, again = _followed(policy, memory, now)
+    resolved = memory.resolved
+    over: dict[str, int] = {one.kind: now.now for one in told if one.status == "resolved" and one.kind not in again}
+    if over:
+        resolved = {**resolved, **over}
+    raised, count = memory.raised, memory.count
+    if now.state == "open":
+        for kind in ORDER:
+            name = kind.name
+            if kind.holds(policy, now) != "holds" or _told_of(kind, kept, now):
+                continue
+            if name not in again and not _is_time(policy, kind, now, raised, resolved):
+                continue
+            if count >= policy.most or (kind.withheld and name not in again and withheld(policy.withhold, now.episode)):
+                continue
+            if catch_up is not None and any(decision.status == "raised" for decision in told):
+                resolved, raised = {**resolved, name: now.now}, {**raised, name: now.now}
+                continue
+            one = _raised(name, now)
+            kept.append(OpenAlert(one.id, name, now.now))
+            told.append(one)
+            raised, count = {**raised, name: now.now}, count + 1
+    if now.endorsed is not None or (catch_up is not None and _endorsed(catch_up, now)):
+        told.append(_raised("safety", now))
+    return told, Memory(tuple(kept), raised, resolved, count)
+
+
+def _followed(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decision], list[OpenAlert], set[str]]:
+    """What is told of the alerts that are open; those that stay so; and the kinds whose rest is over, which are told again
+    where they still hold."""
+    told: list[Decision] = []
     kept: list[OpenAlert] = []
-    resolved = dict(memory.resolved)
     again: set[str] = set()
     for alert in memory.open:
         why = _resolved(policy, alert, now)
@@ -62,31 +97,24 @@ def decide(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decisio
             told.append(Decision(alert.id, alert.kind, "resolved", why))
             if why == "snoozed_out":
                 again.add(alert.kind)
-            else:
-                resolved[alert.kind] = now.now
             continue
         if not alert.escalated and _escalates(policy, alert, now):
             told.append(Decision(alert.id, alert.kind, "escalated"))
             alert = OpenAlert(alert.id, alert.kind, alert.raised_at, escalated=True)  # noqa: PLW2901  # the alert goes on, changed
         kept.append(alert)
-    if now.state == "open":
-        for kind in LASTING:
-            if kind.holds(policy, now) != "holds" or _told_of(kind, kept, now):
-                continue
-            name = kind.name
-            if name not in again and name in resolved and now.now - resolved[name] < policy.refractory_days * DAY:
-                continue
-            if kind.withheld and name not in again and withheld(policy.withhold, now.episode):
-                continue
-            if catch_up is not None and any(decision.status == "raised" for decision in told):
-                resolved[name] = now.now
-                continue
-            raised = _raised(name, now)
-            kept.append(OpenAlert(raised.id, name, now.now))
-            told.append(raised)
-    if now.endorsed is not None or (catch_up is not None and _endorsed(catch_up, now)):
-        told.append(_raised("safety", now))
-    return told, Memory(tuple(kept), resolved)
+    return told, kept, again
+
+
+def _is_time(
+    policy: Policy, kind: LastingKind, now: Situation, raised: Mapping[str, int], resolved: Mapping[str, int]
+) -> bool:
+    """Whether a kind that holds may be told now: something happened that it has not told of, or all was quiet long enough."""
+    news = kind.news(now)
+    if news is not None and news > max(raised.get(kind.name, -1), 0):
+        return True
+    if raised and now.now - max(raised.values()) < policy.quiet_days * DAY:
+        return False
+    return kind.name not in resolved or now.now - resolved[kind.name] >= policy.refractory_days * DAY
 
 
 def is_history(policy: Policy, at: int, tick: int) -> bool:
@@ -122,12 +150,7 @@ def snoozes(memory: Memory, course: Course) -> list[int]:
     return [course.snoozed_until[alert.id] for alert in memory.open if alert.id in course.snoozed_until]
 
 
-def timing(policy: Policy) -> tuple[float, ...]:
-    """What of a policy `timers` rests on: where it is equal, so are the due moments."""
-    return policy.unbooked_days, policy.unrebooked_days
-
-
-def timers(policy: Policy, memory: Memory, course: Course, now: int) -> list[tuple[int, str]]:
+def timers(memory: Memory, course: Course, now: int) -> list[tuple[int, str]]:
     """The moments (µs) at which an open episode changes without any event, each with its name; none before the newest entry.
 
     `visit-unrecorded`, `nothing-booked`, `not-rebooked`, `stop-declared`, `snooze-over`; and of any episode `caught-up`.
@@ -141,7 +164,7 @@ def timers(policy: Policy, memory: Memory, course: Course, now: int) -> list[tup
     if declared is not None:
         found.append((declared, "stop-declared"))
     for kind in LASTING:
-        found.extend(kind.timers(policy, course))
+        found.extend((at, name) for at, name in kind.timers(course) if at > now)
     found.extend((until, "snooze-over") for until in snoozes(memory, course))
     return sorted(set(found))
 
@@ -174,7 +197,7 @@ def _resolved(policy: Policy, alert: OpenAlert, now: Situation) -> ResolvedBecau
 
 
 def _escalates(policy: Policy, alert: OpenAlert, now: Situation) -> bool:
-    return now.course.answers.get(alert.id) not in QUIET_ANSWERS and _LASTING[alert.kind].escalates(policy, now)
+    return now.course.answers.get(alert.id) not in QUIET_ANSWERS and _LASTING[alert.kind].escalates(policy, alert, now)
 
 
 def _told_of(kind: LastingKind, alerts: list[OpenAlert], now: Situation) -> bool:

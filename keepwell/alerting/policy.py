@@ -1,12 +1,12 @@
-"""What decisions about alerts rest on: the thresholds of a release, what was alerted before, and the situation now."""
+"""What decisions about alerts rest on: the lines of a release, what was alerted before, and the situation now."""
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import Final, NamedTuple
 
 import msgspec
 
+from keepwell.alerting.signals import Signals
 from keepwell.care.course import Course
 from keepwell.contract.words import AlertKind, State
 
@@ -17,46 +17,47 @@ LONGEST_DAYS: Final = 3650
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The thresholds of a release. Risks are at 30 days. Days are whole periods of 24 h."""
+    """The lines of a release. Risks are at 30 days. Days are whole periods of 24 h.
+
+    Three situations have a line each: somebody still comes, and a talk in the next session is possible; somebody is absent,
+    and may come back without being asked; a fall of the ratings, which is told where the risk is raised as well. What is
+    voiced is told whatever the risk.
+    """
 
     line: float
-    """A `risk` alert is raised at or above this risk."""
+    """Still coming: a `risk` alert is raised at or above this risk."""
     release: float
     """It is resolved below this one, which lies under the line, so that a risk at the line does not flicker."""
     escalate: float
     """It is escalated, once, at or above this one."""
-    refractory_days: float
-    """After an alert of a kind was resolved, none of that kind is raised for so long."""
-    unbooked_days: float
-    """Silence: days since the last sign with no session pending (`unilateral-stop@1`): one that is under way, or was until
-    lately and may yet be recorded, is no silence."""
-    unrebooked_days: float
-    """Silence: days since a visit was missed or cancelled with nothing booked since."""
-    skips: int
-    """Silence: questionnaires skipped in a row."""
-    unanswered: int
-    """Silence: contacts unanswered in a row."""
-    ending_sessions: int
-    """Ending: sessions from which doing well, or a stalled course, is worth talking about."""
-    stalled_gain: float
-    """Ending: a gain below this (in reliable changes) after twice `ending_sessions` is a stalled course."""
+    absent: float
+    """Absent: a `silence` alert is raised at or above this risk."""
+    strain: float
+    """A `rupture` alert of a fall that is not great is raised at or above this risk."""
+    quiet_days: float = 7
+    """After an alert of a client none follows for so long, unless something new happened."""
+    refractory_days: float = 21
+    """After an alert of a kind was resolved, none of that kind is raised for so long, unless something new happened."""
+    most: int = 8
+    """Alerts of an episode at most, safety apart."""
     catch_up_hours: float = 48
     """An event that lies longer back than this when it is taken is history: it is scored, and what holds is told once, when
-    the history has come to its end. What lies less far back is told at once. Not written where it is the default."""
+    the history has come to its end. What lies less far back is told at once."""
     withhold: float | None = None
-    """Hold-out: of this share of episodes no `risk` alert is raised (`withheld`). None, which is not written: of none."""
+    """Hold-out: of this share of episodes no `risk` alert is raised (`withheld`). None: of none. What is voiced, absence and
+    safety are told of everybody."""
 
     def __post_init__(self) -> None:
         if not 0 < self.release < self.line < self.escalate < 1:
             raise ValueError("policy: 0 < release < line < escalate < 1 must hold")
-        if not all(0 < days <= LONGEST_DAYS for days in (self.unbooked_days, self.unrebooked_days)):
-            raise ValueError(f"policy: unbooked_days and unrebooked_days must lie above 0 and not above {LONGEST_DAYS}")
+        if not (0 < self.absent < 1 and 0 <= self.strain < 1):
+            raise ValueError("policy: absent must lie between 0 and 1, strain from 0 to below 1")
+        if not 0 < self.quiet_days <= LONGEST_DAYS:
+            raise ValueError(f"policy: quiet_days must lie above 0 and not above {LONGEST_DAYS}")
         if not 0 <= self.refractory_days <= LONGEST_DAYS:
             raise ValueError(f"policy: refractory_days must lie between 0 and {LONGEST_DAYS}")
-        if min(self.skips, self.unanswered, self.ending_sessions) < 1:
-            raise ValueError("policy: skips, unanswered and ending_sessions must be at least 1")
-        if not isfinite(self.stalled_gain):
-            raise ValueError("policy: stalled_gain must be a number")
+        if self.most < 1:
+            raise ValueError("policy: most must be at least 1")
         if not 0 < self.catch_up_hours <= LONGEST_DAYS * 24:
             raise ValueError(f"policy: catch_up_hours must lie above 0 and not above {LONGEST_DAYS * 24}")
         if self.withhold is not None and not 0 < self.withhold <= MOST_WITHHELD:
@@ -81,11 +82,13 @@ class CatchUp(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Memory(msgspec.Struct, array_like=True, frozen=True):
-    """What the policy remembers of an episode: the open alerts, when one of each kind was last resolved (µs), and whether it
-    waits for the end of a history."""
+    """What the policy remembers of an episode: the open alerts; when one of each kind was last raised, and last resolved
+    (µs); how many were raised, safety apart; and whether it waits for the end of a history."""
 
     open: tuple[OpenAlert, ...] = ()
+    raised: dict[str, int] = {}
     resolved: dict[str, int] = {}
+    count: int = 0
     catch_up: CatchUp | None = None
 
 
@@ -99,6 +102,8 @@ class Situation(NamedTuple):
     state: State
     risk: float | None
     course: Course
+    """For what was answered to alerts, and endorsed; the rest is in `signals`."""
+    signals: Signals
     endorsed: int | None = None
     """When the safety item was endorsed (µs), where the event that is being taken does so and holds."""
     history_at: int | None = None

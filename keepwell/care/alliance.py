@@ -41,6 +41,8 @@ REPAIRED_SHARE: Final = 0.5
 """More than this share of the fall regained counts as repaired ("most of the drop")."""
 REPAIR_SESSIONS: Final = 5
 """Ratings or sessions after which a rupture that was not repaired is closed as such."""
+GREAT_FALL: Final = 5.0
+"""Standard errors from which a fall is great, whatever the risk: the noise of a stable rater hardly ever reaches it; ours."""
 CONFRONTATION_DAYS: Final = 14
 """A complaint or negative feedback this close (days) makes a measured rupture a confrontation; otherwise withdrawal, the
 more frequent kind (Eubanks, Muran & Safran 2018, Psychotherapy 55:508)."""
@@ -111,9 +113,16 @@ class Rupture:
     """The scale whose fall opened it; None for a reported one."""
     before: float = 0.0
     low: float = 0.0
+    standard: float = 0.0
+    """Standard errors by which the scale fell; 0 where nobody rated it."""
     waited: int = 0
     closed_at: int | None = None
     repaired: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether it needs no risk beside it to matter: somebody reported it, or the fall was great."""
+        return self.evidence == "reported" or self.standard >= GREAT_FALL
 
 
 @dataclass(slots=True)
@@ -263,6 +272,7 @@ class Alliance:
             Rupture(
                 entry.at, pillar, kind, evidence, (entry.source, entry.id),
                 instrument=instrument.name, scale=scale, before=series.last + series.fall, low=series.last,
+                standard=series.standard,
             )
         )  # fmt: skip
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from keepwell.care.alliance import Alliance
+from keepwell.care.alliance import LEAST_FALL, Alliance
+from keepwell.care.concerns import Concerns
 from keepwell.care.endings import DAY, Sweep
 from keepwell.care.history import (
     AlertAnswer,
@@ -51,6 +52,8 @@ EARLY_SESSIONS: Final = 3
 """Up to this session a gain is early (Lambert 2005, J Clin Psychol 61:855: most early responders by session 3)."""
 LATELY: Final = 56 * DAY
 """Eight weeks: how far back sessions count as lately; ours."""
+LONGEST_SNOOZE: Final = 30 * DAY
+"""A snooze ends after so long at the latest ; ours."""
 NEWEST_REVIEWS: Final = 3
 """Reviews of homework that count as the newest; ours."""
 
@@ -78,6 +81,7 @@ class Course:
     visits: Visits = field(init=False)
     """Those of `standing`."""
     alliance: Alliance = field(default_factory=Alliance)
+    concerns: Concerns = field(default_factory=Concerns)
     refs: dict[str, Ref] = field(default_factory=dict)
     """By topic (`missed`, `alliance`, …), the newest event that bears on it: the evidence of an alert."""
 
@@ -188,7 +192,12 @@ class Course:
     handover_reason: str | None = None
     stand_ins: int = 0
 
+    wished: bool = False
+    """Whether a change was ever wished for."""
     snoozed_until: dict[str, int] = field(default_factory=dict)
+    """By alert id, when its rest ends, at most `LONGEST_SNOOZE` after it began."""
+    snoozed_to_session: set[str] = field(default_factory=set)
+    """Alerts that rest until the next session, as no end was said."""
     answers: dict[str, str] = field(default_factory=dict)
     """By alert id, the newest answer a clinician gave."""
 
@@ -245,6 +254,7 @@ class Course:
 
     def _repair(self, entry: Repair) -> None:
         self.alliance.take_repair(entry)
+        self.concerns.take_repair(entry)
         self.refs["rupture"] = (entry.source, entry.id)
 
     def _book(self, entry: Booking) -> None:
@@ -297,6 +307,10 @@ class Course:
         while self.lately[0] <= entry.at - LATELY:
             del self.lately[0]
         self.alliance.take_session(entry.at)
+        self.concerns.take_session(entry.at)
+        for alert in self.snoozed_to_session:
+            self.snoozed_until[alert] = min(self.snoozed_until[alert], entry.at)
+        self.snoozed_to_session.clear()
 
     def _measure(self, entry: Measure, instrument: Instrument | None) -> None:
         if entry.safety is not None:
@@ -325,11 +339,23 @@ class Course:
             self.alliance_at = entry.at
             self.refs["alliance"] = (entry.source, entry.id)
             self.alliance.take_measure(entry, instrument, scores)
+            self._steady(entry.at)
             opened = self.alliance.open
             if opened and opened.opened_at == entry.at:
                 self.refs["rupture"] = (entry.source, entry.id)
         else:
             self._progress(entry, instrument, scores["total"])
+
+    def _steady(self, at: int) -> None:
+        """What a rating says of the concerns that are open: on its pillar, where it was rated, else on the whole."""
+        alliance = self.alliance
+        if not self.concerns.open:
+            return
+        honest = not alliance.below_cutoff and alliance.perfect_run == 0  # perfect may be politeness
+        for _, pillar in list(self.concerns.open):
+            series = alliance.of(pillar or "total") or alliance.of("total")
+            if pillar is not None and series is not None:
+                self.concerns.take_rating(at, pillar, honest and series.fall <= LEAST_FALL / 2)
 
     def _progress(self, entry: Measure, instrument: Instrument, total: float) -> None:
         self.since_outcome = 0
@@ -366,6 +392,7 @@ class Course:
             self.break_at = entry.at
             if entry.appointment in self.clinic_moved:
                 self.moved_twice_at = entry.at
+                self.concerns.take_break(entry.at, (entry.source, entry.id))
             self.clinic_moved.add(entry.appointment)
             self.refs["continuity"] = (entry.source, entry.id)
         if entry.appointment == self.first_visit and self.sessions == 0:
@@ -376,6 +403,7 @@ class Course:
     def _cancel(self, entry: Cancellation) -> None:
         if entry.initiator != "client":
             self.clinic_cancelled += 1
+            self.concerns.take_cancelled(entry.at, (entry.source, entry.id))
             self.break_at = entry.at
             self.refs["continuity"] = (entry.source, entry.id)
             return
@@ -413,10 +441,12 @@ class Course:
         elif entry.sentiment == "positive":
             self.positive_at = entry.at
         if entry.wants != "none":
+            self.wished = True
             self.wishes[entry.wants] = entry.at
         elif entry.sentiment == "positive":
             self.wishes.clear()
         self.alliance.take_opinion(entry)
+        self.concerns.take_opinion(entry)
 
     def _touch(self, entry: Touch) -> None:
         heard = entry.direction == "inbound" or entry.reached
@@ -437,12 +467,15 @@ class Course:
             self.unanswered += 1
             self.refs["outreach"] = (entry.source, entry.id)
         self.alliance.take_contact(entry)
+        self.concerns.take_contact(entry)
 
     def _hand_over(self, entry: Handover) -> None:
         self.handovers += 1
         self.handover_at = entry.at
         self.handover_reason = entry.reason
         self.clinician = entry.clinician
+        if entry.reason == "absence":
+            self.concerns.take_break(entry.at, (entry.source, entry.id))
         if entry.reason != "client_request" and "clinician" not in self.wishes:
             self.break_at = entry.at
         self.wishes.pop("clinician", None)
@@ -450,11 +483,20 @@ class Course:
 
     def _answer(self, entry: AlertAnswer) -> None:
         self.answers[entry.alert] = entry.action
+        self.concerns.take_answer(entry)
         self.snoozed_until.pop(entry.alert, None)
-        if entry.action == "snoozed" and entry.until is not None:
-            self.snoozed_until[entry.alert] = entry.until
+        self.snoozed_to_session.discard(entry.alert)
+        if entry.action == "snoozed":
+            latest = entry.at + LONGEST_SNOOZE
+            self.snoozed_until[entry.alert] = latest if entry.until is None else min(entry.until, latest)
+            if entry.until is None:
+                self.snoozed_to_session.add(entry.alert)
         if entry.action == "approach_changed":
             self.wishes.pop("approach", None)
+        elif entry.action == "transfer_offered":
+            self.wishes.pop("clinician", None)
+        elif entry.action == "ending_planned":
+            self.wishes.clear()
 
 
 TAKES: Final[dict[type, Callable[[Course, Any], None]]] = {

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 from msgspec.json import decode
 
-from keepwell.alerting.policy import Policy
 from keepwell.cli._common import progress, say
 from keepwell.cli._offline import Instruments, moment, registrations
 from keepwell.cli._options import AsJson, Prefix, ReleasesAt
@@ -81,7 +80,7 @@ def command(
         task = bar.add_task("reading", total=None)
         gathered = gather(source, own, moment(as_of), shown_in_files(alerts or ()))
         bar.update(task, description="building the landmark table")
-        evidence = Evidence(_log(gathered, found.policy), outcomes(gathered), [], gathered.now)
+        evidence = Evidence(_log(gathered), outcomes(gathered), [], gathered.now)
         if not evidence.outcomes:
             raise ValueError("no event of an episode was accepted: there is nothing to judge by")
         bar.update(task, description="replaying alerts")
@@ -93,7 +92,7 @@ def command(
         elsewhere = None
         if compare:
             bar.update(task, description="reading what to compare with")
-            elsewhere = _log(gather(compare, own, None, {}), found.policy)
+            elsewhere = _log(gather(compare, own, None, {}))
         bar.update(task, description="judging")
         report = evaluate(
             found, evidence, elsewhere, learning_curve, challengers,
@@ -123,7 +122,7 @@ def summary(report: Evaluation) -> dict[str, object]:
     }
 
 
-def _log(gathered: Gathered, policy: Policy) -> JudgedLog:
+def _log(gathered: Gathered) -> JudgedLog:
     """The landmark table of what was gathered, with its events."""
     told = (one for stream in gathered.streams for one in stream.told)
-    return JudgedLog(table(gathered, policy), [decode_accepted(value) for one in told for value in one.events])
+    return JudgedLog(table(gathered), [decode_accepted(value) for one in told for value in one.events])

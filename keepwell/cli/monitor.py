@@ -115,7 +115,7 @@ def _of_log(source: FromLog, settings: PredictorSettings, run: _Run) -> Monitori
 
 def _looked(source: Source, subject: Subject, shown: Sequence[Shown] | None, run: _Run) -> Monitoring:
     gathered = gather(source, run.registrations, run.as_of, shown_in_files(run.alerts))
-    dataset = table(gathered, subject.release.policy, run.jobs)
+    dataset = table(gathered, run.jobs)
     told = [one for stream in gathered.streams for one in stream.told]
     return monitor(subject, dataset, told, shown, gathered.instruments, window=run.window, refused=gathered.refused)
 

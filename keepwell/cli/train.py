@@ -22,17 +22,13 @@ from models.registry import Releases
 from models.release import Release, default
 from training.dataset import Dataset, build
 from training.evaluate.report import risks_of
-from training.fit.fit import Beginning, Options, fit
+from training.fit.fit import BUDGET, Beginning, Options, fit
 from training.fit.held_out import HeldOut, held_out
 from training.fit.learners import Learner
 from training.fit.line import at, line_of
 from training.fit.publish import WORLDS, release, release_again
 from training.fit.recalibrate import ENOUGH_STOPS, recalibrate
 from training.fit.sample import sample_of
-
-BUDGET: Final = 0.25
-"""Risk alerts per clinician-week where nothing else is said: one a month; ours."""
-
 
 SHIPPED: Final = "shipped"
 NOTHING: Final = "none"
@@ -81,7 +77,7 @@ def command(
     ] = None,
     budget: Annotated[
         float | None,
-        typer.Option(help=f"Choose the line for so many risk alerts per clinician-week; default {BUDGET}."),
+        typer.Option(help=f"Choose the lines for so many alerts per 100 sessions, safety apart; default {BUDGET:g}."),
     ] = None,
     cost_ratio: Annotated[
         float | None, typer.Option(help="Choose the line by costs: how many needless alerts one missed stop is worth.")
@@ -149,7 +145,7 @@ def command(
         moved = Releases(registry).open(recalibrated) if recalibrated is not None else None
         before = Releases(registry).open(base) if base is not None else moved or default()
         dataset = build(
-            source, registrations=own, as_of=until, policy=before.policy, alerts=alerts or (), n_jobs=jobs
+            source, registrations=own, as_of=until, alerts=alerts or (), n_jobs=jobs
         )  # fmt: skip
     # Only who names a release with --base says that it was in use, and that its hold-out was one.
     shown = None
@@ -220,6 +216,8 @@ def _trained(
         "auroc": {name: round(one.auroc, 4) for name, one in report.measures.items()},
         "calibration_slope": {name: round(one.slope, 3) for name, one in report.measures.items()},
         "line": report.line.line,
+        "absent": report.line.absent,
+        "alerts_per_100_sessions": round(report.line.alerts_per_100_sessions, 2),
         "alerts_per_clinician_week": round(report.line.alerts_per_clinician_week, 3),
     } | ({} if report.left_out is msgspec.UNSET else {"left_out": report.left_out})
 
@@ -240,7 +238,7 @@ def _recalibrated(
     if options.budget is not None or options.cost_ratio is not None:
         headline = found.risks[:, HEADLINE]
         line = line_of(sample_of(dataset), headline, policy, options.budget, options.cost_ratio)
-        policy = at(policy, line.line)
+        policy = at(policy, line.line, line.absent)
     offsets = found.pooled.offsets if found.pooled is not None else None
     return {
         "release": release_again(
@@ -253,5 +251,6 @@ def _recalibrated(
         "intercept": {name: round(shift.intercept, 3) for name, shift in found.shifts.items()},
         "slope": {name: round(shift.slope, 3) for name, shift in found.shifts.items()},
         "line": policy.line,
+        "absent": policy.absent,
         "offsets": {"clinics": len(offsets.clinics), "clinicians": len(offsets.clinicians)} if offsets else {},
     }

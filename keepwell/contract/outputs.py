@@ -77,6 +77,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     reasons: Annotated[tuple[str, ...], Meta(max_length=3, description="Plain words.")]
     pillar: str | None
     suggestions: tuple[Suggestion, ...]
+    also: Annotated[tuple[str, ...], Meta(description="Ids of this episode's other open alerts.")]
     evidence: Annotated[tuple[str, ...], Meta(description="Events, as `<source>#<id>`.")]
     model: Annotated[str, Meta(description="Digest of the release.")]
     why: Annotated[ResolvedBecause, Meta(description="Of a resolved alert: what resolved it.")] | UnsetType = UNSET

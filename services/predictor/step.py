@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Final
 
 import msgspec
 
 from keepwell.alerting.assess import Assessor, Trigger
-from keepwell.alerting.decide import CAUGHT_UP, is_history, timers, timing
+from keepwell.alerting.decide import CAUGHT_UP, is_history, timers
 from keepwell.contract.events import (
     AnyEvent,
     ClientErased,
@@ -167,11 +166,10 @@ class PredictorProcessor:
             held = store.get(key)
             if held is None:
                 continue
-            policy = self._champion(store).policy
             course = held.live.course
             now = max(held.live.episode.latest, tick)
             since = before if before is not None else -NEVER
-            due = timers(policy, held.memory, course, held.live.episode.latest)
+            due = timers(held.memory, course, held.live.episode.latest)
             names = [name for moment, name in due if since < moment <= tick]
             # What a history amounts to is told once, after all else that falls due at this tick.
             for name in sorted(dict.fromkeys(names), key=CAUGHT_UP.__eq__):
@@ -205,7 +203,7 @@ class PredictorProcessor:
         """The first moment after the newest tick at which something falls due."""
         tick = store.state.tick if store.state.tick is not None else -NEVER
         episode = held.live.episode
-        ahead = timers(self._champion(store).policy, held.memory, held.live.course, max(episode.latest, tick))
+        ahead = timers(held.memory, held.live.course, max(episode.latest, tick))
         return min((moment for moment, _ in ahead if moment > tick), default=NEVER)
 
     def _begin(self, store: PartitionStore, offset: int) -> None:
@@ -245,8 +243,6 @@ class PredictorProcessor:
         shadow = self._loaded(present.shadow) if present.shadow is not None else None
         store.turns, store.champion, store.shadow = turns, champion, shadow
         store.dirty.add(TURNS_KEY)
-        if old is None or timing(old.policy) != timing(champion.policy):
-            store.redue(partial(self._due, store))
 
     def _champion(self, store: PartitionStore) -> Assessor:
         """What assesses a partition; after a restore, loads the releases that were in use."""

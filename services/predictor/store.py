@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
@@ -22,7 +22,7 @@ from services.predictor.turns import TURNS_KEY, Turn, decode_turns, encode_turns
 
 PARTITION_KEY: Final = b"_partition"
 """Key of the state of the partition itself; no episode key is without a slash."""
-VERSION: Final = 0x82
+VERSION: Final = 0x83
 """First byte of an episode's state. The first version had none and began with the due moment, whose first byte is below 0x40.
 A record of another version is not read: the worker builds the partition's state anew from its source."""
 NEVER: Final = (1 << 62) - 1
@@ -125,19 +125,6 @@ class PartitionStore:
         if client not in held.clients:
             held.clients = (*held.clients, client)
             self._note(key, client)
-
-    def redue(self, due_of: Callable[[HeldEpisode], int]) -> None:
-        """Looks at every episode anew for when it is due. Those held as bytes stay so."""
-        for key in sorted(self._due):
-            held = self._held.get(key) or self._unfolded(self._stored[key])
-            due = due_of(held)
-            if due == self._due[key]:
-                continue
-            self.schedule(key, due)
-            self.dirty.add(key)
-            if key not in self._held:
-                _, _, clients = _HEAD.unpack_from(self._stored[key])
-                self._stored[key] = _HEAD.pack(VERSION, due, clients) + self._stored[key][_HEAD.size :]
 
     def schedule(self, key: bytes, due: int) -> None:
         """Notes when an episode next needs a look."""

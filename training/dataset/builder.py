@@ -15,15 +15,13 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from keepwell.alerting.policy import Policy
 from keepwell.care.endings import DEFINITION
 from keepwell.contract.events import InstrumentRegistered, rfc3339
 from keepwell.scoring.scorecard import OUTPUTS
-from models.release import default
 from training.dataset.landmarks import KINDS, moments_of
 from training.dataset.replay import Replayer, Rows, Ticks, Told
 from training.dataset.sources import Gathered, Source, Stream, gather, shown_in_files
-from training.dataset.table import FACT_COLUMNS, FEATURE_COLUMNS, TARGET_COLUMNS, About, Counts, Dataset
+from training.dataset.table import FACT_COLUMNS, FEATURE_COLUMNS, SIGNAL_COLUMNS, TARGET_COLUMNS, About, Counts, Dataset
 
 CHUNK: Final = 20_000
 """Events a chunk, about: some seconds of work, and little enough to keep every worker busy to the end."""
@@ -34,26 +32,24 @@ def build(
     *,
     registrations: Sequence[InstrumentRegistered] = (),
     as_of: datetime | None = None,
-    policy: Policy | None = None,
     alerts: Sequence[str | Path] = (),
     n_jobs: int = 1,
 ) -> Dataset:
     """The landmark table of a source.
 
     `registrations` are of clinics' own instruments, besides those that a log holds. Outcomes are known until `as_of`
-    (default: the time of the last event), and nothing later is looked at. `policy` (default: that of the shipped release)
-    sets the moments of silence. `alerts` are files of alerts that were shown; a log is asked for its own. `n_jobs` is
-    joblib's, and so is the backend (`joblib.parallel_config`): the rows do not depend on either. Raises what
-    `sources.gather` raises.
+    (default: the time of the last event), and nothing later is looked at. `alerts` are files of alerts that were shown; a log
+    is asked for its own. `n_jobs` is joblib's, and so is the backend (`joblib.parallel_config`): the rows do not depend on
+    either. Raises what `sources.gather` raises.
     """
     with _rare_collections():
         gathered = gather(source, registrations, as_of, shown_in_files(alerts))
-    return table(gathered, policy or default().policy, n_jobs)
+    return table(gathered, n_jobs)
 
 
-def table(gathered: Gathered, policy: Policy, n_jobs: int = 1) -> Dataset:
+def table(gathered: Gathered, n_jobs: int = 1) -> Dataset:
     """The landmark table of what was gathered already, for those who need both: a log goes on while it is read."""
-    replayer = Replayer(gathered.instruments, policy, gathered.now)
+    replayer = Replayer(gathered.instruments, gathered.now)
     parts: list[Rows] = Parallel(n_jobs=n_jobs)(
         delayed(_replayed)(replayer, chunk, ticks) for chunk, ticks in _chunks(gathered.streams)
     )
@@ -95,7 +91,9 @@ def _dataset(parts: list[Rows], gathered: Gathered) -> Dataset:
     facts = _facts(parts, episodes)
     targets = pd.DataFrame(_joined([part.targets for part in parts], len(OUTPUTS)), columns=list(TARGET_COLUMNS))
     features = pd.DataFrame(_features(parts), columns=list(FEATURE_COLUMNS), copy=False)
-    frame = pd.concat([facts, features, targets], axis=1)
+    none = np.empty((0, len(SIGNAL_COLUMNS)), dtype=np.int64)
+    signals = pd.DataFrame(np.concatenate([none, *(part.signals for part in parts)]), columns=list(SIGNAL_COLUMNS))
+    frame = pd.concat([facts, features, targets, signals], axis=1)
     if len(gathered.streams) > 1:
         frame = frame.sort_values(["episode", "as_of"], ignore_index=True)
     frame.insert(len(FACT_COLUMNS) - 1, FACT_COLUMNS[-1], pd.Series(moments_of(frame)))

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from keepwell.alerting.decide import timers
-from keepwell.alerting.policy import Memory, Policy
+from keepwell.alerting.policy import Memory
 from keepwell.care.endings import DAY
 from keepwell.care.episode import Live
 from keepwell.care.history import Miss, effective
@@ -64,18 +64,18 @@ TIMER_KINDS: Final[Mapping[str, str]] = {
 
 AFTER_MISS: Final = "missed_10d"
 AFTER_MISS_DAYS: Final = 10
-"""A row ten days after a missed visit, where none was attended, cancelled or missed since: later than the policy's timers,
-so that a silence that lasts is seen too; ours."""
+"""A row ten days after a missed visit, where none was attended, cancelled or missed since: a landmark that reports judge by;
+ours."""
 
 KINDS: Final = (*EVENT_KINDS.values(), *TIMER_KINDS.values(), AFTER_MISS)
 """Every kind, the one that names a shared moment first."""
 RANK: Final = {kind: rank for rank, kind in enumerate(KINDS)}
 
 
-def silences(policy: Policy, live: Live) -> list[tuple[int, str]]:
+def silences(live: Live) -> list[tuple[int, str]]:
     """The moments (µs) at which an episode is looked at if nothing happens after its newest entry, with their kinds."""
     course = live.course
-    due = timers(policy, Memory(), course, live.episode.latest)
+    due = timers(Memory(), course, live.episode.latest)
     found = [(at, TIMER_KINDS[name]) for at, name in due if name in TIMER_KINDS]
     if course.last_lost == "missed":
         held = in_force(effective(live.episode.history))

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from keepwell.alerting.policy import Policy
+from keepwell.alerting.signals import signals_of
 from keepwell.care.endings import DAY, next_visits_missed, spell_of, target
 from keepwell.care.episode import Episode, Live
 from keepwell.care.history import (
@@ -45,6 +45,7 @@ from keepwell.scoring.features import FEATURES
 from keepwell.scoring.gaps import GAP_KINDS, named_gaps
 from keepwell.scoring.scorecard import OUTPUTS
 from training.dataset.landmarks import EVENT_KINDS, RANK, silences
+from training.dataset.table import NONE, SIGNAL_COLUMNS
 
 TREATED_DAYS: Final = 30
 """How long an alert or an act counts as recent in the columns `alerted` and `acted`: the headline's horizon."""
@@ -89,6 +90,8 @@ class Rows(NamedTuple):
     gaps: NDArray[np.uint8]
     """Bit i is set where the score had the gap `GAP_KINDS[i]`."""
     features: NDArray[np.float64]
+    signals: NDArray[np.int64]
+    """By `keepwell.alerting.signals.Signals`; `NONE` where there is none."""
     targets: NDArray[np.float64]
     """By `OUTPUTS`; NaN where undetermined."""
     ending: list[str | None]
@@ -105,9 +108,8 @@ class Rows(NamedTuple):
 class Replayer:
     """Replays episodes. `now` (µs) is until when outcomes are known."""
 
-    def __init__(self, instruments: Instruments, policy: Policy, now: int) -> None:
+    def __init__(self, instruments: Instruments, now: int) -> None:
         self._instruments = instruments
-        self._policy = policy
         self._now = now
 
     def replay(self, chunk: Sequence[Told], ticks: Ticks) -> Rows:
@@ -140,7 +142,7 @@ class Replayer:
 
     def _silence(self, walk: _Walk, moments: list[int], first: int, end: int) -> None:
         """Looks at the episode where something falls due at the ticks from `first` to before `end`."""
-        for due, kind in silences(self._policy, walk.live):
+        for due, kind in silences(walk.live):
             found = bisect_left(moments, due, max(first - 1, 0), end)
             if first <= found < end:
                 walk.look(moments[found], kind)
@@ -155,6 +157,7 @@ class _Row(NamedTuple):
     acted: bool
     gaps: int
     values: list[float | None]
+    signals: list[int]
 
 
 class _Walk:
@@ -195,7 +198,8 @@ class _Walk:
         gaps = 0
         for gap, _ in named_gaps(course, now):
             gaps |= _GAP_BITS[gap]
-        self.rows.append(_Row(now, kind, course.sessions, clinician, alerted, acted, gaps, values))
+        signals = [NONE if value is None else int(value) for value in signals_of(course, now)]
+        self.rows.append(_Row(now, kind, course.sessions, clinician, alerted, acted, gaps, values, signals))
 
     def _now(self, tick: int) -> int:
         return max(self.live.episode.latest, tick)
@@ -246,6 +250,7 @@ class _Collected:
             acted=np.array([row.acted for row in rows], dtype=np.bool_),
             gaps=np.array([row.gaps for row in rows], dtype=np.uint8),
             features=_table([row.values for row in rows], len(FEATURES)),
+            signals=np.array([row.signals for row in rows], dtype=np.int64).reshape(len(rows), len(SIGNAL_COLUMNS)),
             targets=_table(self._targets, len(OUTPUTS)),
             ending=self._endings,
             episodes=[walk.live.episode.key for walk in self._walks],

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from keepwell.alerting.signals import Signals
 from keepwell.scoring.features import FEATURES
 from keepwell.scoring.scorecard import OUTPUTS, Output
 
@@ -19,6 +20,9 @@ FEATURE_COLUMNS: Final = tuple(feature.name for feature in FEATURES)
 """The declared features, in the order of their declaration; NaN is a missing value."""
 TARGET_COLUMNS: Final = tuple(f"target_{output}" for output in OUTPUTS)
 """1, 0, or NaN where undetermined."""
+SIGNAL_COLUMNS: Final = tuple(f"signal_{name}" for name in Signals._fields)
+"""What decisions about alerts rest on besides the risk: times in µs, yes or no as 1 or 0, `NONE` where there is none."""
+NONE: Final = -1
 FACT_COLUMNS: Final = (
     "episode", "clinic", "client", "clinician", "opened_at", "as_of", "session", "kind", "ending", "alerted", "acted", "gaps",
     "moment",
@@ -63,8 +67,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 class Dataset:
     """The landmark table: a row an episode and moment, sorted by both.
 
-    `frame` has `FACT_COLUMNS`, `FEATURE_COLUMNS` and `TARGET_COLUMNS`. `fairness` has the attributes of each episode, by
-    its key: for reports on fairness only, so it is a frame of its own and joined to nothing here.
+    `frame` has `FACT_COLUMNS`, `FEATURE_COLUMNS`, `TARGET_COLUMNS` and `SIGNAL_COLUMNS`. `fairness` has the attributes of
+    each episode, by its key: for reports on fairness only, so it is a frame of its own and joined to nothing here.
     """
 
     frame: pd.DataFrame

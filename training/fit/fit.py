@@ -37,6 +37,8 @@ MOST_ROWS: Final = 60_000
 """Rows that one fit reads, where nothing else is said; ours, for the time that it takes."""
 CALMER: Final = (0.5, 0.75, 1.0)
 """Parts of what is usual at a clinic and with a clinician that validation chooses from; ours."""
+BUDGET: Final = 10.0
+"""Alerts per 100 sessions, of all kinds but safety, where nothing else is said: one in ten sessions; ours."""
 OF_SEATS: Final = (HEADLINE, NEXT)
 """The outputs for which it is learnt before the others are fitted; the other horizons take that of the headline."""
 
@@ -49,13 +51,13 @@ class Beginning(NamedTuple):
 
 
 class Options(NamedTuple):
-    """What a person decides. `budget` is in alerts per clinician-week; one of `budget` and `cost_ratio` is given. `treated`
+    """What a person decides. `budget` is in alerts per 100 sessions; one of `budget` and `cost_ratio` is given. `treated`
     is the weight of rows that an alert or act may have changed: 1 keeps them, 0 leaves them out. `start` is the release
     whose scorecard the fit begins at; None begins at nothing. `few` fits to fewer stops than can be trusted: to be compared
     with, not to be used. `most`: rows that one fit of a bag reads; the bags draw apart, so together they read more."""
 
     learner: Learner = "both"
-    budget: float | None = 1.0
+    budget: float | None = BUDGET
     cost_ratio: float | None = None
     treated: float = 1.0
     seats: Seats = "auto"
@@ -162,7 +164,7 @@ def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
     slopes = [bagged.calmed[place] if place < len(bagged.calmed) else 1.0 for place in range(len(OUTPUTS))]
     return Fitted(
         card=card,
-        policy=at(base, line.line),
+        policy=at(base, line.line, line.absent),
         offsets=Offsets(active=False, clinics={}, clinicians={}) if aside else usual.told(sample, active, slopes),
         estimator=Estimator(coded.bins, bagged.estimators, final, start.card),
         reference=reference_of(coded.bins, coded.codes[decisive], risks[decisive]),

@@ -113,9 +113,9 @@ def _points(difference: Share) -> str:
 
 def _first(sample: Sample, policy: Policy, risk: Vector, since: str | None) -> Ints:
     """Of each client the moment of the first alert since then that would be raised, where its outcome counts."""
-    rows = np.flatnonzero(sample.decisive)
-    asked = raised(policy, sample.episode[rows].tolist(), sample.as_of[rows].tolist(), risk[rows].tolist())
-    found = rows[np.array(asked, dtype=np.int64)]
+    rows = np.arange(len(sample.as_of))
+    told = raised(policy, sample, rows, risk[rows])
+    found = np.array([one.row for one in told if one.kind == "risk"], dtype=np.int64)
     if since is not None:
         found = found[sample.as_of[found] > micros(datetime.fromisoformat(since))]
     found = found[np.argsort(sample.as_of[found], kind="stable")]

@@ -1,9 +1,14 @@
-"""The line: the risk at which an alert is raised, from a stated budget of alerts or a stated ratio of costs."""
+"""The lines: the risks at which alerts are raised, from a stated budget of alerts or a stated ratio of costs.
+
+A budget is of alerts of all kinds together but safety, as a clinician reads them all, for 100 sessions, so that it asks the
+same of small caseloads and large. It is spent where repair is possible: of
+the lines that keep to it, those by which most stops are told of in time, and at all.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -12,62 +17,87 @@ from scipy.special import expit, logit  # type: ignore[import-untyped]  # scipy 
 
 from keepwell.alerting.decide import decide
 from keepwell.alerting.policy import Memory, Policy, Situation
+from keepwell.alerting.signals import Signals
 from keepwell.care.course import Course
 from keepwell.care.endings import DAY
+from keepwell.care.moments import MOMENTS
+from keepwell.scoring.scorecard import HEADLINE
+from training.dataset.table import NONE
 from training.fit.sample import Ints, Sample, codes_of
 
 Vector = NDArray[np.float64]
 
-RELEASE_BELOW: Final = 0.5
+RELEASE_BELOW: Final = 1.0
 """Log-odds by which the release lies under the line, so that a risk at the line does not flicker; ours."""
 ESCALATE_ABOVE: Final = 0.85
 """Log-odds by which escalation lies above the line; ours."""
+STRAIN_BELOW: Final = 0.7
+"""Log-odds below the line from which a fall of the ratings is told: with it, the risk is about to reach the line; ours."""
 LOWEST, HIGHEST = 0.02, 0.90
 """Lines are sought between these risks."""
-STEPS: Final = 9
-"""Halvings of that range: to a hundredth of log-odds."""
-STRIDE: Final = 16
-"""Steps between the lines that are looked at first."""
-MOST_ROWS: Final = 40_000
-"""Moments, of whole caseloads, on which alerts are counted."""
+STEPS: Final = 7
+"""Halvings of that range: to a twentieth of log-odds."""
+ABSENT: Final = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+"""Candidate lines of absence."""
+MOST_ROWS: Final = 60_000
+"""Rows, of whole caseloads, on which alerts are counted."""
+IN_TIME_HOURS: Final = 20
+"""An alert by so long after the last session attended is in time: the same day, while there is something to repair."""
+_HOUR: Final = 3_600_000_000
 
 
 class AlertLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line, what it was chosen by, and what it gave on validation data: `risk` alerts raised per clinician-week, the share
-    of them after which the client did stop within 30 days (`precision`), and the share of the episodes that stopped which had
-    one (`recall`); None where no outcome is known."""
+    """The lines, what they were chosen by, and what they gave on validation data, of all kinds but safety together: alerts
+    raised per clinician-week and per 100 sessions, the share of them after which the client did stop within 30 days
+    (`precision`), the share of the episodes that stopped which had one (`recall`), and which had one by `IN_TIME_HOURS` after
+    the last session attended (`in_time`); None where no outcome is known."""
 
     line: float
+    absent: float
     chosen_by: str
     alerts_per_clinician_week: float
+    alerts_per_100_sessions: float
     precision: float | None
     recall: float | None
+    in_time: float | None
     clinician_weeks: int
 
 
+class Told(NamedTuple):
+    """An alert that a policy raises: the row, and its kind."""
+
+    row: int
+    kind: str
+
+
+class _Caseloads(NamedTuple):
+    """Rows of whole caseloads, in the order of the table."""
+
+    sample: Sample
+    rows: Ints
+    risk: Vector
+    weeks: int
+    sessions: int
+    deadline: Ints
+    """By row, until when an alert in its episode is in time (µs)."""
+
+
 def line_of(sample: Sample, risk: Vector, base: Policy, budget: float | None, cost_ratio: float | None) -> AlertLine:
-    """The line for a budget of alerts per clinician-week, or for how many needless alerts a missed stop is worth.
+    """The lines for a budget of alerts per 100 sessions, or for how many needless alerts a missed stop is worth.
 
     `risk` is the headline's, out of fold. Raises what `check_line` raises.
     """
     check_line(budget, cost_ratio)
-    rows = whole_caseloads(sample)
+    asked = _caseloads(sample, risk)
     if budget is None:
         line = min(max(1 / (1 + (cost_ratio or 0.0)), LOWEST), HIGHEST)
-        return _judged(sample, rows, risk, at(base, line), f"cost ratio {cost_ratio:g}")
-
-    def burden(place: int) -> float:
-        return _judged(sample, rows, risk, at(base, _step(place)), "").alerts_per_clinician_week
-
-    # A lower line raises more alerts, until it is so low that they are never released: so it is sought from above, and what
-    # no line exceeds gets the line of most alerts.
-    coarse = {place: burden(place) for place in range(2**STEPS, -1, -STRIDE)}
-    over = next((place for place, found in coarse.items() if found > budget), None)
-    allowed = max(coarse, key=lambda place: coarse[place]) if over is None else min(over + STRIDE, 2**STEPS)
-    while over is not None and allowed - over > 1:
-        middle = (allowed + over) // 2
-        allowed, over = (middle, over) if burden(middle) <= budget else (allowed, middle)
-    return _judged(sample, rows, risk, at(base, _step(allowed)), f"budget of {budget:g} alerts per clinician-week")
+        return _judged(asked, at(base, line, line), f"cost ratio {cost_ratio:g}")
+    chosen_by = f"budget of {budget:g} alerts per 100 sessions"
+    found = [_judged(asked, _within(asked, base, absent, budget), chosen_by) for absent in ABSENT]
+    # Of those within the budget, or of least burden where what is voiced alone exceeds it, the one that tells of most stops.
+    least = min(one.alerts_per_100_sessions for one in found)
+    fitting = [one for one in found if one.alerts_per_100_sessions <= max(budget, least)]
+    return max(fitting, key=lambda one: ((one.in_time or 0.0) + (one.recall or 0.0), -one.alerts_per_100_sessions))
 
 
 def check_line(budget: float | None, cost_ratio: float | None) -> None:
@@ -75,69 +105,110 @@ def check_line(budget: float | None, cost_ratio: float | None) -> None:
     if (budget is None) == (cost_ratio is None):
         raise ValueError("the line needs a budget or a cost ratio, one of them")
     if budget is not None and budget <= 0:
-        raise ValueError("a budget must be above 0: alerts per clinician-week")
+        raise ValueError("a budget must be above 0: alerts per 100 sessions")
     if cost_ratio is not None and cost_ratio <= 0:
         raise ValueError("a cost ratio must be above 0: how many needless alerts one missed stop is worth")
 
 
-def at(base: Policy, line: float) -> Policy:
-    """The policy with another line, and its release and escalation beside it."""
+def at(base: Policy, line: float, absent: float) -> Policy:
+    """The policy with other lines, and what stands beside them."""
+
+    def beside(log_odds: float) -> float:
+        return round(float(expit(logit(line) + log_odds)), 4)
+
     return msgspec.structs.replace(
-        base,
-        line=round(line, 4),
-        release=round(float(expit(logit(line) - RELEASE_BELOW)), 4),
-        escalate=round(float(expit(logit(line) + ESCALATE_ABOVE)), 4),
-    )
+        base, line=round(line, 4), absent=round(absent, 4), release=beside(-RELEASE_BELOW),
+        escalate=beside(ESCALATE_ABOVE), strain=beside(-STRAIN_BELOW),
+    )  # fmt: skip
+
+
+def raised(policy: Policy, sample: Sample, rows: Ints, risk: Vector) -> list[Told]:
+    """What the live policy raises at rows (sorted by episode and moment), safety apart. `risk` is of these rows.
+
+    Those that it would withhold are among them: what an alert is worth, and how many a line makes, is asked of everybody.
+    Nothing is answered, so no alert rests and no wish is met by an answer.
+    """
+    policy = msgspec.structs.replace(policy, withhold=None)
+    found, memory, before = [], Memory(), -1
+    signals, as_of, episodes = sample.signals[rows].tolist(), sample.as_of[rows].tolist(), sample.episode[rows].tolist()
+    for row, episode, now, told, value in zip(rows.tolist(), episodes, as_of, signals, risk.tolist(), strict=True):
+        if episode != before:
+            memory, before = Memory(), episode
+        situation = Situation("", "", "", now, "open", round(value, 4), _UNTOLD, _signals(told))
+        decisions, memory = decide(policy, memory, situation)
+        found += [Told(row, one.kind) for one in decisions if one.status == "raised"]
+    return found
 
 
 def whole_caseloads(sample: Sample) -> Ints:
-    """Moments of whole caseloads, at most about `MOST_ROWS`, in the order of the table: of some clients of a clinician a
+    """Rows of whole caseloads, at most about `MOST_ROWS`, in the order of the table: of some clients of a clinician a
     burden could not be counted. Rows without a clinician count as one caseload of their clinic."""
-    seats = np.where(sample.decisive, _seats(sample), -1)
+    seats = _seats(sample)
     order = np.random.default_rng(0).permutation(int(seats.max()) + 1)
-    sizes = np.cumsum(np.bincount(seats[sample.decisive], minlength=len(order))[order])
+    sizes = np.cumsum(np.bincount(seats, minlength=len(order))[order])
     chosen = order[: max(1, int(np.searchsorted(sizes, MOST_ROWS, side="right")))]
     return np.flatnonzero(np.isin(seats, chosen))
 
 
-def raised(policy: Policy, episode: Sequence[int], as_of: Sequence[int], risk: Sequence[float]) -> list[int]:
-    """The rows (sorted by episode and moment) at which the live policy raises a `risk` alert.
-
-    It is asked with a course on which nothing else is told, so no other kind is raised. Those that it would withhold are
-    among them: what an alert is worth, and how many a line makes, is asked of everybody.
-    """
-    policy = msgspec.structs.replace(policy, withhold=None)
-    found = []
-    memory, current, quiet = Memory(), None, True
-    blank = Course(lambda name: None)
-    for row, (name, now, value) in enumerate(zip(episode, as_of, risk, strict=True)):
-        if name != current:
-            memory, current, quiet = Memory(), name, True
-        if quiet and value < policy.line:
-            continue  # nothing was raised yet and nothing is: most rows, and asking costs most of the time
-        quiet = False
-        situation = Situation(str(name), str(row), "", now, "open", value, blank)
-        told, memory = decide(policy, memory, situation)
-        if any(decision.status == "raised" for decision in told):
-            found.append(row)
-    return found
+def _caseloads(sample: Sample, risk: Vector) -> _Caseloads:
+    rows = whole_caseloads(sample)
+    episode, as_of = sample.episode[rows], sample.as_of[rows]
+    weeks = len(np.unique(np.column_stack([_seats(sample)[rows], as_of // (7 * DAY)]), axis=0))
+    after = np.where(sample.moment[rows] == MOMENTS.index("session"), as_of, 0)
+    last = np.zeros(int(episode.max(initial=0)) + 1, dtype=np.int64)
+    np.maximum.at(last, episode, after)
+    return _Caseloads(sample, rows, risk[rows], weeks, int((after > 0).sum()), (last + IN_TIME_HOURS * _HOUR)[episode])
 
 
-def _judged(sample: Sample, rows: Ints, risk: Vector, policy: Policy, chosen_by: str) -> AlertLine:
-    headline = sample.targets[rows, 1]
-    episode = sample.episode[rows]
-    alerts = np.array(raised(policy, episode.tolist(), sample.as_of[rows].tolist(), risk[rows].tolist()), dtype=int)
-    weeks = len(np.unique(np.column_stack([_seats(sample)[rows], sample.as_of[rows] // (7 * DAY)]), axis=0))
-    known = headline[alerts][~np.isnan(headline[alerts])]
-    stopped = np.unique(episode[headline == 1])
+def _within(asked: _Caseloads, base: Policy, absent: float, budget: float) -> Policy:
+    """The policy with the lowest line by which no more alerts are raised than the budget allows."""
+
+    def burden(place: int) -> float:
+        return 100 * len(_told(asked, at(base, _step(place), absent))) / max(asked.sessions, 1)
+
+    low, high = 0, 2**STEPS
+    if burden(low) <= budget:
+        return at(base, _step(low), absent)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if burden(middle) <= budget else (middle, high)
+    return at(base, _step(high), absent)
+
+
+def _told(asked: _Caseloads, policy: Policy) -> list[Told]:
+    return raised(policy, asked.sample, asked.rows, asked.risk)
+
+
+def _judged(asked: _Caseloads, policy: Policy, chosen_by: str) -> AlertLine:
+    told = np.array([one.row for one in _told(asked, policy)], dtype=np.int64)
+    place = np.searchsorted(asked.rows, told)
+    headline, episode = asked.sample.targets[:, HEADLINE], asked.sample.episode
+    known = headline[told][~np.isnan(headline[told])]
+    stopped = np.unique(episode[asked.rows][headline[asked.rows] == 1])
+    early = asked.sample.as_of[told] <= asked.deadline[place]
+
+    def share(rows: Ints) -> float | None:
+        return float(np.isin(stopped, episode[rows]).mean()) if len(stopped) else None
+
     return AlertLine(
         line=policy.line,
+        absent=policy.absent,
         chosen_by=chosen_by,
-        alerts_per_clinician_week=len(alerts) / max(weeks, 1),
+        alerts_per_clinician_week=len(told) / max(asked.weeks, 1),
+        alerts_per_100_sessions=100 * len(told) / max(asked.sessions, 1),
         precision=float(known.mean()) if len(known) else None,
-        recall=float(np.isin(stopped, episode[alerts]).mean()) if len(stopped) else None,
-        clinician_weeks=weeks,
+        recall=share(told),
+        in_time=share(told[early]),
+        clinician_weeks=asked.weeks,
     )
+
+
+def _signals(values: Sequence[int]) -> Signals:
+    deciding, *at, mended, wished, met, due, planned = values
+    absent, voiced, strained, wish = (None if value == NONE else value for value in (*at, wished))
+    return Signals(
+        bool(deciding), absent, voiced, strained, bool(mended), wish, bool(met), bool(due), bool(planned)
+    )  # fmt: skip
 
 
 def _seats(sample: Sample) -> Ints:
@@ -151,3 +222,7 @@ def _step(place: int) -> float:
     """The line at a step of the range that is searched."""
     low, high = logit(LOWEST), logit(HIGHEST)
     return float(expit(low + (high - low) * place / 2**STEPS))
+
+
+_UNTOLD: Final = Course(lambda name: None)
+"""A course on which nothing was answered or endorsed."""

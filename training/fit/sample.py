@@ -13,6 +13,7 @@ from keepwell.care.endings import DAY, WINDOW
 from keepwell.contract.words import HORIZONS
 from keepwell.scoring.scorecard import HEADLINE, OUTPUTS, Output
 from training.dataset import FEATURE_COLUMNS, Dataset
+from training.dataset.table import SIGNAL_COLUMNS
 from training.fit.bins import Bins, Codes, Matrix, Vector
 
 Ints = NDArray[np.int64]
@@ -40,6 +41,8 @@ class Sample(NamedTuple):
     """The place in `keepwell.care.moments.MOMENTS`; -1 where it is none."""
     stage: Ints
     """The place in `keepwell.care.moments.STAGES`."""
+    signals: Ints
+    """Rows by `keepwell.alerting.signals.Signals`; `NONE` where there is none."""
 
     @property
     def values(self) -> Matrix:
@@ -121,6 +124,7 @@ def sample_of(dataset: Dataset) -> Sample:
         treated=(frame["alerted"] | frame["acted"]).to_numpy(dtype=np.bool_),
         moment=codes_of(frame["moment"]),
         stage=frame["stage"].to_numpy(dtype=np.int64),
+        signals=frame[list(SIGNAL_COLUMNS)].to_numpy(dtype=np.int64),
     )
 
 

@@ -1,4 +1,5 @@
-"""`ending`: doing well, or a stalled course: worth talking about an ending, another approach or a warm transfer."""
+"""`ending`: doing well, a stalled course, or a wish for another way: worth talking about an ending, another approach or a
+warm transfer."""
 
 from __future__ import annotations
 
@@ -6,38 +7,52 @@ from collections.abc import Sequence
 from typing import Final
 
 from keepwell.alerting.kinds.kind import MOST_GROUNDS, Grounds, Holding, LastingKind
-from keepwell.alerting.policy import Policy, Situation
+from keepwell.alerting.policy import OpenAlert, Policy, Situation
+from keepwell.alerting.signals import doing_well, stalled
 from keepwell.care.course import Course
 from keepwell.contract.words import ResolvedBecause
 from keepwell.scoring.scorecard import Part
 
+WISHES: Final = {
+    "approach": "Would like another approach",
+    "clinician": "Would like another clinician",
+    "format": "Would like another format",
+}
+"""What a wish is, in words, by `WantedChange`."""
+
 
 class EndingAlert(LastingKind):
-    """Told once: the condition is never over, but for the end of the episode."""
+    """A wish is told at once, and is over once it is met or answered. That a talk is due is told once, after a session: where
+    the planned end is near, or where the risk says that somebody may leave without it."""
 
     name = "ending"
 
     def holds(self, policy: Policy, now: Situation) -> Holding:
-        return "holds" if ending_because(policy, now.course) else "between"
+        found = now.signals
+        if found.wished_at is not None:
+            return "holds"
+        if found.due and found.deciding and found.absent_since is None:
+            raised = now.risk is not None and now.risk >= policy.strain
+            return "holds" if raised or found.planned else "between"
+        return "between" if found.due else "over"
 
     def over_because(self, now: Situation) -> ResolvedBecause | None:
-        return None
+        return "repaired" if now.signals.met else None
 
-    def grounds(self, policy: Policy, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
-        return Grounds(tuple(ending_because(policy, course)[:MOST_GROUNDS]), ("outcome",))
+    def news(self, now: Situation) -> int | None:
+        return now.signals.wished_at
+
+    def covers(self, alert: OpenAlert, now: Situation) -> bool:
+        # An alert that a talk is due, or of an earlier wish, does not tell of a new one.
+        return now.signals.wished_at is None or alert.raised_at >= now.signals.wished_at
+
+    def grounds(self, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
+        words = [WISHES[what] for what, _ in sorted(course.wishes.items(), key=lambda one: -one[1])]
+        if doing_well(course):
+            words.append("Reliably better than at the start, and past the cut-off")
+        elif stalled(course):
+            words.append(f"{course.sessions} sessions so far, and the measure stands about where it began")
+        return Grounds(tuple(words[:MOST_GROUNDS]), ("feedback", "outcome") if course.wishes else ("outcome",))
 
 
 KIND: Final = EndingAlert()
-
-
-def ending_because(policy: Policy, course: Course) -> list[str]:
-    """Why talking about an ending, another approach or a transfer may be worth it now; empty where it is not."""
-    progress = course.outcome
-    if progress is None or progress.count < 2 or course.sessions < policy.ending_sessions:
-        return []
-    gain = progress.instrument.gain(progress.first, progress.last) / progress.instrument.reliable_change
-    if gain >= 1 and progress.instrument.past_cutoff(progress.last):
-        return ["Reliably better than at the start, and past the cut-off"]
-    if course.sessions >= 2 * policy.ending_sessions and gain < policy.stalled_gain:
-        return [f"{course.sessions} sessions, and the measure stands about where it began"]
-    return []

@@ -31,7 +31,7 @@ class Kind(ABC):
     shows_risk: ClassVar[bool] = True
 
     @abstractmethod
-    def grounds(self, policy: Policy, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
+    def grounds(self, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
         """What an alert says of its reasons; `raising` are the parts of the score that raise the risk, strongest first."""
 
     def pillar(self, course: Course, raising: Sequence[Part]) -> str | None:
@@ -58,7 +58,12 @@ class LastingKind(Kind):
     def over_because(self, now: Situation) -> ResolvedBecause | None:
         """Why an alert is resolved whose condition is over; None where it stays open all the same."""
 
-    def escalates(self, policy: Policy, now: Situation) -> bool:
+    def news(self, now: Situation) -> int | None:
+        """When what it tells of happened (µs), where that is news whatever was told before; None where it is a risk that was
+        crossed, which waits its turn."""
+        return None
+
+    def escalates(self, policy: Policy, alert: OpenAlert, now: Situation) -> bool:
         """Whether an open alert is to be told once more, more urgently."""
         return False
 
@@ -66,6 +71,6 @@ class LastingKind(Kind):
         """Whether an open alert of this kind tells of the present condition already."""
         return True
 
-    def timers(self, policy: Policy, course: Course) -> Iterable[tuple[int, str]]:
+    def timers(self, course: Course) -> Iterable[tuple[int, str]]:
         """The moments (µs) at which the condition can begin to hold without any event, each with its name."""
         return ()

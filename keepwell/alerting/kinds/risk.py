@@ -1,4 +1,4 @@
-"""`risk`: the chance of a stop within 30 days crossed the line of the release's policy."""
+"""`risk`: somebody still comes, and the chance of a stop within 30 days crossed the line of the release's policy."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from keepwell.alerting.kinds.kind import MOST_GROUNDS, Grounds, Holding, LastingKind
-from keepwell.alerting.policy import Policy, Situation
+from keepwell.alerting.policy import OpenAlert, Policy, Situation
 from keepwell.care.course import Course
-from keepwell.care.moments import deciding
 from keepwell.contract.words import PILLARS, ResolvedBecause
 from keepwell.scoring.reasons import words_of
 from keepwell.scoring.scorecard import Part
 
 
 class RiskAlert(LastingKind):
-    """Raised at or above the line, at a moment at which somebody decides, and resolved below the release, so that a risk at
-    the line does not flicker."""
+    """Raised at or above the line, at a moment at which somebody decides, while a talk in the next session is possible, and
+    resolved below the release, so that a risk at the line does not flicker. An absence is `silence`'s to tell of."""
 
     name = "risk"
     withheld = True
@@ -24,17 +23,17 @@ class RiskAlert(LastingKind):
     def holds(self, policy: Policy, now: Situation) -> Holding:
         if now.risk is None:
             return "over"
-        if now.risk < policy.release:
-            return "over"
-        return "holds" if now.risk >= policy.line and deciding(now.course, now.now) else "between"
+        if now.signals.absent_since is not None or not now.signals.deciding:
+            return "between"
+        return "holds" if now.risk >= policy.line else "over" if now.risk < policy.release else "between"
 
     def over_because(self, now: Situation) -> ResolvedBecause | None:
         return "risk_fell"
 
-    def escalates(self, policy: Policy, now: Situation) -> bool:
-        return now.risk is not None and now.risk >= policy.escalate
+    def escalates(self, policy: Policy, alert: OpenAlert, now: Situation) -> bool:
+        return self.holds(policy, now) == "holds" and now.risk is not None and now.risk >= policy.escalate
 
-    def grounds(self, policy: Policy, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
+    def grounds(self, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
         return strongest_grounds(raising)
 
     def pillar(self, course: Course, raising: Sequence[Part]) -> str | None:

@@ -1,4 +1,4 @@
-"""`rupture`: a rupture of the alliance opened and is not repaired."""
+"""`rupture`: a strain of the alliance that is not repaired: voiced, reported, or shown by the ratings."""
 
 from __future__ import annotations
 
@@ -8,47 +8,97 @@ from typing import Final
 from keepwell.alerting.kinds.kind import MOST_GROUNDS, Grounds, Holding, LastingKind
 from keepwell.alerting.kinds.risk import strongest_grounds, strongest_pillar
 from keepwell.alerting.policy import OpenAlert, Policy, Situation
+from keepwell.alerting.signals import newest_matter
+from keepwell.care.alliance import Rupture
+from keepwell.care.concerns import Concern
 from keepwell.care.course import Course
-from keepwell.contract.words import ResolvedBecause
-from keepwell.scoring.reasons import words_of
+from keepwell.contract.words import VOCABULARIES, ResolvedBecause
 from keepwell.scoring.scorecard import Part
 
 
 class RuptureAlert(LastingKind):
-    """Holds while the newest rupture is open, and is over once it is repaired; between where it passed without repair."""
+    """What is voiced or reported is told at once, a fall of the ratings where it is great or the risk is raised too."""
 
     name = "rupture"
 
     def holds(self, policy: Policy, now: Situation) -> Holding:
-        ruptures = now.course.alliance.ruptures
-        if not ruptures or ruptures[-1].repaired:
+        found = now.signals
+        if found.voiced_at is not None:
+            return "holds"
+        if found.strained_at is None:
             return "over"
-        return "holds" if ruptures[-1].closed_at is None else "between"
+        return "holds" if now.risk is not None and now.risk >= policy.strain else "between"
 
     def over_because(self, now: Situation) -> ResolvedBecause | None:
-        # What was reported was taken back: there is no rupture, and nothing was repaired.
-        return "repaired" if now.course.alliance.ruptures else "risk_fell"
+        # Where nobody came back to it, or what was told was taken back, nothing was repaired.
+        return "repaired" if now.signals.mended else "risk_fell"
 
-    def covers(self, alert: OpenAlert, now: Situation) -> bool:
-        # An alert of an earlier rupture does not tell of a new one.
-        return alert.raised_at >= now.course.alliance.ruptures[-1].opened_at
+    def news(self, now: Situation) -> int | None:
+        return now.signals.voiced_at
 
-    def grounds(self, policy: Policy, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
-        if not course.alliance.ruptures:  # it was taken back
+    def escalates(self, policy: Policy, alert: OpenAlert, now: Situation) -> bool:
+        # What is voiced besides joins the open matter, which is told once more.
+        return now.signals.voiced_at is not None and now.signals.voiced_at > alert.raised_at
+
+    def grounds(self, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
+        said = [*_open_matters(course)]
+        if not said:  # it was repaired, or taken back
             return strongest_grounds(raising)
-        latest = course.alliance.ruptures[-1]
-        how = "was reported" if latest.evidence == "reported" else "shows in the alliance ratings"
-        rest = (words_of(part) for part in raising[:MOST_GROUNDS] if part.feature.topic == "alliance")
-        words = (f"A {latest.kind} rupture of the alliance {how}", *rest)
-        return Grounds(words[:MOST_GROUNDS], ("rupture", "alliance"))
+        return Grounds(tuple(said[:MOST_GROUNDS]), ("feedback", "rupture", "alliance", "continuity"))
 
     def pillar(self, course: Course, raising: Sequence[Part]) -> str | None:
-        ruptures = course.alliance.ruptures
-        return ruptures[-1].pillar if ruptures else strongest_pillar(course, raising)
-
-    def rupture(self, course: Course) -> str | None:
-        ruptures = course.alliance.ruptures
-        return ruptures[-1].kind if ruptures else None
+        matter = newest_matter(course)
+        return matter.pillar if matter is not None else strongest_pillar(course, raising)
 
 
 KIND: Final = RuptureAlert()
+MENDED: Final = "A concern that was spoken of and mended is the alliance at work"
+"""What a resolved alert says of a matter that was repaired."""
+
+
+def _open_matters(course: Course) -> list[str]:
+    """Every open matter in words, the newest first."""
+    rupture = course.alliance.open
+    matters: list[Rupture | Concern] = [*course.concerns.open.values()]
+    if rupture is not None:
+        matters.append(rupture)
+    matters.sort(key=lambda one: -one.opened_at)
+    return [_in_words(one, course) for one in matters]
+
+
+def _in_words(matter: Rupture | Concern, course: Course) -> str:
+    if isinstance(matter, Rupture):
+        about = f", about {_PILLARS[matter.pillar]}" if matter.pillar in _PILLARS else ""
+        if matter.evidence == "reported":
+            return f"A strain between the two was reported{about}: the client {_KINDS[matter.kind]}"
+        scale = "The alliance rating" if matter.scale in (None, "total") else f"The rating of {matter.scale}"
+        return f"{scale} fell well below what is usual for this person"
+    if matter.about == "complaint":
+        return "The client complained"
+    if matter.about == "break":
+        return _break_in_words(course)
+    return f"The client said that {_SAID[matter.pillar or '']}"
+
+
+def _break_in_words(course: Course) -> str:
+    if course.handover_reason == "absence":
+        return "The clinician changed because of absence"
+    if course.moved_twice_at is not None:
+        return "The clinic moved the same visit twice"
+    return "The clinic cancelled two visits in two months"
+
+
+_PILLARS: Final = VOCABULARIES["pillar"].says
+_KINDS: Final = VOCABULARIES["rupture_kind"].says
+_SAID: Final = {
+    "goals": "the goals do not fit",
+    "tasks": "the way of working does not fit",
+    "bond": "the two do not get on well",
+    "trust": "it is hard to speak freely",
+    "empathy": "they do not feel understood",
+    "consistency": "times or people change too much",
+    "culture": "where they come from is not respected",
+    "pace": "the pace does not fit",
+    "logistics": "times, place or cost make it hard to come",
+}
+"""What negative feedback on a pillar says."""

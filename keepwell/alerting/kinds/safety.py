@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from keepwell.alerting.kinds.kind import Grounds, Kind
-from keepwell.alerting.policy import Policy
 from keepwell.care.course import Course
 from keepwell.scoring.scorecard import Part
 
@@ -20,7 +19,7 @@ class SafetyAlert(Kind):
     name = "safety"
     shows_risk = False
 
-    def grounds(self, policy: Policy, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
+    def grounds(self, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
         return Grounds(("A safety item was endorsed",), ("safety",))
 
 

@@ -25,8 +25,9 @@ def drawn(rows: int, seed: int) -> tuple[Codes, np.ndarray]:
 
 
 def rows_of(codes: Codes, target: np.ndarray) -> LearningRows:
-    return LearningRows(codes, target, np.ones(len(target)), np.zeros(len(target)), np.ones(len(target)),
-                        np.arange(len(target)))
+    return LearningRows(
+        codes, target, np.ones(len(target)), np.zeros(len(target)), np.ones(len(target)), np.arange(len(target))
+    )
 
 
 def learnt(learner: Learner) -> Additive:

@@ -12,7 +12,6 @@ import pandas as pd
 from keepwell.care.course import Course
 from keepwell.scoring.features import FEATURES
 from keepwell.scoring.scorecard import HEADLINE
-from models.hand_set import POLICY
 from training.dataset import FEATURE_COLUMNS, Dataset
 from training.dataset.builder import table
 from training.dataset.sources import gather
@@ -69,7 +68,7 @@ def _made(place: Place, seed: int, folder: Path) -> JudgedWorld:
     share = place.judged / episodes
     simulate(place.preset, episodes, seed, folder, rollouts=place.rollouts, truth_of=share, jobs=1)
     gathered = gather([folder / "events.jsonl"], (), None, {})
-    whole = table(gathered, POLICY)
+    whole = table(gathered)
     looked = [one for one in seen(read_truths(folder / "truth.jsonl"), gathered, _look) if one.found is not None]
     places = named([moment_of(one, ()) for one in looked], whole.frame).sort_values("moment", kind="stable")
     kept = [(looked[n], found) for n in places["moment"] for found in [looked[n].found] if found is not None]
