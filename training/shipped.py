@@ -44,8 +44,8 @@ JUDGED: Final = tuple(range(9001, 9007))
 """Seeds of the worlds by which the release is judged for its report."""
 ROLLOUTS: Final = 32
 BUDGET: Final = 13.0
-"""Alerts per 100 sessions, safety apart: three more than that of `keepwell train`, as in drawn worlds more is voiced than most
-clinics record; ours."""
+"""Alerts per 100 sessions, safety apart: three more than that of `keepwell train`, as in drawn worlds more is voiced than
+most clinics record; ours."""
 
 
 class Plan(NamedTuple):

@@ -32,6 +32,8 @@ class Signals(NamedTuple):
     """When the newest open matter came up that is told at once: voiced, reported, a great fall, a break by the clinic."""
     strained_at: int | None = None
     """When the newest open fall of ratings came up that is told where the risk is raised too."""
+    skipping_since: int | None = None
+    """When questionnaires began to be left out one after the other; told where the risk is raised too."""
     mended: bool = False
     """Of matters, none of which is open: whether the one that closed last was repaired or answered."""
     wished_at: int | None = None
@@ -57,6 +59,7 @@ def signals_of(course: Course, now: int) -> Signals:
         absent_since(course, now),
         max(heard, default=None),
         rupture.opened_at if rupture is not None and not told else None,
+        course.skipping_since,
         _mended(course),
         wish,
         course.wished and wish is None,

@@ -1,4 +1,4 @@
-"""What a client said is wrong, or the clinic broke: followed until it is repaired, answered or passed.
+"""What a client said or showed to be wrong, or the clinic broke: followed until it is repaired, answered or passed.
 
 A concern is heard at once, whatever a model says of it. Who speaks up and is answered is the alliance at work: ruptures that
 are repaired go with better outcomes than none at all (Eubanks, Muran & Safran 2018, Psychotherapy 55:508).
@@ -11,8 +11,8 @@ from typing import Final, Literal
 
 from keepwell.care.history import AlertAnswer, Opinion, Repair, Touch
 
-About = Literal["feedback", "complaint", "break"]
-"""What was said of a pillar, a complaint, or a break of continuity by the clinic."""
+About = Literal["feedback", "complaint", "break", "homework"]
+"""What was said of a pillar, a complaint, a break of continuity by the clinic, homework left more and more."""
 Closed = Literal["repaired", "answered", "passed"]
 
 PASSED_SESSIONS: Final = 3
@@ -21,6 +21,10 @@ PILLAR_OF_COMPLAINT_DAYS: Final = 14
 """A complaint is about the pillar of negative feedback this close (days); otherwise about none in particular; ours."""
 BREAKS_DAYS: Final = 60
 """A second visit cancelled by the clinic within so many days is a break; one alone happens to everybody; ours."""
+HOMEWORK_FALLS: Final = 2
+"""Falls in a row, three pieces of homework each less done than the one before, ..."""
+LITTLE_DONE: Final = 1 / 3
+"""... down to so much of it, that say what nobody says: the tasks may not fit; ours."""
 ACTING: Final = frozenset(
     ("repair_planned", "outreach_planned", "approach_changed", "transfer_offered", "ending_planned")
 )
@@ -94,6 +98,13 @@ class Concerns:
         if self._cancelled_at is not None and at - self._cancelled_at <= BREAKS_DAYS * _DAY:
             self._voice(("break", "consistency"), at, event)
         self._cancelled_at = at
+
+    def take_review(self, at: int, event: tuple[int, str], falls: int, done: float) -> None:
+        """Homework was looked at: `falls` in a row, and how much of it was `done`. More of it again repairs."""
+        if falls >= HOMEWORK_FALLS and done <= LITTLE_DONE:
+            self._voice(("homework", "tasks"), at, event)
+        elif not falls and ("homework", "tasks") in self.open:
+            self._close(self.open["homework", "tasks"], at, "repaired")
 
     def take_repair(self, entry: Repair) -> None:
         """An attempt at repair answers what is open of its pillar, or of all; one that went better repairs it."""

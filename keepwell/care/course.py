@@ -52,6 +52,8 @@ EARLY_SESSIONS: Final = 3
 """Up to this session a gain is early (Lambert 2005, J Clin Psychol 61:855: most early responders by session 3)."""
 LATELY: Final = 56 * DAY
 """Eight weeks: how far back sessions count as lately; ours."""
+MANY_SKIPS: Final = 3
+"""Questionnaires left out in a row from which their silence says something; ours."""
 LONGEST_SNOOZE: Final = 30 * DAY
 """A snooze ends after so long at the latest ; ours."""
 NEWEST_REVIEWS: Final = 3
@@ -175,6 +177,8 @@ class Course:
     """When the client last said something critical: negative feedback, a wish for a change, a complaint."""
 
     skips_in_a_row: int = 0
+    skipping_since: int | None = None
+    """When so many questionnaires were left out in a row (`MANY_SKIPS`) that nothing is heard by them any more."""
     declined: int = 0
     completed: int = 0
     heard_at: int | None = None
@@ -243,6 +247,7 @@ class Course:
         falls = self.homework.count > 0 and entry.completion < self.homework.last
         self.homework_falling = self.homework_falling + 1 if falls else 0
         self.homework.add(entry.completion)
+        self.concerns.take_review(entry.at, (entry.source, entry.id), self.homework_falling, entry.completion)
         self.newest_reviews = (*self.newest_reviews[1 - NEWEST_REVIEWS :], entry.completion)
         self.assigned = max(0, self.assigned - 1)
         self._hear(entry)
@@ -324,6 +329,7 @@ class Course:
             return
         self._hear(entry)
         self.skips_in_a_row = 0
+        self.skipping_since = None
         self.completed += 1
         if instrument is None:
             self.uninterpreted.add(entry.instrument)
@@ -378,6 +384,8 @@ class Course:
         if entry.rater not in (None, "client") or entry.reason in ("not_offered", "technical"):
             return
         self.skips_in_a_row += 1
+        if self.skips_in_a_row == MANY_SKIPS:
+            self.skipping_since = entry.at
         self.declined += entry.reason == "declined"
         self.refs["skipped"] = (entry.source, entry.id)
 

@@ -38,8 +38,8 @@ AS_RELEASED: Final = 400.0
 """The ridge with which a fit that begins at a release goes on, by regression alone, where its clients are too few to say
 otherwise: of those tried in four simulated worlds, others than those that judge, the best on 300 episodes (ours)."""
 SURE: Final = 2.0
-"""Standard errors by which another way must be better before it is taken instead ; ours, twice the one of Breiman et al. 1984,
-Classification and Regression Trees, section 3.4.3, as several are tried."""
+"""Standard errors by which another way must be better before it is taken instead; ours: twice the one of Breiman et al. 1984
+(Classification and Regression Trees, section 3.4.3), as several are tried."""
 PART: Final = 2
 """While choosing, a fit reads so many times fewer rows."""
 LEAST_REACH: Final = 0.02

@@ -75,6 +75,8 @@ def _in_words(matter: Rupture | Concern, course: Course) -> str:
         return f"{scale} fell well below what is usual for this person"
     if matter.about == "complaint":
         return "The client complained"
+    if matter.about == "homework":
+        return "Less homework done each time, three times in a row"
     if matter.about == "break":
         return _break_in_words(course)
     return f"The client said that {_SAID[matter.pillar or '']}"

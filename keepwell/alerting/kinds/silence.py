@@ -1,4 +1,4 @@
-"""`silence`: somebody is absent, and is not likely to come back without being asked.
+"""`silence`: somebody is absent, and is not likely to come back without being asked; or comes, and leaves questionnaires out.
 
 How likely that is has been learnt: at each look the risk is that of somebody with this rhythm, in this calendar, absent for
 so long. Most people who miss one visit come to the next, and of them nothing is told.
@@ -23,20 +23,23 @@ section 3)."""
 
 
 class SilenceAlert(LastingKind):
-    """Raised at or above the line for absence, and over once somebody is back or has a session booked."""
+    """Raised at or above the line for absence, and over once somebody is back or has a session booked. Of somebody who comes
+    and leaves out one questionnaire after the other it is raised where the risk is raised too."""
 
     name = "silence"
 
     def holds(self, policy: Policy, now: Situation) -> Holding:
-        if now.signals.absent_since is None:
+        found = now.signals
+        if found.absent_since is None and found.skipping_since is None:
             return "over"
-        return "holds" if now.risk is not None and now.risk >= policy.absent else "between"
+        line = policy.absent if found.absent_since is not None else policy.strain
+        return "holds" if now.risk is not None and now.risk >= line else "between"
 
     def over_because(self, now: Situation) -> ResolvedBecause | None:
         return "returned"
 
     def news(self, now: Situation) -> int | None:
-        return now.signals.absent_since
+        return now.signals.absent_since  # what is left out waits its turn
 
     def timers(self, course: Course) -> Iterable[tuple[int, str]]:
         sign = course.standing.last_sign
@@ -67,9 +70,9 @@ def silent_because(course: Course, now: int) -> list[str]:
             "nothing has been booked since" if course.lost_at is not None else "the next one stands as booked before"
         )
         found.append(f"The last visit was {what} {ago}, and {since}")
-    elif course.last_session is not None:
+    elif began is not None and course.last_session is not None:
         found.append(f"No session is booked; the last one was {ago}")
-    else:
+    elif began is not None:
         found.append("No first session is booked")
     if course.unanswered:
         calls = "The last contact has" if course.unanswered == 1 else f"The last {course.unanswered} contacts have"
