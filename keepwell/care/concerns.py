@@ -19,8 +19,8 @@ PASSED_SESSIONS: Final = 3
 """Sessions after which a concern that was neither answered nor said again has passed; ours."""
 PILLAR_OF_COMPLAINT_DAYS: Final = 14
 """A complaint is about the pillar of negative feedback this close (days); otherwise about none in particular; ours."""
-BREAKS_DAYS: Final = 60
-"""A second visit cancelled by the clinic within so many days is a break; one alone happens to everybody; ours."""
+CANCELLED_IN_A_ROW: Final = 2
+"""Visits cancelled by the clinic with no session between that are a break; one alone happens to everybody; ours."""
 HOMEWORK_FALLS: Final = 2
 """Falls in a row, three pieces of homework each less done than the one before, ..."""
 LITTLE_DONE: Final = 1 / 3
@@ -61,7 +61,7 @@ class Concerns:
     repaired: int = 0
     """How many were repaired or answered."""
     _negative: tuple[int, str] | None = None
-    _cancelled_at: int | None = None
+    _cancelled: int = 0
 
     @property
     def newest(self) -> Concern | None:
@@ -94,10 +94,10 @@ class Concerns:
         self._voice(("break", "consistency"), at, event)
 
     def take_cancelled(self, at: int, event: tuple[int, str]) -> None:
-        """The clinic cancelled a visit: the second within `BREAKS_DAYS` is a break."""
-        if self._cancelled_at is not None and at - self._cancelled_at <= BREAKS_DAYS * _DAY:
+        """The clinic cancelled a visit: the second with no session between is a break."""
+        self._cancelled += 1
+        if self._cancelled >= CANCELLED_IN_A_ROW:
             self._voice(("break", "consistency"), at, event)
-        self._cancelled_at = at
 
     def take_review(self, at: int, event: tuple[int, str], falls: int, done: float) -> None:
         """Homework was looked at: `falls` in a row, and how much of it was `done`. More of it again repairs."""
@@ -122,6 +122,7 @@ class Concerns:
 
     def take_session(self, at: int) -> None:
         """A session: what was answered before it is closed, and what nobody came back to passes in the end."""
+        self._cancelled = 0
         for concern in list(self.open.values()):
             concern.waited += 1
             if concern.answered:

@@ -87,7 +87,7 @@ def _break_in_words(course: Course) -> str:
         return "The clinician changed because of absence"
     if course.moved_twice_at is not None:
         return "The clinic moved the same visit twice"
-    return "The clinic cancelled two visits in two months"
+    return "The clinic cancelled two visits in a row"
 
 
 _PILLARS: Final = VOCABULARIES["pillar"].says
