@@ -411,7 +411,8 @@ class Course:
     def _cancel(self, entry: Cancellation) -> None:
         if entry.initiator != "client":
             self.clinic_cancelled += 1
-            self.concerns.take_cancelled(entry.at, (entry.source, entry.id))
+            if not self.lost_in_a_row:  # the visits of somebody who stays away are cleared: that breaks nothing
+                self.concerns.take_cancelled(entry.at, (entry.source, entry.id))
             self.break_at = entry.at
             self.refs["continuity"] = (entry.source, entry.id)
             return
