@@ -16,9 +16,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from keepwell import metrics
-from keepwell.alerting.playbook import PLAYBOOK, suggest
+from keepwell.alerting.conditions import SAYS
+from keepwell.alerting.playbook import PLAYBOOK
 from keepwell.cli.main import app
-from keepwell.contract.words import ALERT_KINDS, PILLARS
 from keepwell.settings import Settings
 from keepwell.streams.topics import PARTITIONS, TABLE
 from services import reference
@@ -173,21 +173,24 @@ def _by(services: Sequence[str], platforms: bool) -> str:
 
 
 def playbook() -> str:
-    """Every entry with its finding and source, and which entries each kind and pillar reach."""
+    """Every entry with its finding, its source and what has to be true for it."""
     lines = [
         "# Playbook",
         "",
         _written("keepwell/alerting/playbook.toml"),
         "",
         "What an alert can suggest. Each text is an offer to the clinician, who knows the person; each has a source.",
-        "An alert carries at most three, the closest to its pillar first; an `ending` always carries its three equal",
-        "options, and `safety` only points to the clinic's own protocol.",
+        "An alert carries at most three of those whose conditions are true, the closest to its pillar first; of somebody",
+        "absent a contact comes first. An `ending` always carries its three equal options, and `safety` only points to the",
+        "clinic's own protocol.",
         "",
         f"{len(PLAYBOOK)} entries.",
         "",
     ]
     for entry in PLAYBOOK:
-        kinds = ", ".join(entry.kinds) + (f" (only {entry.rupture})" if entry.rupture else "")
+        kinds, fits = ", ".join(entry.kinds), [SAYS[name] for name in entry.when]
+        fits += [f"not: {SAYS[name]}" for name in entry.unless]
+        where = {"contact": "a call or a message today", "session": "the next session", "clinic": "at the clinic"}
         lines += [
             f"## `{entry.id}`",
             "",
@@ -195,20 +198,10 @@ def playbook() -> str:
             "",
             f"*Why:* {entry.why}",
             "",
-            f"*Source:* {entry.source}. *Alerts:* {kinds}. *Pillars:* {', '.join(entry.pillars) or 'any'}.",
+            f"*Source:* {entry.source}. *Alerts:* {kinds}. *Pillars:* {', '.join(entry.pillars) or 'any'}. "
+            f"*Done in:* {where[entry.where]}." + (f" *Where:* {'; '.join(fits)}." if fits else ""),
             "",
         ]
-    lines += [
-        "## Which alert reaches which entry",
-        "",
-        "| kind | pillar | suggestions, in order |",
-        "| --- | --- | --- |",
-    ]
-    for kind in ALERT_KINDS:
-        pillars = PILLARS if kind not in ("ending", "safety") else ()
-        for pillar in (*pillars, None):
-            offers = ", ".join(f"`{offer.id}`" for offer in suggest(kind, pillar))
-            lines.append(f"| {kind} | {pillar or ('none named' if pillars else 'any')} | {offers} |")
     return "\n".join([*lines, ""])
 
 

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from msgspec import UNSET
 
+from keepwell.alerting.conditions import conditions_of
 from keepwell.alerting.decide import Decision, decide
 from keepwell.alerting.kinds import KINDS
 from keepwell.alerting.kinds.rupture import MENDED
@@ -105,7 +106,7 @@ class Assessor:
             alert_id=decision.id, episode=score.episode, clinician_id=score.clinician_id, kind=decision.kind,
             status=decision.status, at=score.as_of, risk=risk,
             horizon="30d" if risk is not None else None, reasons=words, pillar=pillar,
-            suggestions=suggest(decision.kind, about, kind.rupture(course)) if told else (),  # type: ignore[arg-type]  # both are checked words of the contract
+            suggestions=suggest(decision.kind, about, conditions_of(course, now, memory.count - 1)) if told else (),
             also=tuple(one.id for one in memory.open if one.id != decision.id),
             evidence=_evidence(live, grounds.topics, origin), model=self.model,
             why=decision.why if decision.why is not None else UNSET, traceparent=score.traceparent,

@@ -1,4 +1,4 @@
-"""What to suggest with an alert: the playbook, read and checked once, and the choice by kind and pillar.
+"""What to suggest with an alert: the playbook, read and checked once, and the choice by kind, pillar and what is true.
 
 The entries are data (`playbook.toml`), each with its source in the literature; docs/reference/playbook.md is
 generated from them.
@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
+from collections.abc import Set
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
+from keepwell.alerting.conditions import Condition
 from keepwell.contract.outputs import Suggestion
-from keepwell.contract.words import AlertKind, Pillar, RuptureKind
+from keepwell.contract.words import AlertKind, Pillar
 
 ENDING_OPTIONS: Final = 3
 """Ending well, another approach, a warm transfer: always all three, none before the others (CONTRACT section 3)."""
 
+Where = Literal["contact", "session", "clinic"]
+"""Where an entry is done: a call or a message today, the next session, or at the clinic without the client."""
+
 
 class PlaybookEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One entry of the playbook. Its first pillar is its main one; none: it fits whatever the pillar. `rupture`: it
-    fits only that kind."""
+    """One entry of the playbook. Its first pillar is its main one; none: it fits whatever the pillar. It fits only where all
+    of `when` are true and none of `unless` is."""
 
     id: Annotated[str, Meta(pattern=r"^[a-z]+(-[a-z]+)+$")]
     kinds: Annotated[tuple[AlertKind, ...], Meta(min_length=1)]
@@ -31,12 +36,14 @@ class PlaybookEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     text: Annotated[str, Meta(min_length=20, max_length=240)]
     why: Annotated[str, Meta(min_length=20, max_length=240)]
     source: Annotated[str, Meta(pattern=r"\b(19|20)\d\d\b")]
-    rupture: RuptureKind | None = None
+    where: Where = "session"
+    when: tuple[Condition, ...] = ()
+    unless: tuple[Condition, ...] = ()
 
-    def fits(self, kind: AlertKind, pillar: Pillar | None, rupture: RuptureKind | None) -> bool:
+    def fits(self, kind: AlertKind, pillar: str | None, conditions: Set[Condition]) -> bool:
         """Whether the entry may be offered with such an alert."""
         about = not self.pillars or pillar in self.pillars
-        return kind in self.kinds and about and self.rupture in (None, rupture)
+        return kind in self.kinds and about and conditions.issuperset(self.when) and conditions.isdisjoint(self.unless)
 
     def suggestion(self) -> Suggestion:
         """The part of the entry that goes into an alert."""
@@ -44,22 +51,33 @@ class PlaybookEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 def suggest(
-    kind: AlertKind, pillar: Pillar | None, rupture: RuptureKind | None = None, limit: int = 3
+    kind: AlertKind, pillar: str | None, conditions: frozenset[Condition], limit: int = 3
 ) -> tuple[Suggestion, ...]:
     """At most `limit` offers for an alert, the closest first.
 
-    Those of the pillar come before those for any, of these the ones for this kind of rupture first, then the ones whose
-    main pillar it is; equals in the order of the file. An `ending` gets its three options whatever `limit` is, since
-    leaving one out would favour the rest.
+    Of somebody absent, a contact comes before all that is said in a session. Where the same was told again and again, another
+    way comes first. Then those of the pillar come before those for any, those for more of what is true before those for less,
+    and those whose main pillar it is; of a `silence`, what is true counts before the pillar. Equals in the order of the file.
+    An `ending` gets its three options whatever `limit` is, since leaving one out would favour the rest.
 
-    >>> [offer.id for offer in suggest("rupture", "bond", "withdrawal", limit=2)]
-    ['bond-notice-the-distance', 'bond-room-below-perfect']
+    >>> [offer.id for offer in suggest("rupture", "bond", frozenset(("withdrawal", "rated")), limit=2)]
+    ['bond-room-below-perfect', 'bond-notice-the-distance']
     """
-    fitting = [entry for entry in PLAYBOOK if entry.fits(kind, pillar, rupture)]
+    fitting = [entry for entry in PLAYBOOK if entry.fits(kind, pillar, conditions)]
     if kind == "ending":
         return tuple(entry.suggestion() for entry in fitting)
-    fitting.sort(key=lambda entry: (not entry.pillars, entry.rupture is None, entry.pillars[:1] != (pillar,)))
-    return tuple(entry.suggestion() for entry in fitting[:limit])
+    absent = "absent" in conditions
+
+    def order(entry: PlaybookEntry) -> tuple[bool, bool, tuple[int, ...], bool]:
+        close = (not entry.pillars, -len(entry.when))
+        return (
+            absent and entry.where != "contact",
+            "repeated" not in entry.when,
+            close[::-1] if kind == "silence" else close,
+            entry.pillars[:1] != (pillar,),
+        )
+
+    return tuple(entry.suggestion() for entry in sorted(fitting, key=order)[:limit])
 
 
 def load(file: Path) -> tuple[PlaybookEntry, ...]:
@@ -75,8 +93,10 @@ def load(file: Path) -> tuple[PlaybookEntry, ...]:
     if sum("ending" in entry.kinds for entry in entries) != ENDING_OPTIONS:
         raise ValueError("playbook: `ending` takes exactly three options")
     for entry in entries:
-        if entry.pillars and {"ending", "safety"} & set(entry.kinds):
-            raise ValueError(f"playbook: {entry.id} is for endings or safety, so it names no pillar")
+        if {"ending", "safety"} & set(entry.kinds) and (entry.pillars or entry.when or entry.unless):
+            raise ValueError(f"playbook: {entry.id} is for endings or safety, so it names no pillar and no condition")
+        if set(entry.when) & set(entry.unless):
+            raise ValueError(f"playbook: {entry.id} can never fit: what it asks for it rules out")
     return entries
 
 

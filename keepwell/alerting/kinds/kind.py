@@ -38,11 +38,6 @@ class Kind(ABC):
         """The pillar most in question; None where none stands out."""
         return None
 
-    def rupture(self, course: Course) -> str | None:
-        """The kind of the rupture that suggestions are to fit; None where there is none."""
-        rupture = course.alliance.open
-        return rupture.kind if rupture is not None else None
-
 
 class LastingKind(Kind):
     """A kind whose alert stays open from the moment its condition holds until that is over."""
