@@ -25,7 +25,8 @@ class Signals(NamedTuple):
     """Times in µs; None where there is no such thing."""
 
     deciding: bool = False
-    """Whether it is a moment at which somebody decides (`keepwell.care.moments`)."""
+    """Whether it is a moment at which somebody decides (`keepwell.care.moments`); before the first session only once one is
+    booked, as an opening alone says nothing of who comes."""
     absent_since: int | None = None
     """When a visit was lost with none attended or booked since, or, where nothing is booked, the last session."""
     voiced_at: int | None = None
@@ -55,7 +56,7 @@ def signals_of(course: Course, now: int) -> Signals:
     if wish is not None and now - wish > RECENT_DAYS * DAY:
         wish = None
     return Signals(
-        deciding(course, now),
+        deciding(course, now) and (course.sessions > 0 or course.visits.pending_at(now)),
         absent_since(course, now),
         max(heard, default=None),
         rupture.opened_at if rupture is not None and not told else None,
