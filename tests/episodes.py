@@ -21,6 +21,7 @@ from keepwell.streams.topics import Topics
 from keepwell.streams.worker import state as state_records
 from keepwell.streams.worker.step import Step
 from models.hand_set import POLICY
+from models.release import InvalidRelease
 from services.predictor.bootstrap import processor
 from services.predictor.step import PredictorProcessor
 from tests.strategies import BASE, DAY, make, moment
@@ -105,8 +106,10 @@ def assessor_of_all() -> Assessor:
 
 
 def predictor() -> PredictorProcessor:
-    """A processor without memory, with the shipped release."""
-    return processor(TOPICS)
+    """A processor without memory, with the shipped scorecard and the lines of the hand-set policy, so that what these
+    stories tell of does not hang on the lines that a fit chose."""
+    shipped = processor(TOPICS)
+    return PredictorProcessor(TOPICS, Assessor(shipped.default.model, shipped.default.scorer, POLICY), _none_promoted)
 
 
 def recorded(events: Iterable[AnyEvent], first: int = 0) -> list[Record]:
@@ -117,6 +120,10 @@ def recorded(events: Iterable[AnyEvent], first: int = 0) -> list[Record]:
 def ticked(day: float) -> AnyEvent:
     """A tick of the clock on a day."""
     return tick(moment(round(day * DAY)))
+
+
+def _none_promoted(release: str) -> Assessor:
+    raise InvalidRelease("not_found", release)
 
 
 class Run:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
-from collections.abc import Set
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -40,7 +39,7 @@ class PlaybookEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     when: tuple[Condition, ...] = ()
     unless: tuple[Condition, ...] = ()
 
-    def fits(self, kind: AlertKind, pillar: str | None, conditions: Set[Condition]) -> bool:
+    def fits(self, kind: AlertKind, pillar: str | None, conditions: frozenset[Condition]) -> bool:
         """Whether the entry may be offered with such an alert."""
         about = not self.pillars or pillar in self.pillars
         return kind in self.kinds and about and conditions.issuperset(self.when) and conditions.isdisjoint(self.unless)

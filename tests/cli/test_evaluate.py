@@ -88,7 +88,7 @@ def test_another_log_is_told_beside_this_one(events: Path, of_file: Any, tmp_pat
 
 def test_raised_is_set_against_withheld_where_the_release_withholds(tmp_path: Path) -> None:
     """Every moment is above the line, so the arms are whoever was drawn, and alerts were shown to the others alone."""
-    policy = {"withhold": 0.2, "skips": 99, "unanswered": 99, "ending_sessions": 99, "unbooked_days": 3650}
+    policy = {"withhold": 0.2}
     released(tmp_path / "mine", base=2.0, **policy)
     events, release = tmp_path / "events.jsonl", str(tmp_path / "mine")
     with events.open("wb") as file:

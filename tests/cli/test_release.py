@@ -343,7 +343,7 @@ def system(request: pytest.FixtureRequest, tmp_path: Path, prefix: str) -> Itera
 
 def test_promotions_under_workers_that_are_killed_replay_to_the_same_bytes(system: System, place: Path) -> None:
     for name, base in (("one", -1.0), ("two", -2.0)):
-        released(place / name, base, unbooked_days=5)
+        released(place / name, base, absent=0.5)
     events = [event for event in made_up_clinic(20, 5, START, 80) if not isinstance(event, ClientErased)]
     acts = (("promote", "one"), ("shadow", "two"), ("rollback",))
     size = -(-len(events) // len(acts))

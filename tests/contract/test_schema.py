@@ -55,6 +55,7 @@ ALERT = Alert(
     reasons=("Bond rating fell",),
     pillar="bond",
     suggestions=(Suggestion(id="bond-invite-feedback", text="Ask", why="It helps"),),
+    also=("al-2",),
     evidence=("/north/booking#ev-9911",),
     model="sha256:0a1b",
 )
@@ -123,7 +124,7 @@ def test_the_example_score_and_alert_of_the_contract_have_their_members_in_that_
     assert list(score["risk"]) == ["14d", "30d", "60d"]
     assert list(alert) == [
         *("alert_id", "episode", "clinician_id", "kind", "status", "at", "risk", "horizon", "reasons", "pillar"),
-        *("suggestions", "evidence", "model"),
+        *("suggestions", "also", "evidence", "model"),
     ]
     assert _valid(output_schema("score"), score)
     assert _valid(output_schema("alert"), alert)

@@ -11,7 +11,6 @@ import pytest
 
 from keepwell.care.instruments import Instruments
 from keepwell.testing.made_up import made_up_clinic
-from models.hand_set import POLICY
 from tests.training.dataset.test_replay import as_log
 from training import leakage
 from training.dataset import FEATURE_COLUMNS, InMemory, build
@@ -39,7 +38,7 @@ def frame(source: InMemory) -> pd.DataFrame:
 
 
 def replayer(gathered: Gathered) -> Replayer:
-    return Replayer(Instruments(), POLICY, gathered.now)
+    return Replayer(Instruments(), gathered.now)
 
 
 class Leaky(Replayer):
@@ -69,7 +68,7 @@ def test_nothing_is_found_in_order_of_arrival_either(source: InMemory) -> None:
 
 
 def test_features_that_know_the_future_are_named(gathered: Gathered) -> None:
-    moved, compared = moved_by_the_future(gathered, Leaky(Instruments(), POLICY, gathered.now))
+    moved, compared = moved_by_the_future(gathered, Leaky(Instruments(), gathered.now))
     assert sorted(moved) == sorted(FEATURE_COLUMNS[n] for n in (3, 60))
     assert all(0 < count <= compared for count in moved.values())
     told = Audit(compared=compared, moved=moved, dealt={}, suspects=()).findings

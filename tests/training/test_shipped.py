@@ -49,7 +49,7 @@ def test_making_it_puts_one_release_in_the_place_of_what_was_there(tmp_path: Pat
     assert found.digest == digest
     worlds = msgspec.json.decode((folder / "worlds.json").read_bytes(), type=WorldsTable)
     assert worlds.seeds == (21,) and not set(JUDGED) & set(WORLDS)
-    assert found.policy.line != POLICY.line and found.policy.skips == POLICY.skips
+    assert found.policy.line != POLICY.line and found.policy.quiet_days == POLICY.quiet_days
 
 
 # ── many worlds as one table ────────────────────────────────────────────────────────────────────────────

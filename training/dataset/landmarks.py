@@ -67,7 +67,7 @@ AFTER_MISS_DAYS: Final = 10
 """A row ten days after a missed visit, where none was attended, cancelled or missed since: a landmark that reports judge by;
 ours."""
 
-KINDS: Final = (*EVENT_KINDS.values(), *TIMER_KINDS.values(), AFTER_MISS)
+KINDS: Final = (*EVENT_KINDS.values(), AFTER_MISS, *TIMER_KINDS.values())
 """Every kind, the one that names a shared moment first."""
 RANK: Final = {kind: rank for rank, kind in enumerate(KINDS)}
 

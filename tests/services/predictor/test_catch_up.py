@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 
 from keepwell.alerting.assess import Assessor
 from keepwell.alerting.decide import ENDORSED_DAYS, QUIET_MICROS
-from keepwell.contract.events import AnyEvent, Attended, Contact, Ended, Measured, Missed, RuptureNote, encode
+from keepwell.contract.events import (
+    AnyEvent,
+    Attended,
+    Contact,
+    Ended,
+    Feedback,
+    Measured,
+    Missed,
+    RepairAttempt,
+    encode,
+)
 from keepwell.streams.log import Message
 from models.hand_set import POLICY
 from services.predictor.bootstrap import processor
@@ -29,6 +39,7 @@ NOW: Final = 370.0
 QUIET: Final = QUIET_MICROS / DAY
 MINUTE: Final = 1 / 24 / 60
 SAFE = Measured(instrument="PHQ-9", scores={"total": 20}, safety_item=0)
+COMPLAINT = Contact(direction="inbound", purpose="complaint")
 ENDORSED = Measured(instrument="PHQ-9", scores={"total": 20}, safety_item=2)
 
 
@@ -48,7 +59,7 @@ def year(*last: Happening) -> list[Happening]:
             ]
         else:
             told += [(7 * week + 0.02, Missed(appointment_id=f"a-{week}")), (7 * week, ENDORSED)]
-    return [*told, *last]
+    return [*told, (344, COMPLAINT), *last]
 
 
 def sent(history: Sequence[AnyEvent], *, before: Sequence[AnyEvent] = ()) -> Run:
@@ -91,7 +102,7 @@ def test_what_still_stands_at_the_end_of_a_history_is_told_once() -> None:
     assert run.alerts == []  # it may still be coming
     run.take(ticked(NOW + 2 * MINUTE))
     told = kinds(run)
-    assert told == [("silence", "raised")]
+    assert told == [("rupture", "raised")]
     assert run.scores[-1]["trigger"].startswith("timer:caught-up:")
     run.take(ticked(NOW + 3 * MINUTE), ticked(NOW + 4 * MINUTE))
     assert kinds(run) == told
@@ -101,10 +112,10 @@ def test_what_stands_besides_is_told_after_the_refractory_time_where_it_still_do
     stands: list[Happening] = [
         (355, booked("b-1", 357)),
         (357.1, Missed(appointment_id="b-1")),
-        (357.2, RuptureNote(kind="withdrawal")),
+        (357.2, Feedback(pillar="pace", sentiment="neutral", wants_change="format")),
     ]
     scorer = processor(TOPICS).default.scorer
-    patient = Assessor("sha256:p", scorer, msgspec.structs.replace(POLICY, refractory_days=5))
+    patient = Assessor("sha256:p", scorer, msgspec.structs.replace(POLICY, refractory_days=5, quiet_days=1))
     run = Run(PredictorProcessor(TOPICS, patient, lambda digest: patient))
     run.take(ticked(NOW), *story(*year(*stands)), ticked(NOW + QUIET))
     assert kinds(run) == [("rupture", "raised")]
@@ -112,7 +123,7 @@ def test_what_stands_besides_is_told_after_the_refractory_time_where_it_still_do
     run.take(*story((NOW + 4, called), source="/north/desk"))
     assert kinds(run) == [("rupture", "raised")]
     run.take(*story((NOW + 4, called), (NOW + 6, called), source="/north/desk"))
-    assert kinds(run) == [("rupture", "raised"), ("silence", "raised"), ("ending", "raised")]
+    assert kinds(run) == [("rupture", "raised"), ("ending", "raised")]
 
 
 def test_a_history_that_is_still_being_sent_at_a_tick_is_not_told_of_in_its_middle() -> None:
@@ -139,21 +150,21 @@ def test_an_ended_history_is_told_of_nothing() -> None:
     assert run.scores[-1]["state"] == "ended"
 
 
-def silences(run: Run) -> list[str]:
-    """What became of the silence that is told of."""
-    return [status for kind, status in kinds(run) if kind == "silence"]
+def ruptures(run: Run) -> list[str]:
+    """What became of the complaint that is told of."""
+    return [status for kind, status in kinds(run) if kind == "rupture"]
 
 
 def test_an_alert_that_stood_before_a_history_came_is_resolved_by_it_at_its_end() -> None:
-    before = story((NOW - 12, opened()), (NOW - 11, booked("a", NOW - 10)), (NOW - 10, Missed(appointment_id="a")))
+    before = story((NOW - 12, opened()), (NOW - 11, booked("a", NOW + 9)), (NOW - 10, COMPLAINT))
     run = Run()
     run.take(*before, ticked(NOW - 6), ticked(NOW))
-    assert silences(run) == ["raised"]
-    came = story((NOW - 4, booked("b", NOW + 3)), (NOW - 3.5, Attended()), source="/north/ehr")
+    assert ruptures(run) == ["raised"]
+    came = story((NOW - 4, RepairAttempt(outcome="better")), (NOW - 3.5, Attended()), source="/north/ehr")
     run.take(*came)
-    assert silences(run) == ["raised"]
+    assert ruptures(run) == ["raised"]
     run.take(ticked(NOW + QUIET))
-    assert silences(run)[:2] == ["raised", "resolved"]
+    assert ruptures(run)[:2] == ["raised", "resolved"]
 
 
 def test_what_lies_no_further_back_than_the_stated_age_is_told_at_once() -> None:

@@ -15,9 +15,7 @@ import pytest
 import structlog.testing
 
 from keepwell import metrics
-from keepwell.alerting.decide import timers, timing, withheld
-from keepwell.alerting.policy import Memory, Policy
-from keepwell.care.course import Course
+from keepwell.alerting.decide import withheld
 from keepwell.cli.replay import replay_log
 from keepwell.contract.control import promotion, tick
 from keepwell.contract.events import AnyEvent, Attended, ClientErased, Erased, Event
@@ -26,14 +24,13 @@ from keepwell.streams.memory import MemoryLog
 from keepwell.streams.topics import Topics, ensure_topics
 from keepwell.testing.accepted import accepted
 from keepwell.testing.made_up import made_up_clinic
-from models.hand_set import POLICY
 from models.registry import Releases
 from models.release import InvalidRelease, default, digest_of, folder_name
 from models.signing import PublicKeys, keygen
 from services.predictor.bootstrap import processor, worker_of
 from services.predictor.settings import PredictorSettings
 from services.predictor.turns import Turn, recorded, roles_of, waiting
-from tests.episodes import Run, booked, lived, on, opened, outputs, story, ticked, weekly
+from tests.episodes import Run, booked, opened, outputs, story, ticked, weekly
 from tests.models.releases import released
 from tests.strategies import DAY, make, moment
 
@@ -108,7 +105,7 @@ def parts(count: int) -> list[Sequence[Event]]:
 
 
 def test_a_replay_over_promotions_and_restarts_gives_the_same_bytes(tmp_path: Path) -> None:
-    one, two = published(tmp_path, -1.0, unbooked_days=5), published(tmp_path, -2.0, line=0.4)
+    one, two = published(tmp_path, -1.0, absent=0.5), published(tmp_path, -2.0, line=0.4)
     clinic = Clinic(tmp_path)
     acts = [[promoted(one, 1)], [promoted(two, 2, "shadow")], [promoted(two, 3)], [promoted(one, 4, "shadow")], []]
     for number, (part, act) in enumerate(zip(parts(5), acts, strict=True)):
@@ -181,7 +178,7 @@ def test_a_predictor_does_not_go_on_without_the_release_in_use(tmp_path: Path) -
 
 
 def test_a_predictor_started_with_another_release_says_from_where_and_a_replay_follows(tmp_path: Path) -> None:
-    one, two = published(tmp_path, -1.0, unbooked_days=4), published(tmp_path, -2.0)
+    one, two = published(tmp_path, -1.0, absent=0.6), published(tmp_path, -2.0)
     clinic = Clinic(tmp_path)
     for part, model in zip(parts(4), (None, one[7:20], two, str(tmp_path / "work--2.0")), strict=True):
         clinic.tell(part)
@@ -399,45 +396,6 @@ def test_an_erasure_reaches_the_shadow_scores_even_after_the_shadow_ended(tmp_pa
     run.take(promoted(one, 0, "shadow"), *story((0, opened())), promoted(one, 1, "none"))
     run.take(make(Erased(client_id="p-1"), 2 * DAY, "erase"))
     assert run.of(TOPICS.shadow_scores)[-1] is None
-
-
-# ── what a promoted policy makes due ────────────────────────────────────────────────────────────────────
-
-CHANGES: dict[str, Any] = {
-    "line": 0.35, "release": 0.1, "escalate": 0.7, "refractory_days": 3.0, "unbooked_days": 3.0,
-    "unrebooked_days": 9.0, "skips": 7, "unanswered": 7, "ending_sessions": 2, "stalled_gain": 0.9,
-    "withhold": 0.1, "catch_up_hours": 7,
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", [field.name for field in msgspec.structs.fields(Policy)])
-def test_due_moments_rest_on_nothing_but_the_timing_of_a_policy(name: str) -> None:
-    course: Course = lived(story((0, opened()), (7, booked("a", 9)), *weekly(1))).course
-    other = msgspec.structs.replace(POLICY, **{name: CHANGES[name]})
-    if timing(other) == timing(POLICY):
-        assert timers(other, Memory(), course, on(8)) == timers(POLICY, Memory(), course, on(8))
-
-
-def test_what_is_due_moves_with_a_promoted_policy_for_episodes_in_bytes_and_in_memory(tmp_path: Path) -> None:
-    hasty = published(tmp_path, -1.0, unbooked_days=3)
-    subjects = [f"ep-{n}" for n in range(6)]
-    log = [event for subject in subjects for event in story((0, opened()), subject=subject)]
-    runs = []
-    for restarted in (False, True):
-        run = run_with(tmp_path)
-        run.take(*log[:-1])
-        if restarted:
-            fresh = run_with(tmp_path)
-            for key, payload in run.state.items():
-                fresh.worker.restore(0, key, payload)
-            fresh.offset = run.offset
-            run = fresh
-        step = run.take(log[-1], promoted(hasty, 1))
-        assert {key for key in step.state if b"/" in key} == {f"north/{subject}".encode() for subject in subjects}
-        run.take(ticked(2), ticked(4))
-        runs.append(run.scores[-6:])
-    assert runs[0] == runs[1]
-    assert [score["trigger"].split(":")[1] for score in runs[0]] == ["nothing-booked"] * 6
 
 
 # ── no pickle ───────────────────────────────────────────────────────────────────────────────────────────

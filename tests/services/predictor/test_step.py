@@ -18,6 +18,7 @@ from keepwell.contract.events import (
     AnyEvent,
     Attended,
     ClientErased,
+    Contact,
     Ended,
     Erased,
     Measured,
@@ -133,10 +134,10 @@ def test_a_registration_of_an_instrument_is_accepted_and_scores_nothing() -> Non
 def test_a_tick_before_anything_is_due_scores_nothing_and_moves_the_time() -> None:
     run = Run()
     run.take(*story((0, opened()), *weekly(1)))
-    step = run.take(ticked(10))
+    step = run.take(ticked(8.9))
     assert (list(step.messages), set(step.state)) == ([], {PARTITION_KEY})
     run.take(make(Attended(), 8 * DAY, "late"))
-    assert run.scores[-1]["as_of"] == "2026-01-15T09:00:00Z"
+    assert run.scores[-1]["as_of"] == "2026-01-14T06:36:00Z"
 
 
 def test_each_due_timer_scores_once_at_the_tick_that_reaches_it() -> None:
@@ -150,6 +151,7 @@ def test_each_due_timer_scores_once_at_the_tick_that_reaches_it() -> None:
             found[day] = triggers
     assert found == {
         23.1: ["timer:nothing-booked:2026-01-28T11:24:00Z", "timer:visit-unrecorded:2026-01-28T11:24:00Z"],
+        36.9: ["timer:nothing-booked:2026-02-11T06:36:00Z"],  # what fell due since the tick before, told once
         37: ["timer:stop-declared:2026-02-11T09:00:00Z"],
     }
     assert run.scores[-1]["state"] == "stopped"
@@ -189,11 +191,14 @@ def test_a_tick_that_was_seen_or_lies_behind_changes_nothing() -> None:
         assert (list(step.messages), dict(step.state), step.accepted) == ([], {}, 1)
 
 
+COMPLAINT = Contact(direction="inbound", purpose="complaint")
+
+
 def test_a_snooze_that_runs_out_is_told_at_the_tick() -> None:
     run = Run()
-    run.take(*story((0, opened()), *weekly(1)), ticked(14))
+    run.take(*story((0, opened()), (1, COMPLAINT)), ticked(14))
     [raised] = run.alerts
-    assert (raised["kind"], raised["status"]) == ("silence", "raised")
+    assert (raised["kind"], raised["status"]) == ("rupture", "raised")
     until = moment(18 * DAY)
     run.take(make(Actioned(alert_id=raised["alert_id"], action="snoozed", by="c-1", until=until), 15 * DAY, "answer"))
     run.take(ticked(17.9))
@@ -201,7 +206,7 @@ def test_a_snooze_that_runs_out_is_told_at_the_tick() -> None:
     run.take(ticked(18))
     _, over, again = run.alerts
     assert (over["alert_id"], over["status"], over["why"]) == (raised["alert_id"], "resolved", "snoozed_out")
-    assert (again["kind"], again["status"]) == ("silence", "raised")
+    assert (again["kind"], again["status"]) == ("rupture", "raised")
     assert again["alert_id"] != raised["alert_id"]
     assert run.scores[-1]["trigger"] == "timer:snooze-over:2026-01-23T09:00:00Z"
 
@@ -237,7 +242,7 @@ def test_a_second_rupture_is_told_although_the_first_was_never_repaired() -> Non
 def test_all_alerts_are_resolved_when_the_episode_ends_or_stops() -> None:
     for last in (make(Ended(reason="planned"), 50 * DAY, "end"), ticked(90)):
         run = Run()
-        run.take(*story((0, opened()), *weekly(1)), ticked(20), last)
+        run.take(*story((0, opened()), *weekly(1), (8, COMPLAINT)), ticked(20), last)
         assert kinds(run.alerts)[-1][1] == "resolved"
         still = {a["alert_id"] for a in run.alerts} - {a["alert_id"] for a in run.alerts if a["status"] == "resolved"}
         assert still == set()
@@ -323,15 +328,6 @@ def test_a_release_stays_in_use_after_a_restart(tmp_path: Path) -> None:
         again.worker.restore(0, key, payload)
     again.take(make(Attended(), 2 * DAY, "next"))
     assert again.scores[-1]["model"] == one
-
-
-def test_the_times_of_a_promoted_policy_hold_from_its_promotion_on(tmp_path: Path) -> None:
-    hasty = msgspec.structs.replace(POLICY, unbooked_days=3)
-    files = {"scorecard.json": msgspec.json.encode(scorecard()), "policy.json": msgspec.json.encode(hasty)}
-    one = load(write(tmp_path, title="Trial", origin="tests", created="2026-01-01", files=files)).digest
-    run = run_with(tmp_path)
-    run.take(*story((0, opened())), promoted(one, 1), *(ticked(day) for day in range(1, 10)))
-    assert [score["trigger"] for score in run.scores[1:]] == ["timer:nothing-booked:2026-01-08T09:00:00Z"]
 
 
 @pytest.mark.parametrize("how", ["unknown", "changed", "foreign", "format"])

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from keepwell.scoring.scorecard import OUTPUTS
+from training.dataset.table import NONE, SIGNAL_COLUMNS
 from training.evaluate.burden import at_burden
 from training.evaluate.cells import LEAST_CLIENTS
 from training.evaluate.clinics import LEAST_CLINICS, clinics
@@ -130,6 +131,7 @@ def sample() -> Sample:
         frame=frame, targets=np.tile(target[:, None], len(OUTPUTS)), client=CLIENT.astype(np.int64),
         episode=np.arange(ROWS) // 2, as_of=np.arange(ROWS), session=np.zeros(ROWS, np.int64),
         treated=np.zeros(ROWS, np.bool_), moment=np.zeros(ROWS, np.int64), stage=np.zeros(ROWS, np.int64),
+        signals=np.full((ROWS, len(SIGNAL_COLUMNS)), NONE),
     )  # fmt: skip
 
 

@@ -84,7 +84,7 @@ def test_a_risk_above_the_line_at_no_moment_raises_nothing(dataset: Dataset) -> 
 def test_the_arms_are_those_of_a_predictor_at_work(tmp_path: Path) -> None:
     """Whoever is in the one arm had the alert at that very moment, and nobody in the other had any."""
     name = str(tmp_path)
-    released(tmp_path, base=2.0, withhold=0.2, skips=99, unanswered=99, ending_sessions=99, unbooked_days=3650)
+    released(tmp_path, base=2.0, withhold=0.2)
     events = InMemory(list(made_up_clinic(320, 3, START, 500)))
     worker = processor(Topics(), name)
     told = [one for one in replayed(worker, gather(events, (), None, {}), Topics().alerts) if one.kind == "risk"]
@@ -93,7 +93,7 @@ def test_the_arms_are_those_of_a_predictor_at_work(tmp_path: Path) -> None:
         shown.setdefault(one.episode, []).append(one.at)
     assert shown and not any(withheld(0.2, key) for key in shown)
     release = Releases().open(name)
-    dataset = table(gather(events, (), None, shown), release.policy)
+    dataset = table(gather(events, (), None, shown))
     found = held_out(dataset, release, risks_of(release, dataset)[:, HEADLINE])
     assert (found.raised.alerted, found.withheld.alerted) == (1, 0)
 
