@@ -187,7 +187,7 @@ def test_positive_feedback_on_consistency_repairs_a_break() -> None:
 
 def test_an_attempt_at_repair_that_went_better_repairs_what_is_open_of_its_pillar_or_of_all() -> None:
     for pillar in ("trust", None):
-        assert closed(*VOICED, (9, RepairAttempt(pillar=pillar, outcome="better"))) == (9, "repaired")  # type: ignore[arg-type]  # both are words of the contract
+        assert closed(*VOICED, (9, RepairAttempt(pillar=pillar, outcome="better"))) == (9, "repaired")
     assert open_after(*VOICED, (9, RepairAttempt(pillar="pace", outcome="better"))) == [("feedback", "trust")]
 
 
