@@ -240,6 +240,27 @@ def test_a_dismissed_alert_stays_open_so_that_it_is_not_raised_again() -> None:
     assert [told.when(0.4, day, dismissed) for day in (3, 60, 200)] == [[], [], []]
 
 
+@pytest.mark.parametrize(
+    "said", [COMPLAINT, Feedback(pillar="empathy", sentiment="negative"), RuptureNote(kind="confrontation")]
+)
+def test_what_is_voiced_after_an_alert_was_dismissed_is_told_in_one_of_its_own(said: Any) -> None:
+    told = Told()
+    assert told.when(0.1, 1, (1, NEGATIVE)) == [HELD]
+    dismissed = told.answer("dismissed", 2)
+    assert told.when(0.1, 2, (1, NEGATIVE), dismissed) == []
+    assert told.when(0.1, 3, (1, NEGATIVE), dismissed, (3, said)) == [HELD]
+    assert told.when(0.1, 4, (1, NEGATIVE), dismissed, (3, said)) == []
+    assert len({one.id for one in told.memory.open}) == 2
+
+
+def test_what_is_voiced_while_an_alert_rests_is_told_when_its_rest_is_over() -> None:
+    told = Told()
+    told.when(0.1, 1, (1, NEGATIVE))
+    said = ((1, NEGATIVE), told.answer("snoozed", 2, until=9), (3, COMPLAINT))
+    assert told.when(0.1, 3, *said) == []
+    assert told.when(0.1, 9, *said) == [("rupture", "resolved", "snoozed_out"), HELD]
+
+
 def test_the_newest_answer_counts() -> None:
     told = Told()
     told.when(0.3, 1)
@@ -517,6 +538,30 @@ def test_a_wish_is_over_when_it_is_answered(what: Any, action: str) -> None:
     told = Told()
     told.when(0.001, 1, wish)
     assert told.when(0.001, 2, wish, told.answer(action, 2)) == [("ending", "resolved", "repaired")]
+
+
+def test_a_wish_that_is_said_again_and_again_is_told_once_more_and_then_no_more() -> None:
+    told = Told()
+    wishes = [(7.0 * n, Feedback(pillar="tasks", sentiment="neutral", wants_change="approach")) for n in range(1, 6)]
+    found = [told.when(0.001, 7 * n, *wishes[:n]) for n in range(1, 6)]
+    assert found == [[TALK], [("ending", "escalated", None)], [], [], []]
+    assert len(told.memory.open) == 1
+
+
+def test_a_wish_joins_a_talk_that_was_due() -> None:
+    told = Told()
+    course = treated(6, 18, 9)
+    assert told.when(0.2, 42, *course) == [TALK]
+    wish: Happening = (43, Feedback(pillar="tasks", sentiment="neutral", wants_change="approach"))
+    assert told.when(0.2, 43, *course, wish) == [("ending", "escalated", None)]
+
+
+def test_a_wish_that_lapsed_is_not_told_to_be_met() -> None:
+    wish: Happening = (1, Feedback(pillar="tasks", sentiment="neutral", wants_change="format"))
+    told = Told()
+    assert told.when(0.001, 1, wish) == [TALK]
+    assert told.when(0.001, 62, wish) == []
+    assert told.open.kind == "ending"
 
 
 # ── safety ──────────────────────────────────────────────────────────────────────────────────────────────
