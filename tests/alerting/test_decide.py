@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from keepwell.alerting.decide import Decision, alert_id, decide, snoozes, timers, withheld
 from keepwell.alerting.kinds.silence import LOOKS_DAYS
 from keepwell.alerting.policy import Memory, OpenAlert, Policy, Situation
-from keepwell.alerting.signals import absent_since, signals_of
+from keepwell.alerting.signals import Signals, absent_since, signals_of
 from keepwell.care.course import Course
 from keepwell.contract.events import (
     Actioned,
@@ -214,6 +217,56 @@ def test_an_episode_has_so_many_alerts_and_no_more_but_for_safety() -> None:
     assert raised == RAISED * 3
     assert told.when(0.1, 200, (199, COMPLAINT)) == []
     assert told.when(0.1, 200, safety=True) == [("safety", "raised", None)]
+
+
+LOOKS: Final = st.lists(
+    st.tuples(
+        st.floats(0.01, 12), st.floats(0, 1),
+        st.sampled_from(["", "", "voiced", "strained", "absent", "wish", "due", "closed"]),
+    ),
+    min_size=1, max_size=60,
+)  # fmt: skip
+"""Days since the look before, the risk, and what came up."""
+
+
+@settings(deadline=None, max_examples=200)
+@given(LOOKS)
+def test_whatever_happens_nothing_that_is_no_news_follows_within_a_week_and_no_more_than_eight(
+    looks: list[tuple[float, float, str]],
+) -> None:
+    memory, day, found, told = Memory(), 0.0, Signals(deciding=True), []
+    news: dict[str, float] = {}
+    for number, (days, risk, what) in enumerate(looks):
+        day += days
+        found = _after(found, what, on(day))
+        if what in COMES_UP:
+            news[COMES_UP[what]] = day
+        now = Situation("", str(number), "", on(day), "open", risk, course_of((0, opened())), found)
+        decisions, memory = decide(POLICY, memory, now)
+        for one in decisions:
+            if one.status == "raised":
+                told.append((day, one.kind))
+        assert len({one.kind for one in memory.open}) == len(memory.open)
+    assert len(told) <= POLICY.most
+    for (before, _), (day, kind) in pairwise(told):
+        earlier = [then for then, other in told if other == kind and then < day]
+        fresh = kind in news and news[kind] > max(earlier, default=-1.0)
+        assert fresh or day - before >= POLICY.quiet_days - 1e-6
+
+
+COMES_UP: Final = {"voiced": "rupture", "absent": "silence", "wish": "ending"}
+"""What is news, whatever was told before, and of which kind."""
+
+
+def _after(before: Signals, what: str, now: int) -> Signals:
+    """The signals after something came up; `closed` closes all of it."""
+    if what == "closed":
+        return Signals(deciding=True, mended=True, met=True)
+    came: dict[str, dict[str, Any]] = {
+        "voiced": {"voiced_at": now}, "strained": {"strained_at": now}, "absent": {"absent_since": now},
+        "wish": {"wished_at": now}, "due": {"due": True},
+    }  # fmt: skip
+    return before._replace(**came.get(what, {}))
 
 
 # ── answers ─────────────────────────────────────────────────────────────────────────────────────────────

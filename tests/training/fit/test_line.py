@@ -27,7 +27,7 @@ from training.fit.line import at, line_of, raised, whole_caseloads
 from training.fit.sample import Sample, sample_of
 
 BASE = default().policy
-BUDGETS = (10.0, 15.0, 20.0)
+BUDGETS = (15.0, 20.0, 30.0)
 """Alerts per 100 sessions."""
 
 
@@ -53,7 +53,7 @@ def test_a_larger_budget_gives_a_lower_line_and_more_alerts_within_it(sample: Sa
 
 def test_a_budget_that_no_line_exceeds_gives_more_than_a_smaller_one(sample: Sample, risk: np.ndarray) -> None:
     most = line_of(sample, risk, BASE, 1000.0, None)
-    assert most.alerts_per_100_sessions > line_of(sample, risk, BASE, 20.0, None).alerts_per_100_sessions
+    assert most.alerts_per_100_sessions > line_of(sample, risk, BASE, 30.0, None).alerts_per_100_sessions
 
 
 def test_what_is_voiced_is_told_even_where_it_alone_exceeds_the_budget(sample: Sample, risk: np.ndarray) -> None:

@@ -21,7 +21,7 @@ START = datetime(2023, 1, 2, tzinfo=UTC)
 
 def refusal(dataset: Dataset) -> str:
     with pytest.raises(NotFitted) as refused:
-        fit(dataset, default().policy, Options(budget=0.25))
+        fit(dataset, default().policy, Options(budget=20))
     return str(refused.value)
 
 
@@ -59,7 +59,7 @@ def test_hardly_any_outcome_of_a_next_visit_leaves_it_out_and_blocks_nothing(dat
     frame = dataset.frame
     few = frame["client"].isin(frame["client"].unique()[:5])
     missed = frame["target_next"].where(frame["target_next"].isna(), few.astype(float))
-    fitted = fit(changed(dataset, target_next=missed), default().policy, Options(budget=0.25))
+    fitted = fit(changed(dataset, target_next=missed), default().policy, Options(budget=20))
     why = "5 clients reach the target, at least 20 are needed, so that some can be held out"
     assert fitted.report.left_out == {"next": why}
     assert fitted.card.outputs == tuple(HORIZONS)
@@ -79,7 +79,7 @@ def test_a_model_too_good_to_be_true() -> None:
 
 def test_a_table_with_other_features(dataset: Dataset) -> None:
     with pytest.raises(KeyError, match="rhythm"):
-        fit(replace(dataset, frame=dataset.frame.drop(columns="rhythm")), default().policy, Options(budget=0.25))
+        fit(replace(dataset, frame=dataset.frame.drop(columns="rhythm")), default().policy, Options(budget=20))
 
 
 @pytest.mark.parametrize(
