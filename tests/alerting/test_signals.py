@@ -195,6 +195,7 @@ def test_of_several_matters_that_are_over_the_one_that_closed_last_says_how() ->
     passed = (*COMES, noted, repaired, (10, NEGATIVE), *weekly(3, first=14))
     assert not signals(29, *passed).mended
     assert signals(30, *passed, (29, NEGATIVE), (30, Feedback(pillar="trust", sentiment="positive"))).mended
+    assert signals(31, *passed, (29, noted[1]), (30, repaired[1])).mended
 
 
 # ── wishes, and a talk that is due ──────────────────────────────────────────────────────────────────────

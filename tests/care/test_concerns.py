@@ -161,7 +161,11 @@ def test_what_is_said_again_before_it_was_answered_is_the_same_concern_and_waits
     assert open_after(*again, (24, Attended()), (31, Attended())) == [("feedback", "trust")]
 
 
-def test_what_is_said_again_after_it_was_answered_is_a_new_concern() -> None:
+def test_what_is_said_again_after_it_was_answered_is_a_new_concern_and_the_last_in_order() -> None:
+    pace: Happening = (8.5, Feedback(pillar="pace", sentiment="negative"))
+    tried: Happening = (9, RepairAttempt(pillar="trust"))
+    assert open_after(*VOICED, pace, tried, (10, NEGATIVE)) == [("feedback", "pace"), ("feedback", "trust")]
+    assert open_after(*VOICED, pace, (10, NEGATIVE)) == [("feedback", "trust"), ("feedback", "pace")]
     found = concerns(*VOICED, (9, RepairAttempt(pillar="trust")), (10, NEGATIVE))
     [concern] = found.open.values()
     assert (concern.opened_at, concern.answered, found.repaired) == (on(10), False, 0)
