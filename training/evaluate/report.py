@@ -37,6 +37,7 @@ from training.evaluate.metrics import (
     discrimination,
 )
 from training.evaluate.oracle import TruthCheck, oracle
+from training.evaluate.streams import Streams, streams
 from training.evaluate.truth import Moment
 from training.evaluate.worlds.table import WorldsTable
 from training.fit.bins import Matrix
@@ -152,6 +153,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     clinics: Mapping[str, Clinics]
     definitions: tuple[ByDefinition, ...]
     alerts: Alerts
+    streams: Streams
     held_out: HeldOut | None
     """None where the release withholds no alerts."""
     rules: OfRules
@@ -222,6 +224,7 @@ def evaluate(
         },
         definitions=_by_definition(sample, risk[:, HEADLINE], found, evidence.now),
         alerts=judged(evidence.alerts, found, dataset.frame, line, evidence.now),
+        streams=streams(dataset.frame, verdicts, risk[:, HEADLINE]),
         held_out=held_out(dataset, release, risk[:, HEADLINE]) if release.policy.withhold is not None else None,
         rules=of_rules,
         challengers=_against_models(sample, risk[:, HEADLINE]) if with_challengers else (),

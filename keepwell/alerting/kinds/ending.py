@@ -11,7 +11,7 @@ from keepwell.alerting.policy import OpenAlert, Policy, Situation
 from keepwell.alerting.signals import doing_well, stalled
 from keepwell.care.course import Course
 from keepwell.contract.words import ResolvedBecause
-from keepwell.scoring.scorecard import Part
+from keepwell.scoring.reasons import Ground
 
 WISHES: Final = {
     "approach": "Would like another approach",
@@ -46,7 +46,7 @@ class EndingAlert(LastingKind):
         # A wish joins what is open, which is told once more; said again and again it is the same.
         return now.signals.wished_at is not None and now.signals.wished_at > alert.raised_at
 
-    def grounds(self, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
+    def grounds(self, course: Course, now: int, raising: Sequence[Ground]) -> Grounds:
         words = [WISHES[what] for what, _ in sorted(course.wishes.items(), key=lambda one: -one[1])]
         if doing_well(course):
             words.append("Reliably better than at the start, and past the cut-off")

@@ -89,7 +89,8 @@ def test_rules_see_what_was_known_at_the_moment_and_nothing_later() -> None:
 def test_a_fall_of_a_point_is_one_however_it_is_written() -> None:
     ratings = (32.3, 31.3, 30.4)  # as floats, the first less the second is not quite 1
     dataset, events, _ = told((0, opened()), *((7 * n, measured("SRS", one)) for n, one in enumerate(ratings, 1)))
-    assert verdicts(dataset.frame, events)[SRS_FALL.name][-3:].tolist() == [0, 1, 0]
+    flag = verdicts(dataset.frame, events)[SRS_FALL.name]
+    assert flag[(dataset.frame["kind"] == "measured").to_numpy()].tolist() == [0, 1, 0]
 
 
 def test_without_any_rating_no_rule_of_ratings_holds() -> None:
@@ -143,8 +144,9 @@ def test_alerts_are_judged_by_the_spell_that_they_fell_in() -> None:
     result = judged(raised, found, dataset.frame, 0.3, on(400))
     every, risk, silence = result.kinds
     assert (result.stops, every.raised, every.precision.value, every.recall) == (1, 2, 1.0, 1.0)
-    assert risk.in_time == 1.0
-    assert silence.in_time == 0.0
+    assert (risk.in_time, risk.before, silence.in_time, silence.before) == (1.0, 1.0, 0.0, 0.0)
+    assert (every.per_100_sessions, every.repeats, every.each, every.most) == (100 * 2 / 3, 0.0, 2.0, 2)
+    assert every.followed.value == 1.0
     assert risk.lead_days == (37.0, 37.0, 37.0)  # the last session on day 21, declared on day 51
     assert silence.lead_days == (11.0, 11.0, 11.0)
 
