@@ -16,8 +16,8 @@ import pandas as pd
 
 from keepwell.care.course import HOUR
 from keepwell.care.endings import DAY
-from training.evaluate.metrics import Ints, Vector
 from training.dataset.landmarks import after_sessions
+from training.evaluate.metrics import Ints, Vector
 from training.evaluate.rules import RULES
 from training.fit.line import IN_TIME_HOURS
 from training.fit.sample import codes_of
