@@ -36,7 +36,7 @@ QUIET_DAYS: Final = 21
 measurement that issue 10 begins with."""
 RULES_AS_ALERTS: Final = (MISSED_TWICE, SRS_LOW, SRS_FALL, SRS_OPENFIT)
 LINES: Final = tuple(np.round(expit(np.linspace(logit(0.01), logit(0.6), 28)), 4).tolist())
-"""Lines of a curve: risks from one in a hundred, a ninth to a quarter of log-odds apart."""
+"""Lines of a curve: risks in equal steps of log-odds; ours."""
 SESSION: Final = "session-"
 """How the names of landmarks after sessions begin."""
 
