@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
 from typing import Final, NamedTuple
 
 from msgspec import UNSET
@@ -20,11 +19,9 @@ from keepwell.care.episode import Live
 from keepwell.contract.events import rfc3339
 from keepwell.contract.outputs import Alert, Reason, Risk, Score
 from keepwell.scoring.gaps import gaps
-from keepwell.scoring.reasons import LEAST_POINTS, Reasons
-from keepwell.scoring.scorecard import USUAL, Part, Scored, Scorer
+from keepwell.scoring.reasons import Ground, Reasons, grounds, raising
+from keepwell.scoring.scorecard import Scored, Scorer
 
-MOST_REASONS: Final = 5
-"""Reasons named in a score; an alert names at most `kinds.kind.MOST_GROUNDS`."""
 RISK_DIGITS: Final = 4
 
 
@@ -62,7 +59,7 @@ class Assessor:
             risk = Risk(d14=d14, d30=d30, d60=d60)
             expected = course.visits.next_visit(now) is not None
             next_missed = following if expected and self.scorer.tells_next else None
-            reasons = self._reasons.of(islice(scored.strongest(LEAST_POINTS), MOST_REASONS))
+            reasons = self._reasons.of(scored, course)
         score = Score(
             episode=live.episode.key, clinician_id=course.clinician, as_of=rfc3339(now), trigger=trigger.id,
             trigger_source=trigger.source, model=self.model, definition=DEFINITION, state=state, risk=risk,
@@ -82,25 +79,25 @@ class Assessor:
         decisions, memory = decide(self.policy, memory, situation)
         if not decisions:
             return score, [], memory
-        raising = _raising(scored) if scored else []
+        upwards = raising(grounds(scored)) if scored else []
         return (
             score,
-            [self._alert(live, score, raising, decision, memory, origin=origin, now=now) for decision in decisions],
+            [self._alert(live, score, upwards, decision, memory, origin=origin, now=now) for decision in decisions],
             memory,
         )
 
     def _alert(
-        self, live: Live, score: Score, raising: Sequence[Part], decision: Decision, memory: Memory, *, origin: str,
+        self, live: Live, score: Score, upwards: Sequence[Ground], decision: Decision, memory: Memory, *, origin: str,
         now: int,
     ) -> Alert:  # fmt: skip
         course = live.course
         kind = KINDS[decision.kind]
         told = decision.status != "resolved"
-        pillar = kind.pillar(course, raising)
-        grounds = kind.grounds(course, now, raising)
-        words = grounds.words if told else (MENDED,) if decision.why == "repaired" else ()
+        pillar = kind.pillar(course, upwards)
+        found = kind.grounds(course, now, upwards)
+        words = found.words if told else (MENDED,) if decision.why == "repaired" else ()
         # Attendance is no pillar at fault, but what helps with it stands in the playbook under logistics.
-        about = pillar or ("logistics" if raising and raising[0].feature.pillar == "attendance" else None)
+        about = pillar or ("logistics" if upwards and upwards[0].part.feature.pillar == "attendance" else None)
         risk = score.risk.d30 if score.risk and kind.shows_risk else None
         return Alert(
             alert_id=decision.id, episode=score.episode, clinician_id=score.clinician_id, kind=decision.kind,
@@ -108,14 +105,9 @@ class Assessor:
             horizon="30d" if risk is not None else None, reasons=words, pillar=pillar,
             suggestions=suggest(decision.kind, about, conditions_of(course, now, memory.count - 1)) if told else (),
             also=tuple(one.id for one in memory.open if one.id != decision.id),
-            evidence=_evidence(live, grounds.topics, origin), model=self.model,
+            evidence=_evidence(live, found.topics, origin), model=self.model,
             why=decision.why if decision.why is not None else UNSET, traceparent=score.traceparent,
         )  # fmt: skip
-
-
-def _raising(scored: Scored) -> list[Part]:
-    """The parts that raise the risk, strongest first. What is usual at a clinic or with a clinician is nothing to act on."""
-    return [part for part in scored.strongest(LEAST_POINTS) if part.points > 0 and part.feature not in USUAL]
 
 
 def _evidence(live: Live, topics: Sequence[str], origin: str) -> tuple[str, ...]:

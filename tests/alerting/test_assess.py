@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from msgspec import UNSET
 
-from keepwell.alerting.assess import MOST_REASONS, RISK_DIGITS, Assessor, Trigger
+from keepwell.alerting.assess import RISK_DIGITS, Assessor, Trigger
 from keepwell.alerting.kinds.kind import MOST_GROUNDS
 from keepwell.alerting.policy import Memory
 from keepwell.care.endings import DEFINITION
@@ -30,7 +30,7 @@ from keepwell.contract.events import (
 )
 from keepwell.contract.outputs import Alert
 from keepwell.scoring.features import FEATURES
-from keepwell.scoring.reasons import LEAST_POINTS, POINT_DIGITS
+from keepwell.scoring.reasons import LEAST_POINTS, MOST_REASONS, OTHER, POINT_DIGITS
 from keepwell.scoring.scorecard import Offsets, Scorecard, Scorer, Term
 from models.hand_set import POLICY
 from models.release import default
@@ -134,46 +134,73 @@ def test_an_episode_of_which_nothing_holds_is_scored() -> None:
 # ── reasons ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_reasons_are_the_strongest_parts_first_and_no_more_than_five() -> None:
-    names = [feature.name for feature in FEATURES[:8]]
-    points = [0.1, -0.5, 0.3, 0.04, 0.2, -0.06, 0.3, 0.9]
-    card = simple(*(term(name, size) for name, size in zip(names, points, strict=True)))
-    score, _ = card.score(lived(story((0, opened()))), on(1), TRIGGER)
-    assert [reason.points for reason in score.reasons] == [0.9, -0.5, 0.3, 0.3, 0.2]
-    assert [reason.feature for reason in score.reasons[2:4]] == [names[2], names[6]]
-    assert len(score.reasons) == MOST_REASONS
+SEVERAL: Final = (
+    "missed",
+    "homework_unreviewed",
+    "clinic_cancelled",
+    "client_moves",
+    "wants_format",
+    "booked_ahead",
+    "rupture_open",
+)
+"""Features of which each says something of its own."""
 
 
-def test_a_trifle_is_no_reason() -> None:
-    found = simple(term("missed", LEAST_POINTS), term("sessions", LEAST_POINTS * 0.99))
+def test_reasons_are_the_strongest_parts_first_and_no_more_than_five_and_add_up() -> None:
+    points = [0.1, -0.5, 0.3, 0.04, 0.2, -0.06, 0.9]
+    card = simple(*(term(name, size) for name, size in zip(SEVERAL, points, strict=True)))
+    score, scored = card.score(lived(story((0, opened()))), on(1), TRIGGER)
+    assert [reason.points for reason in score.reasons] == [0.9, -0.5, 0.3, 0.2, 0.1, -0.02]
+    assert len(score.reasons) == MOST_REASONS + 1 and score.reasons[-1].feature == OTHER
+    assert scored is not None and sum(one.points for one in score.reasons) == pytest.approx(sum(scored.points))
+
+
+def test_a_trifle_is_no_reason_of_its_own() -> None:
+    found = simple(term("missed", LEAST_POINTS), term("clinic_cancelled", LEAST_POINTS * 0.98))
     score, _ = found.score(lived(story((0, opened()))), on(1), TRIGGER)
-    assert [reason.feature for reason in score.reasons] == ["missed"]
+    assert [reason.feature for reason in score.reasons] == ["missed", OTHER]
 
 
-def test_a_missing_signal_is_a_reason_of_its_own() -> None:
-    score, _ = simple(term("bond_level", 0.4)).score(lived(story((0, opened()))), on(1), TRIGGER)
-    [reason] = score.reasons
-    assert (reason.feature, reason.value, reason.text, reason.pillar) == (
-        "bond_level",
-        None,
-        "No alliance rating yet",
-        "bond",
+def test_a_missing_signal_comes_after_what_is_known_and_what_was_known_at_the_start_last() -> None:
+    card = simple(term("bond_level", 0.9), term("missed", 0.1), term("mandated", 0.5), term("remote", 0.4))
+    score, _ = card.score(lived(story((0, opened(referral="court", modality="video")))), on(1), TRIGGER)
+    told = [(reason.feature, reason.value, reason.text) for reason in score.reasons]
+    assert told == [
+        ("missed", 0.0, "No visits missed so far (raises the risk)"),
+        ("bond_level", None, "No alliance rating yet (raises the risk)"),
+        ("mandated", 1.0, "Referred by a court or an employer (raises the risk)"),
+        (OTHER, None, "Other small parts, together (raises the risk)"),
+    ]
+
+
+def test_parts_that_say_the_same_are_one_reason_in_the_persons_own_terms() -> None:
+    told: list[Happening] = [(0, opened()), *((7.0 * n, srs(9, 9, 9, 9)) for n in (1, 2)), (21, srs(9, 9, 5, 9))]
+    card = simple(
+        term("bond_drop", 0.4), term("bond_level", 0.3), term("bond_change", -0.1), term("alliance_level", 0.2)
     )
+    score, _ = card.score(lived(story(*told)), on(22), TRIGGER)
+    assert [(reason.feature, reason.points, reason.text) for reason in score.reasons] == [
+        ("bond_drop", 0.6, "SRS bond 5 of 10; usually about 9 (raises the risk)"),
+        ("alliance_level", 0.2, "SRS 32 of 40; usually about 36 (raises the risk)"),
+    ]
 
 
 @settings(deadline=None, max_examples=75)
 @given(episode_logs())
-def test_every_reason_is_a_sentence_about_a_declared_feature(events: list[AnyEvent]) -> None:
+def test_every_reason_is_a_sentence_and_all_of_them_add_up(events: list[AnyEvent]) -> None:
     live = lived(events)
     by_name = {feature.name: feature for feature in FEATURES}
-    score, _ = SHIPPED.score(live, live.episode.latest, TRIGGER)
+    score, scored = SHIPPED.score(live, live.episode.latest, TRIGGER)
+    if scored is None:
+        return
     for reason in score.reasons:
-        assert reason.pillar == by_name[reason.feature].pillar
-        assert re.match(r"[A-Z0-9]", reason.text)
+        assert reason.pillar == (by_name[reason.feature].pillar if reason.feature != OTHER else "context")
+        assert re.match(r"[A-Z0-9].*\((raises|lowers) the risk\)$", reason.text)
         assert reason.points == round(reason.points, POINT_DIGITS) != 0
-    assert [abs(reason.points) for reason in score.reasons] == sorted(
-        (abs(reason.points) for reason in score.reasons), reverse=True
-    )
+        assert ("raises" in reason.text) == (reason.points > 0)
+    assert sum(reason.points for reason in score.reasons) == pytest.approx(sum(scored.points), abs=0.002)
+    known = [reason.value is not None for reason in score.reasons if reason.pillar != "context"]
+    assert known == sorted(known, reverse=True)
 
 
 # ── alerts ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -187,7 +214,11 @@ def test_a_risk_alert_names_at_most_three_reasons_that_raise_the_risk() -> None:
     ]  # fmt: skip
     card = simple(*HIGH, term("sessions", -0.9))
     alert = alerts(told, 7, card)["risk"]
-    assert alert.reasons == ("1 visit missed so far", "No further session is booked", "Bond rated 9.0 of 10")
+    assert alert.reasons == (
+        "1 visit missed so far",
+        "No further session is booked",
+        "SRS bond 9 of 10 at the first rating",
+    )
     assert len(alert.reasons) <= MOST_GROUNDS
     score, _ = card.score(lived(story(*told)), on(7), TRIGGER)
     assert score.risk is not None
@@ -204,9 +235,9 @@ def test_what_is_usual_with_a_clinician_is_told_in_a_score_and_never_in_an_alert
         assessor = Assessor("sha256:0", Scorer(card, high), msgspec.structs.replace(POLICY, line=0.4))
         score, [alert], _ = assessor.assess(told, Memory(), on(0), TRIGGER)
         assert alert.kind == "risk" and alert.status == "raised"
-        assert [(one.feature, one.value, one.points) for one in score.reasons[:2]] == [
-            ("clinician_usual", None, 0.8), ("clinic_usual", None, 0.6),
-        ]  # fmt: skip
+        usual = [(one.feature, one.value, one.points) for one in score.reasons if one.feature.endswith("usual")]
+        assert usual == [("clinician_usual", None, 0.8)]
+        assert sum(one.points for one in score.reasons) == pytest.approx(1.4 + 0.2 * len(terms))
         assert not re.search("usual", " ".join(alert.reasons)) and alert.pillar is None
         assert len(alert.reasons) == len(terms)
         without = Assessor("sha256:0", Scorer(card), POLICY)
@@ -231,7 +262,7 @@ def test_a_rupture_alert_says_what_was_said_of_which_pillar_and_how_it_is_known(
     shown = alerts(RUPTURE, 35)["rupture"]
     assert (shown.pillar, shown.reasons) == (
         "bond",
-        ("The rating of bond fell well below what is usual for this person",),
+        ("SRS bond 4 of 10; usually about 9",),
     )
     assert [offer.id for offer in shown.suggestions][:2] == ["bond-room-below-perfect", "bond-notice-the-distance"]
     assert "/north/booking#e-6" in shown.evidence

@@ -38,6 +38,8 @@ from keepwell.contract.words import Pillar, Unit
 from keepwell.scoring import features
 from keepwell.scoring.features import BY_NAME, FEATURES, Feature
 from keepwell.scoring.gaps import gaps
+from keepwell.scoring.reasons import words_of
+from keepwell.scoring.scorecard import Part
 from tests.episodes import INTERPRET, Happening, booked, lived, measured, on, opened, srs, story, value, weekly
 from tests.strategies import episode_logs, moment
 from training.fit.signs import SIGNS
@@ -611,8 +613,11 @@ BLAMING: Final = re.compile(
 def texts(feature: Feature) -> list[str]:
     """What a feature says of its values."""
     samples = SAMPLES.get(feature.unit, COUNTS)
+    plain = feature._replace(told=None)
     return [
-        feature.words(sample) for sample in samples if sample >= 0 or not feature.name.endswith(("_level", "_spread"))
+        words_of(Part(plain, sample, 0.0), Course(INTERPRET))
+        for sample in samples
+        if sample >= 0 or not feature.name.endswith(("_level", "_spread"))
     ]
 
 
@@ -620,9 +625,10 @@ def texts(feature: Feature) -> list[str]:
 def test_words_fit_every_value(feature: Feature) -> None:
     for text in texts(feature):
         assert re.match(r"[A-Z0-9]", text), text
+        assert not re.search(r"\b0 (?!of|times)|\.0\b", text), text
         assert not ONE_OF_MANY.search(text), text
         assert not MANY_OF_ONE.search(text), text
-        assert not re.search(r"(?<!\w)-\d|\bnan\b|None|\{|\}|  |\.$", text), text
+        assert not re.search(r"(?<!\w)-\d|\bnan\b|\bNone\b(?! of)|\{|\}|  |\.$", text), text
         assert len(text) < 120
 
 
@@ -637,10 +643,10 @@ def test_opposite_values_read_as_opposites() -> None:
     for name in ("bond_drop", "bond_change", "steepest_fall", "gain", "last_gain", "early_gain", "distance_to_cutoff",
                  "severity", "later_than_usual", "shorter_than_usual", "homework_fall"):  # fmt: skip
         words = BY_NAME[name].words
-        assert words(0.5) != words(-0.5)
+        assert words(1.5) != words(-1.5)
     assert BY_NAME["bond_drop"].words(3.1) == "Bond rating is 3.1 of 10 points below what was usual for this person"
     assert BY_NAME["bond_change"].words(-3.1).startswith("Bond rating fell 3.1 of 10 points since")
-    assert BY_NAME["distance_to_cutoff"].words(-1) == "1.0 times the reliable change past the cut-off"
+    assert BY_NAME["distance_to_cutoff"].words(-1.5) == "1.5 times the reliable change past the cut-off"
 
 
 @settings(deadline=None, max_examples=100)

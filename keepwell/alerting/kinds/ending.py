@@ -11,7 +11,7 @@ from keepwell.alerting.policy import OpenAlert, Policy, Situation
 from keepwell.alerting.signals import doing_well, stalled
 from keepwell.care.course import Course
 from keepwell.contract.words import ResolvedBecause
-from keepwell.scoring.scorecard import Part
+from keepwell.scoring.reasons import Ground
 
 WISHES: Final = {
     "approach": "Would like another approach",
@@ -46,7 +46,7 @@ class EndingAlert(LastingKind):
         # An alert that a talk is due, or of an earlier wish, does not tell of a new one.
         return now.signals.wished_at is None or alert.raised_at >= now.signals.wished_at
 
-    def grounds(self, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
+    def grounds(self, course: Course, now: int, raising: Sequence[Ground]) -> Grounds:
         words = [WISHES[what] for what, _ in sorted(course.wishes.items(), key=lambda one: -one[1])]
         if doing_well(course):
             words.append("Reliably better than at the start, and past the cut-off")

@@ -9,7 +9,7 @@ from typing import ClassVar, Final, Literal, NamedTuple
 from keepwell.alerting.policy import OpenAlert, Policy, Situation
 from keepwell.care.course import Course
 from keepwell.contract.words import AlertKind, ResolvedBecause
-from keepwell.scoring.scorecard import Part
+from keepwell.scoring.reasons import Ground
 
 MOST_GROUNDS: Final = 3
 """Reasons that an alert names at most (CONTRACT section 3)."""
@@ -31,10 +31,10 @@ class Kind(ABC):
     shows_risk: ClassVar[bool] = True
 
     @abstractmethod
-    def grounds(self, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
+    def grounds(self, course: Course, now: int, raising: Sequence[Ground]) -> Grounds:
         """What an alert says of its reasons; `raising` are the parts of the score that raise the risk, strongest first."""
 
-    def pillar(self, course: Course, raising: Sequence[Part]) -> str | None:
+    def pillar(self, course: Course, raising: Sequence[Ground]) -> str | None:
         """The pillar most in question; None where none stands out."""
         return None
 

@@ -9,8 +9,7 @@ from keepwell.alerting.kinds.kind import MOST_GROUNDS, Grounds, Holding, Lasting
 from keepwell.alerting.policy import OpenAlert, Policy, Situation
 from keepwell.care.course import Course
 from keepwell.contract.words import PILLARS, ResolvedBecause
-from keepwell.scoring.reasons import words_of
-from keepwell.scoring.scorecard import Part
+from keepwell.scoring.reasons import Ground, words_of
 
 
 class RiskAlert(LastingKind):
@@ -33,31 +32,31 @@ class RiskAlert(LastingKind):
     def escalates(self, policy: Policy, alert: OpenAlert, now: Situation) -> bool:
         return self.holds(policy, now) == "holds" and now.risk is not None and now.risk >= policy.escalate
 
-    def grounds(self, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
-        return strongest_grounds(raising)
+    def grounds(self, course: Course, now: int, raising: Sequence[Ground]) -> Grounds:
+        return strongest_grounds(course, raising)
 
-    def pillar(self, course: Course, raising: Sequence[Part]) -> str | None:
+    def pillar(self, course: Course, raising: Sequence[Ground]) -> str | None:
         return strongest_pillar(course, raising)
 
 
 KIND: Final = RiskAlert()
 
 
-def strongest_grounds(raising: Sequence[Part]) -> Grounds:
+def strongest_grounds(course: Course, raising: Sequence[Ground]) -> Grounds:
     """The reasons that raise the risk most, and the topics behind them."""
-    told = raising[:MOST_GROUNDS]
+    told = [one.part for one in raising[:MOST_GROUNDS]]
     topics = tuple(part.feature.topic for part in told if part.feature.topic)
-    return Grounds(tuple(words_of(part) for part in told), topics)
+    return Grounds(tuple(words_of(part, course) for part in told), topics)
 
 
-def strongest_pillar(course: Course, raising: Sequence[Part]) -> str | None:
+def strongest_pillar(course: Course, raising: Sequence[Ground]) -> str | None:
     """The pillar that these reasons speak of most; of the alliance as a whole, the one in rupture or rated lowest."""
     latest = course.alliance.ruptures[-1] if course.alliance.ruptures else None
     weights: dict[str, float] = {}
-    for part in raising[:MOST_GROUNDS]:
+    for part, points in raising[:MOST_GROUNDS]:
         pillar: str = part.feature.pillar
         if pillar == "alliance":
             pillar = latest.pillar if latest and latest.closed_at is None else course.alliance.lowest or pillar
         if pillar in PILLARS:
-            weights[pillar] = weights.get(pillar, 0.0) + part.points
+            weights[pillar] = weights.get(pillar, 0.0) + points
     return max(weights, key=lambda name: (weights[name], name)) if weights else None

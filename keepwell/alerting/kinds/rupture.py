@@ -13,7 +13,8 @@ from keepwell.care.alliance import Rupture
 from keepwell.care.concerns import Concern
 from keepwell.care.course import Course
 from keepwell.contract.words import VOCABULARIES, ResolvedBecause
-from keepwell.scoring.scorecard import Part
+from keepwell.scoring.features.in_scale import rated
+from keepwell.scoring.reasons import Ground
 
 
 class RuptureAlert(LastingKind):
@@ -40,13 +41,13 @@ class RuptureAlert(LastingKind):
         # What is voiced besides joins the open matter, which is told once more.
         return now.signals.voiced_at is not None and now.signals.voiced_at > alert.raised_at
 
-    def grounds(self, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
+    def grounds(self, course: Course, now: int, raising: Sequence[Ground]) -> Grounds:
         said = [*_open_matters(course)]
         if not said:  # it was repaired, or taken back
-            return strongest_grounds(raising)
+            return strongest_grounds(course, raising)
         return Grounds(tuple(said[:MOST_GROUNDS]), ("feedback", "rupture", "alliance", "continuity"))
 
-    def pillar(self, course: Course, raising: Sequence[Part]) -> str | None:
+    def pillar(self, course: Course, raising: Sequence[Ground]) -> str | None:
         matter = newest_matter(course)
         return matter.pillar if matter is not None else strongest_pillar(course, raising)
 
@@ -71,8 +72,9 @@ def _in_words(matter: Rupture | Concern, course: Course) -> str:
         about = f", about {_PILLARS[matter.pillar]}" if matter.pillar in _PILLARS else ""
         if matter.evidence == "reported":
             return f"A strain between the two was reported{about}: the client {_KINDS[matter.kind]}"
-        scale = "The alliance rating" if matter.scale in (None, "total") else f"The rating of {matter.scale}"
-        return f"{scale} fell well below what is usual for this person"
+        return (
+            rated(matter.scale or "total")(course) or "An alliance rating fell well below what is usual for this person"
+        )
     if matter.about == "complaint":
         return "The client complained"
     if matter.about == "homework":

@@ -7,7 +7,7 @@ from typing import Final
 
 from keepwell.alerting.kinds.kind import Grounds, Kind
 from keepwell.care.course import Course
-from keepwell.scoring.scorecard import Part
+from keepwell.scoring.reasons import Ground
 
 
 class SafetyAlert(Kind):
@@ -19,7 +19,7 @@ class SafetyAlert(Kind):
     name = "safety"
     shows_risk = False
 
-    def grounds(self, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
+    def grounds(self, course: Course, now: int, raising: Sequence[Ground]) -> Grounds:
         return Grounds(("A safety item was endorsed",), ("safety",))
 
 

@@ -15,7 +15,7 @@ from keepwell.alerting.signals import absent_since
 from keepwell.care.course import Course
 from keepwell.care.endings import DAY
 from keepwell.contract.words import ResolvedBecause
-from keepwell.scoring.scorecard import Part
+from keepwell.scoring.reasons import Ground
 
 LOOKS_DAYS: Final = (2, 4, 7, 10, 14, 18, 22, 26)
 """Days into an absence at which it is looked at anew, where nothing happens; ours. A stop is declared after 30 (CONTRACT
@@ -51,7 +51,7 @@ class SilenceAlert(LastingKind):
             for days in LOOKS_DAYS:
                 yield course.lost_at + days * DAY, "not-rebooked"
 
-    def grounds(self, course: Course, now: int, raising: Sequence[Part]) -> Grounds:
+    def grounds(self, course: Course, now: int, raising: Sequence[Ground]) -> Grounds:
         return Grounds(tuple(silent_because(course, now)), ("missed", "skipped", "outreach", "heard"))
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from keepwell.care.course import HOUR, Course
 from keepwell.care.endings import DAY
 from keepwell.care.moments import STAGES, stage
-from keepwell.scoring.features.feature import NOTHING, Feature, Read, Value, counted, says
+from keepwell.scoring.features.feature import NOTHING, Feature, Read, Value, about, counted, says
 
 MANDATED: Final = frozenset(("court", "employer"))
 REMOTE: Final = frozenset(("video", "phone", "text"))
@@ -67,12 +67,12 @@ _THURSDAY: Final = 3
 _WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _STAGES: Final[Mapping[str, str]] = {
     "before": "Before the first session",
-    "lost_before": "A visit was lost before the first session",
+    "lost_before": "A visit was missed or cancelled before the first session",
     "session_1": "After the first session",
     "session_2": "After the second session",
     "session_3_5": "After the third, fourth or fifth session",
     "session_6": "After six sessions or more",
-    "lost": "A visit was lost since the last session",
+    "lost": "A visit was missed or cancelled since the last session",
     "unbooked": "No visit is booked since the last session",
 }
 
@@ -82,9 +82,11 @@ CONTEXT: Final[Sequence[Feature]] = (
     Feature("sessions", "context", "sessions", lambda c, now: float(c.sessions),
             lambda v: f"{counted(v, 'session', 'sessions')} so far", "", "attended"),
     Feature("weeks", "context", "weeks", lambda c, now: None if c.first_at is None else (now - c.first_at) / DAY / 7,
-            lambda v: f"In care for {counted(v, 'week', 'weeks')}", NOTHING),
+            lambda v: f"In care for {counted(v, 'week', 'weeks')}" if round(v) else "In care for less than a week",
+            NOTHING),
     Feature("plan_done", "context", "share", _plan_done,
-            lambda v: f"{v:.0%} of the planned sessions have taken place", "The number of sessions was not planned"),
+            lambda v: f"{about(v).capitalize()} of the planned sessions have taken place",
+            "The number of sessions was not planned"),
     Feature("plan_left", "context", "sessions", _plan_left,
             lambda v: f"{counted(abs(v), 'session', 'sessions')} {'beyond' if v < 0 else 'left in'} the plan",
             "The number of sessions was not planned"),
@@ -106,7 +108,8 @@ CONTEXT: Final[Sequence[Feature]] = (
     Feature("referred_specialist", "context", "0/1", _referred("specialist"),
             says("Referred by a specialist", "Not referred by a specialist"), "The referral is not known"),
     Feature("days_waited", "context", "days", _offered,
-            lambda v: f"{counted(v, 'day', 'days')} from the opening to the first session offered",
+            lambda v: f"{counted(v, 'day', 'days')} from the opening to the first session offered" if round(v)
+            else "The first session was offered for the day of the opening",
             "No session was booked or held yet"),
     Feature("hour_offered", "context", "hour of the day", lambda c, now: _hour(c.first_start),
             lambda v: f"The first session was offered for {_clock(v)}", "No session was booked or held yet"),

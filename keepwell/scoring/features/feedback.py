@@ -7,7 +7,7 @@ from typing import Final
 
 from keepwell.care.course import Course
 from keepwell.contract.words import PILLARS
-from keepwell.scoring.features.feature import Feature, Read, Value, Words, counted, recent, says, since
+from keepwell.scoring.features.feature import Feature, Read, Value, Words, ago, recent, says, since
 
 
 def _opinion(pillar: str) -> Read:
@@ -40,7 +40,7 @@ def _any_wish(c: Course, now: int) -> Value:
 
 
 def _opinion_words(pillar: str) -> Words:
-    return lambda v: f"Feedback on {pillar} was {('negative', 'neutral', 'positive')[round(v) + 1]}"
+    return lambda v: f"The last feedback on {pillar} was {('negative', 'neutral', 'positive')[round(v) + 1]}"
 
 
 FEEDBACK: Final[Sequence[Feature]] = (
@@ -57,7 +57,7 @@ FEEDBACK: Final[Sequence[Feature]] = (
             says("Criticism, a wish for a change or a complaint in the last two months",
                   "No criticism, wish for a change or complaint in the last two months"), "", "feedback"),
     Feature("days_since_voiced", "feedback", "days", lambda c, now: since(c.voiced_at, now),
-            lambda v: f"Criticism, a wish for a change or a complaint {counted(v, 'day', 'days')} ago",
+            lambda v: f"Criticism, a wish for a change or a complaint was last heard {ago(v)}",
             "No criticism, wish for a change or complaint so far", "feedback"),
     Feature("wish_recent", "feedback", "0/1", _any_wish,
             says("Wishes for another approach, clinician or format", "No open wish for a change"), "", "feedback"),

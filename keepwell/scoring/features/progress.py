@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from keepwell.care.course import Course
-from keepwell.scoring.features.feature import Feature, Value, counted, says
+from keepwell.scoring.features.feature import Feature, Value, counted, number, says
+from keepwell.scoring.features.in_scale import at_first, beside_best, beside_cutoff, since_last, since_start
 
 
 def _gain(c: Course, now: int) -> Value:
@@ -44,32 +45,38 @@ def _severity(c: Course, now: int) -> Value:
 
 
 def _rc(v: float) -> str:
-    return f"{abs(v):.1f} times the reliable change"
+    size = number(abs(v))
+    return "the reliable change" if size == "1" else f"{size} times the reliable change"
 
 
 _NO_OUTCOME = "No outcome measured twice yet"
 
 PROGRESS: Final[Sequence[Feature]] = (
     Feature("gain", "progress", "reliable changes", _gain,
-            lambda v: f"{'Better' if v >= 0 else 'Worse'} than at the start by {_rc(v)}", _NO_OUTCOME, "outcome"),
+            lambda v: f"{'Better' if v >= 0 else 'Worse'} than at the start by {_rc(v)}", _NO_OUTCOME, "outcome",
+            since_start),
     Feature("reliably_improved", "progress", "0/1",
             lambda c, now: None if (g := _gain(c, now)) is None else float(g >= 1),
-            says("Reliably better than at the start", "Not reliably better than at the start"), _NO_OUTCOME, "outcome"),
+            says("Reliably better than at the start", "Not reliably better than at the start"), _NO_OUTCOME, "outcome",
+            since_start),
     Feature("deteriorated", "progress", "0/1",
             lambda c, now: None if (g := _gain(c, now)) is None else float(g <= -1),
-            says("Reliably worse than at the start", "Not reliably worse than at the start"), _NO_OUTCOME, "outcome"),
+            says("Reliably worse than at the start", "Not reliably worse than at the start"), _NO_OUTCOME, "outcome",
+            since_start),
     Feature("early_gain", "progress", "reliable changes", _early_gain,
             lambda v: f"{'Gain' if v >= 0 else 'Loss'} in the first sessions of {_rc(v)}",
             "No change measured in the first sessions", "outcome"),
     Feature("last_gain", "progress", "reliable changes", _last_gain,
-            lambda v: f"{'Better' if v >= 0 else 'Worse'} than at the last measure by {_rc(v)}", _NO_OUTCOME, "outcome"),
+            lambda v: f"{'Better' if v >= 0 else 'Worse'} than at the last measure by {_rc(v)}", _NO_OUTCOME, "outcome",
+            since_last),
     Feature("lost_gain", "progress", "reliable changes", _lost_gain,
-            lambda v: f"Below the best measure so far by {_rc(v)}", _NO_OUTCOME, "outcome"),
+            lambda v: f"Below the best measure so far by {_rc(v)}", _NO_OUTCOME, "outcome", beside_best),
     Feature("distance_to_cutoff", "progress", "reliable changes", _to_cutoff,
-            lambda v: f"{_rc(v)} {'short of' if v > 0 else 'past'} the cut-off", "No outcome measured yet", "outcome"),
+            lambda v: f"{_rc(v)} {'short of' if v > 0 else 'past'} the cut-off", "No outcome measured yet", "outcome",
+            beside_cutoff),
     Feature("severity", "progress", "reliable changes", _severity,
             lambda v: f"Began {_rc(v)} {'short of' if v > 0 else 'past'} the cut-off", "No outcome measured yet",
-            "outcome"),
+            "outcome", at_first),
     Feature("sessions_since_outcome", "silence", "sessions", lambda c, now: float(c.since_outcome),
             lambda v: f"{counted(v, 'session', 'sessions')} since the outcome was last measured", "", "outcome"),
 )  # fmt: skip

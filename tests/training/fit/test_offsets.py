@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from keepwell.care.course import Course
 from keepwell.care.episode import Live
 from keepwell.scoring.reasons import words_of
 from keepwell.scoring.scorecard import HEADLINE, OUTPUTS, Offsets, Scorecard, Scorer
 from models.release import default
-from tests.episodes import lived, on, opened, story
+from tests.episodes import INTERPRET, lived, on, opened, story
 from training.dataset import Dataset
 from training.fit.fit import CALMER, Fitted, Options, Seats, fit
 from training.fit.logit import expit
@@ -189,7 +190,10 @@ def test_an_active_offset_is_added_and_told_in_the_sum_without_a_value() -> None
     assert [(part.feature.name, part.value, part.points) for part in parts] == [
         ("clinician_usual", None, 0.5), ("clinic_usual", None, 0.1),
     ]  # fmt: skip
-    assert [words_of(part) for part in parts] == ["What is usual with this clinician", "What is usual at this clinic"]
+    assert [words_of(part, Course(INTERPRET)) for part in parts] == [
+        "What is usual with this clinician",
+        "What is usual at this clinic",
+    ]
 
 
 @pytest.mark.parametrize("clinic", [None, "south"])

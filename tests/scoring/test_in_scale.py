@@ -1,0 +1,71 @@
+"""Ratings and scores are told as they were given, beside what is usual for this person."""
+
+from __future__ import annotations
+
+import pytest
+
+from keepwell.care.course import Course
+from keepwell.scoring.features.in_scale import (
+    at_first,
+    beside_best,
+    beside_cutoff,
+    lowest_pillar,
+    rated,
+    since_last,
+    since_start,
+)
+from tests.episodes import INTERPRET, Happening, lived, measured, srs, story
+
+
+def course_of(*happenings: Happening) -> Course:
+    return lived(story(*happenings)).course
+
+
+def test_a_rating_is_told_in_the_instruments_own_scale() -> None:
+    course = course_of((1, srs(9, 9, 4.5, 9)))
+    assert rated("total")(course) == "SRS 31.5 of 40 at the first rating"
+    assert rated("bond")(course) == lowest_pillar(course) == "SRS bond 4.5 of 10 at the first rating"
+    other = course_of((1, measured("WAI-SR", goals=10, tasks=16, bond=20)))
+    assert rated("goals")(other) == "WAI-SR goals 10 of 20 at the first rating"
+
+
+@pytest.mark.parametrize(
+    ("then", "told"),
+    [
+        (5.0, "SRS bond 5 of 10; usually about 9"),
+        (8.5, "SRS bond 8.5 of 10; usually about 9"),
+        (8.6, "SRS bond 8.6 of 10, about as usual for this person"),
+        (9.4, "SRS bond 9.4 of 10, about as usual for this person"),
+        (10.0, "SRS bond 10 of 10; usually about 9"),
+    ],
+)
+def test_it_stands_beside_what_is_usual_and_a_trifle_is_no_difference(then: float, told: str) -> None:
+    assert rated("bond")(course_of((1, srs(9, 9, 9, 9)), (8, srs(9, 9, 9, 9)), (15, srs(9, 9, then, 9)))) == told
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "told"),
+    [
+        (18, 9, "PHQ-9 9 of 27, better than at the start (18)"),
+        (18, 15.5, "PHQ-9 15.5 of 27, about the same as at the start (18)"),
+        (18, 15, "PHQ-9 15 of 27, better than at the start (18)"),
+        (9, 18, "PHQ-9 18 of 27, worse than at the start (9)"),
+    ],
+)
+def test_nothing_below_half_a_reliable_change_is_called_better_or_worse(first: float, last: float, told: str) -> None:
+    assert since_start(course_of((1, measured("PHQ-9", first)), (8, measured("PHQ-9", last)))) == told
+
+
+def test_the_time_before_the_best_and_the_cut_off_stand_beside_it() -> None:
+    course = course_of(*((day, measured("ORS", score)) for day, score in ((1, 15), (8, 27), (15, 20))))
+    assert since_last(course) == "ORS 20 of 40, worse than the time before (27)"
+    assert beside_best(course) == "ORS 20 of 40, worse than at its best (27)"
+    assert beside_cutoff(course) == "ORS 20 of 40; the cut-off is 25"
+    assert at_first(course) == "ORS 15 of 40 at the start; the cut-off is 25"
+
+
+def test_of_what_was_not_measured_nothing_is_told() -> None:
+    blank, once = Course(INTERPRET), course_of((1, measured("ORS", 15)))
+    for tell in (rated("total"), lowest_pillar, since_start, since_last, beside_best, beside_cutoff, at_first):
+        assert tell(blank) is None
+    assert since_start(once) is None and since_last(once) is None
