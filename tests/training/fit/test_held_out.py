@@ -23,7 +23,7 @@ from tests.training.fit.conftest import START
 from training.dataset import Dataset, InMemory
 from training.dataset.builder import table
 from training.dataset.sources import gather
-from training.evaluate.alerts import replayed
+from training.evaluate.replays import replayed
 from training.evaluate.report import risks_of
 from training.fit.held_out import HeldOut, _difference, _share, held_out
 from training.fit.sample import sample_of
