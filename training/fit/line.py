@@ -37,8 +37,8 @@ LOWEST, HIGHEST = 0.02, 0.90
 """Lines are sought between these risks."""
 STEPS: Final = 7
 """Halvings of that range: to a twentieth of log-odds."""
-ABSENT: Final = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-"""Candidate lines of absence."""
+ABSENT: Final = (0.3, 0.4, 0.5)
+"""Candidate lines of absence: of somebody absent it is told at the latest where leaving is as likely as coming back; ours."""
 MOST_ROWS: Final = 60_000
 """Rows, of whole caseloads, on which alerts are counted."""
 IN_TIME_HOURS: Final = 20
