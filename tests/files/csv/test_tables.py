@@ -131,7 +131,7 @@ def test_a_row_with_nul_bytes_is_damaged(tmp_path: Path) -> None:
 def spreadsheet() -> bytes:
     packed = BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("xl/workbook.xml", "<workbook/>")
+        archive.writestr(zipfile.ZipInfo("xl/workbook.xml"), "<workbook/>")  # its moment is always the same
     return packed.getvalue()
 
 

@@ -103,7 +103,7 @@ def test_of_every_kind_those_are_counted_that_a_predictor_at_work_raises() -> No
         if one.kind != "safety" and one.status == "raised"
     ]
     counted = [(names[one.row], one.kind, int(sample.as_of[one.row])) for one in told]
-    assert sorted(one for one in counted if one[0] in plain) == sorted(one for one in live if one.episode in plain)
+    assert sorted(one for one in counted if one[0] in plain) == sorted(one for one in live if one[0] in plain)
     assert {kind for _, kind, _ in counted} == {"risk", "rupture", "silence", "ending"}
 
 
