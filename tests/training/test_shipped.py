@@ -42,7 +42,7 @@ def test_its_risks_were_calibrated_on_clients_it_had_not_seen() -> None:
 def test_making_it_puts_one_release_in_the_place_of_what_was_there(tmp_path: Path) -> None:
     place = tmp_path / "default"
     (place / "sha256-old").mkdir(parents=True)
-    plan = Plan(seeds=(11, 12, 13, 14), episodes=300, judged_in=(21,), judged=300, jobs=1)
+    plan = Plan(seeds=(11, 12, 13, 14), episodes=300, judged_in=(21,), lined_in=(15,), judged=300, jobs=1)
     digest = main(place, plan)
     [folder] = place.iterdir()
     found = load(folder)
@@ -62,7 +62,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def two(kept: Path) -> Dataset:
-    return worlds(Plan(seeds=(31, 32), episodes=60, keep=kept, jobs=1))
+    return worlds(Plan(episodes=60, keep=kept, jobs=1), (31, 32))
 
 
 def test_of_a_world_the_moments_stay_and_nothing_else(two: Dataset) -> None:
@@ -89,12 +89,12 @@ def test_a_world_that_was_kept_is_read_and_gives_the_same_table(
     two: Dataset, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shipped, "simulate", None)  # whoever simulates again fails
-    again = worlds(Plan(seeds=(31, 32), episodes=60, keep=kept, jobs=1))
+    again = worlds(Plan(episodes=60, keep=kept, jobs=1), (31, 32))
     pd.testing.assert_frame_equal(again.frame, two.frame)
     assert again.about == two.about
 
 
 def test_two_processes_make_the_same_table(two: Dataset) -> None:
-    again = worlds(Plan(seeds=(31, 32), episodes=60, jobs=2))
+    again = worlds(Plan(episodes=60, jobs=2), (31, 32))
     pd.testing.assert_frame_equal(again.frame, two.frame)
     assert again.about == two.about
