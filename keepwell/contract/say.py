@@ -1,7 +1,7 @@
 """Everything a person reads: an English sentence with named places, what fills them, and how that reads in a language.
 
-The English sentence is the id of its translations, as in gettext; `python docs/catalogue.py` finds every call of `said` and
-`counted` with a literal sentence, so a sentence that is put together elsewhere is missing from the catalogue.
+The English sentence is the id of its translations, as in gettext; `python docs/catalogue.py` finds every call of `said`,
+`counted` and `pair` with a literal sentence, so a sentence that is put together elsewhere is missing from the catalogue.
 """
 
 from __future__ import annotations
@@ -52,6 +52,11 @@ def counted(count: float, one: str, many: str, none: Said | None = None, /, **ar
     if whole == 0 and none is not None:
         return none
     return Said(one, (("count", whole), *arguments.items()), many, whole)
+
+
+def pair(one: str, many: str, /) -> tuple[str, str]:
+    """Singular and plural of a sentence that is counted elsewhere (`counted(count, *pair)`)."""
+    return one, many
 
 
 def render(words: Said, language: Language = "en") -> str:

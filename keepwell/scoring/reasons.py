@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from keepwell.care.course import Course
 from keepwell.contract.outputs import Reason
+from keepwell.contract.say import Language, Said, render, said
 from keepwell.scoring.features import Feature, Value
 from keepwell.scoring.scorecard import USUAL, Part, Scored
 
@@ -20,12 +21,13 @@ MOST_REASONS: Final = 5
 """Reasons that a score names, what was known at the start not among them."""
 MOST_BACKGROUND: Final = 1
 """So many of what was known at the start."""
+LEADING: Final = 3
+"""Of so many that raise the risk most, what changed lately leads: as many as an alert names."""
 POINT_DIGITS: Final = 3
 KEPT_REASONS: Final = 20_000
 """Reasons kept ready, about 10 MB; counts and ratings repeat, durations do not."""
 OTHER: Final = "other_parts"
 """What the last reason of a score is called: all parts that are not named."""
-RAISES, LOWERS = "raises the risk", "lowers the risk"
 
 
 class Ground(NamedTuple):
@@ -48,30 +50,47 @@ class Reasons:
         found = [self._of(one, course) for one in named]
         rest = round(sum(scored.points) - sum(one.points for one in found), POINT_DIGITS)
         if rest:
-            text = f"Other small parts, together ({RAISES if rest > 0 else LOWERS})"
+            text = render(pushing(said("Other small parts, together"), rest))
             found.append(Reason(feature=OTHER, pillar="context", value=None, points=rest, text=text))
         return tuple(found)
 
     def _of(self, ground: Ground, course: Course) -> Reason:
         part, points = ground
         if part.feature.told is not None and part.value is not None:
-            return _reason(ground, words_of(part, course))
+            return _reason(ground, said_of(part, course))
         key = (part.feature.name, part.value, points)
         found = self._ready.get(key)
         if found is None:
             if len(self._ready) >= KEPT_REASONS:
                 self._ready.clear()
-            found = self._ready[key] = _reason(ground, words_of(part, course))
+            found = self._ready[key] = _reason(ground, said_of(part, course))
         return found
 
 
-def words_of(part: Part, course: Course) -> str:
-    """A part in plain words, in this person's own terms where there are some; of a missing value, what its absence means."""
+def said_of(part: Part, course: Course) -> Said:
+    """A part in plain words, in this person's own terms where there are some; of a missing value, what its absence means.
+
+    Raises `ValueError` for a missing value of a feature that is never absent.
+    """
     feature, value = part.feature, part.value
     if value is None:
+        if feature.missing is None:
+            raise ValueError(f"{feature.name} is never absent")
         return feature.missing
     own = feature.told(course) if feature.told is not None else None
-    return _sentence(feature.words(value) if own is None else own)
+    return feature.words(value) if own is None else own
+
+
+def words_of(part: Part, course: Course, language: Language = "en") -> str:
+    """The same, in a language."""
+    return render(said_of(part, course), language)
+
+
+def pushing(words: Said, points: float) -> Said:
+    """A reason that says which way it pushes."""
+    if points > 0:
+        return said("{words} (raises the risk)", words=words)
+    return said("{words} (lowers the risk)", words=words)
 
 
 def grounds(scored: Scored) -> list[Ground]:
@@ -92,12 +111,13 @@ def grounds(scored: Scored) -> list[Ground]:
 
 
 def chosen(found: Sequence[Ground]) -> list[Ground]:
-    """What a score names: what is known, then what is missing, then what was known at the start."""
+    """What a score names: the strongest of it, what changed lately first, then what sums up the whole course, then what is
+    missing, last what was known at the start."""
     told = [one for one in found if abs(one.points) >= LEAST_POINTS]
-    known = [one for one in told if not _background(one.part) and one.part.value is not None]
-    missing = [one for one in told if not _background(one.part) and one.part.value is None]
+    closer = [one for one in told if not _background(one.part)]
+    closer.sort(key=lambda one: one.part.value is None)
     background = [one for one in told if _background(one.part)]
-    return [*[*known, *missing][:MOST_REASONS], *background[:MOST_BACKGROUND]]
+    return [*sorted(closer[:MOST_REASONS], key=_rank), *background[:MOST_BACKGROUND]]
 
 
 def raising(found: Iterable[Ground]) -> list[Ground]:
@@ -106,7 +126,7 @@ def raising(found: Iterable[Ground]) -> list[Ground]:
     told = [one for one in found if one.points >= LEAST_POINTS and one.part.feature not in USUAL]
     closer = [one for one in told if not _background(one.part)]
     closer.sort(key=lambda one: one.part.value is None)
-    return closer or told
+    return [*sorted(closer[:LEADING], key=_rank), *closer[LEADING:]] or told
 
 
 def _about(feature: Feature) -> tuple[str, str]:
@@ -114,20 +134,22 @@ def _about(feature: Feature) -> tuple[str, str]:
     return (feature.pillar, feature.topic or feature.name)
 
 
+def _rank(ground: Ground) -> int:
+    """What changed lately before what sums up the whole course, and that before what is missing."""
+    part = ground.part
+    return 2 if part.value is None else int(part.feature.lasting)
+
+
 def _background(part: Part) -> bool:
     return part.feature.background or part.feature in USUAL
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _reason(ground: Ground, words: str) -> Reason:
+def _reason(ground: Ground, words: Said) -> Reason:
     part, points = ground
     return Reason(
         feature=part.feature.name,
         pillar=part.feature.pillar,
         value=None if part.value is None else round(part.value, POINT_DIGITS),
         points=round(points, POINT_DIGITS),
-        text=f"{words} ({RAISES if points > 0 else LOWERS})",
+        text=render(pushing(words, points)),
     )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from keepwell.care.course import Course
 from keepwell.care.moments import STAGES, stage
+from keepwell.contract.say import said
 from keepwell.contract.words import Horizon
 from keepwell.scoring.features import BY_NAME, Feature, Read, Value
 
@@ -41,11 +42,13 @@ Pairs = tuple[tuple[float, float], ...]
 STAGE: Final = "stage"
 """The feature by which a card with `stages` finds its calibration."""
 
+_AT_CLINIC: Final = said("What is usual at this clinic")
+_WITH_CLINICIAN: Final = said("What is usual with this clinician")
 CLINIC_USUAL: Final = Feature(
-    "clinic_usual", "context", "log-odds", lambda c, now: None, lambda v: "", "What is usual at this clinic"
+    "clinic_usual", "context", "log-odds", lambda c, now: None, lambda v: _AT_CLINIC, _AT_CLINIC
 )
 CLINICIAN_USUAL: Final = Feature(
-    "clinician_usual", "context", "log-odds", lambda c, now: None, lambda v: "", "What is usual with this clinician"
+    "clinician_usual", "context", "log-odds", lambda c, now: None, lambda v: _WITH_CLINICIAN, _WITH_CLINICIAN
 )
 USUAL: Final = (CLINIC_USUAL, CLINICIAN_USUAL)
 """What offsets are called in a sum. They carry no value: their points are all that is to be said, and nobody is ranked."""
