@@ -201,4 +201,10 @@ def _escalates(policy: Policy, alert: OpenAlert, now: Situation) -> bool:
 
 
 def _told_of(kind: LastingKind, alerts: list[OpenAlert], now: Situation) -> bool:
-    return any(alert.kind == kind.name and kind.covers(alert, now) for alert in alerts)
+    """Whether an open alert tells of what holds already: not one that was dismissed, of what happened after it was raised."""
+    news = kind.news(now)
+    return any(
+        alert.kind == kind.name
+        and (now.course.answers.get(alert.id) != "dismissed" or news is None or news <= alert.raised_at)
+        for alert in alerts
+    )

@@ -40,7 +40,7 @@ class Signals(NamedTuple):
     wished_at: int | None = None
     """When a change was last wished for that is neither met nor answered."""
     met: bool = False
-    """Whether a change was wished for and no wish is open."""
+    """Whether a change was wished for and every wish was met or answered; one that lapsed was not."""
     due: bool = False
     """Whether the course is one to talk about ending or another way: doing well, or standing where it began."""
     planned: bool = False
@@ -63,7 +63,7 @@ def signals_of(course: Course, now: int) -> Signals:
         course.skipping_since,
         _mended(course),
         wish,
-        course.wished and wish is None,
+        course.wished and not course.wishes,
         doing_well(course) or stalled(course),
         doing_well(course) and _ends_soon(course),
     )

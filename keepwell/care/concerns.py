@@ -100,10 +100,10 @@ class Concerns:
             self._voice(("break", "consistency"), at, event)
 
     def take_review(self, at: int, event: tuple[int, str], falls: int, done: float) -> None:
-        """Homework was looked at: `falls` in a row, and how much of it was `done`. More of it again repairs."""
+        """Homework was looked at: `falls` in a row, and how much of it was `done`. More than little again repairs."""
         if falls >= HOMEWORK_FALLS and done <= LITTLE_DONE:
             self._voice(("homework", "tasks"), at, event)
-        elif not falls and ("homework", "tasks") in self.open:
+        elif done > LITTLE_DONE and ("homework", "tasks") in self.open:
             self._close(self.open["homework", "tasks"], at, "repaired")
 
     def take_repair(self, entry: Repair) -> None:
@@ -120,11 +120,12 @@ class Concerns:
             for concern in self.open.values():
                 concern.answered = True
 
-    def take_session(self, at: int) -> None:
-        """A session: what was answered before it is closed, and what nobody came back to passes in the end."""
+    def take_session(self, at: int, begun: int) -> None:
+        """A session that ended at `at` (µs): what was answered is closed, and what nobody came back to passes in the end.
+        What was voiced from `begun` on was voiced in it, and has not waited yet."""
         self._cancelled = 0
         for concern in list(self.open.values()):
-            concern.waited += 1
+            concern.waited += concern.opened_at < begun
             if concern.answered:
                 self._close(concern, at, "answered")
             elif concern.waited >= PASSED_SESSIONS:

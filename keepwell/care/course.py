@@ -312,7 +312,7 @@ class Course:
         while self.lately[0] <= entry.at - LATELY:
             del self.lately[0]
         self.alliance.take_session(entry.at)
-        self.concerns.take_session(entry.at)
+        self.concerns.take_session(entry.at, entry.at - SAME_VISIT)
         for alert in self.snoozed_to_session:
             self.snoozed_until[alert] = min(self.snoozed_until[alert], entry.at)
         self.snoozed_to_session.clear()

@@ -107,7 +107,7 @@ def command(
 def summary(report: Evaluation) -> dict[str, object]:
     """The chief figures."""
     headline = next(found for found in report.performance if found.output == "30d")
-    auroc = headline.pooled.auroc
+    auroc, every = headline.pooled.auroc, report.alerts.kinds[0]
     return {
         "simulated_episodes": report.data.simulated,
         "rows": headline.pooled.rows,
@@ -116,7 +116,9 @@ def summary(report: Evaluation) -> dict[str, object]:
         "auroc_30d_high": auroc.high,
         "calibration_slope_30d": headline.pooled.calibration.slope.value,
         "ece_30d": headline.pooled.ece,
-        "alerts_per_clinician_week": report.alerts.kinds[0].per_clinician_week,
+        "alerts_per_clinician_week": every.per_clinician_week,
+        "alerts_per_100_sessions": every.per_100_sessions.value,
+        "stops_in_time": every.in_time.value,
         "aims": {verdict: sum(aim.verdict == verdict for aim in report.aims) for verdict in VERDICTS},
         "gaps": sum(item.told is None for item in report.disclosures),
     }

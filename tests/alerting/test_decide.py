@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from keepwell.alerting.decide import Decision, alert_id, decide, snoozes, timers, withheld
 from keepwell.alerting.kinds.silence import LOOKS_DAYS
 from keepwell.alerting.policy import Memory, OpenAlert, Policy, Situation
-from keepwell.alerting.signals import absent_since, signals_of
+from keepwell.alerting.signals import Signals, absent_since, signals_of
 from keepwell.care.course import Course
 from keepwell.contract.events import (
     Actioned,
@@ -216,6 +219,56 @@ def test_an_episode_has_so_many_alerts_and_no_more_but_for_safety() -> None:
     assert told.when(0.1, 200, safety=True) == [("safety", "raised", None)]
 
 
+LOOKS: Final = st.lists(
+    st.tuples(
+        st.floats(0.01, 12), st.floats(0, 1),
+        st.sampled_from(["", "", "voiced", "strained", "absent", "wish", "due", "closed"]),
+    ),
+    min_size=1, max_size=60,
+)  # fmt: skip
+"""Days since the look before, the risk, and what came up."""
+
+
+@settings(deadline=None, max_examples=200)
+@given(LOOKS)
+def test_whatever_happens_nothing_that_is_no_news_follows_within_a_week_and_no_more_than_eight(
+    looks: list[tuple[float, float, str]],
+) -> None:
+    memory, day, found, told = Memory(), 0.0, Signals(deciding=True), []
+    news: dict[str, float] = {}
+    for number, (days, risk, what) in enumerate(looks):
+        day += days
+        found = _after(found, what, on(day))
+        if what in COMES_UP:
+            news[COMES_UP[what]] = day
+        now = Situation("", str(number), "", on(day), "open", risk, course_of((0, opened())), found)
+        decisions, memory = decide(POLICY, memory, now)
+        for one in decisions:
+            if one.status == "raised":
+                told.append((day, one.kind))
+        assert len({one.kind for one in memory.open}) == len(memory.open)
+    assert len(told) <= POLICY.most
+    for (before, _), (day, kind) in pairwise(told):
+        earlier = [then for then, other in told if other == kind and then < day]
+        fresh = kind in news and news[kind] > max(earlier, default=-1.0)
+        assert fresh or day - before >= POLICY.quiet_days - 1e-6
+
+
+COMES_UP: Final = {"voiced": "rupture", "absent": "silence", "wish": "ending"}
+"""What is news, whatever was told before, and of which kind."""
+
+
+def _after(before: Signals, what: str, now: int) -> Signals:
+    """The signals after something came up; `closed` closes all of it."""
+    if what == "closed":
+        return Signals(deciding=True, mended=True, met=True)
+    came: dict[str, dict[str, Any]] = {
+        "voiced": {"voiced_at": now}, "strained": {"strained_at": now}, "absent": {"absent_since": now},
+        "wish": {"wished_at": now}, "due": {"due": True},
+    }  # fmt: skip
+    return before._replace(**came.get(what, {}))
+
+
 # ── answers ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -238,6 +291,27 @@ def test_a_dismissed_alert_stays_open_so_that_it_is_not_raised_again() -> None:
     told.when(0.3, 1)
     dismissed = told.answer("dismissed", 2)
     assert [told.when(0.4, day, dismissed) for day in (3, 60, 200)] == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    "said", [COMPLAINT, Feedback(pillar="empathy", sentiment="negative"), RuptureNote(kind="confrontation")]
+)
+def test_what_is_voiced_after_an_alert_was_dismissed_is_told_in_one_of_its_own(said: Any) -> None:
+    told = Told()
+    assert told.when(0.1, 1, (1, NEGATIVE)) == [HELD]
+    dismissed = told.answer("dismissed", 2)
+    assert told.when(0.1, 2, (1, NEGATIVE), dismissed) == []
+    assert told.when(0.1, 3, (1, NEGATIVE), dismissed, (3, said)) == [HELD]
+    assert told.when(0.1, 4, (1, NEGATIVE), dismissed, (3, said)) == []
+    assert len({one.id for one in told.memory.open}) == 2
+
+
+def test_what_is_voiced_while_an_alert_rests_is_told_when_its_rest_is_over() -> None:
+    told = Told()
+    told.when(0.1, 1, (1, NEGATIVE))
+    said = ((1, NEGATIVE), told.answer("snoozed", 2, until=9), (3, COMPLAINT))
+    assert told.when(0.1, 3, *said) == []
+    assert told.when(0.1, 9, *said) == [("rupture", "resolved", "snoozed_out"), HELD]
 
 
 def test_the_newest_answer_counts() -> None:
@@ -517,6 +591,30 @@ def test_a_wish_is_over_when_it_is_answered(what: Any, action: str) -> None:
     told = Told()
     told.when(0.001, 1, wish)
     assert told.when(0.001, 2, wish, told.answer(action, 2)) == [("ending", "resolved", "repaired")]
+
+
+def test_a_wish_that_is_said_again_and_again_is_told_once_more_and_then_no_more() -> None:
+    told = Told()
+    wishes = [(7.0 * n, Feedback(pillar="tasks", sentiment="neutral", wants_change="approach")) for n in range(1, 6)]
+    found = [told.when(0.001, 7 * n, *wishes[:n]) for n in range(1, 6)]
+    assert found == [[TALK], [("ending", "escalated", None)], [], [], []]
+    assert len(told.memory.open) == 1
+
+
+def test_a_wish_joins_a_talk_that_was_due() -> None:
+    told = Told()
+    course = treated(6, 18, 9)
+    assert told.when(0.2, 42, *course) == [TALK]
+    wish: Happening = (43, Feedback(pillar="tasks", sentiment="neutral", wants_change="approach"))
+    assert told.when(0.2, 43, *course, wish) == [("ending", "escalated", None)]
+
+
+def test_a_wish_that_lapsed_is_not_told_to_be_met() -> None:
+    wish: Happening = (1, Feedback(pillar="tasks", sentiment="neutral", wants_change="format"))
+    told = Told()
+    assert told.when(0.001, 1, wish) == [TALK]
+    assert told.when(0.001, 62, wish) == []
+    assert told.open.kind == "ending"
 
 
 # ── safety ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -100,7 +100,7 @@ def test_no_score_of_such_a_release_tells_of_the_next_visit_even_where_one_is_bo
 def test_a_table_gets_the_same_risks_as_the_estimator_gives_and_none_of_the_next_visit(place: Path) -> None:
     dataset = build([place / "events.jsonl"])
     begun = Beginning(default().digest, default().scorer.card)  # as the command does, where nothing else is asked for
-    fitted = fit(dataset, Releases().open(str(place / "release")).policy, Options(budget=0.25, start=begun))
+    fitted = fit(dataset, Releases().open(str(place / "release")).policy, Options(budget=20, start=begun))
     table = dataset.matrix([term.feature for term in fitted.card.terms])
     found = Releases().open(str(place / "release")).scorer.risks(table)
     assert np.isnan(found[:, NEXT]).all() and not np.isnan(found[:, :NEXT]).any()

@@ -17,7 +17,7 @@ from keepwell.care.endings import DAY, Spell, target
 from keepwell.care.episode import Episode, Live
 from keepwell.care.history import AnyEntry, Attendance, End, effective
 from keepwell.care.visits import in_force
-from keepwell.contract.events import decode_accepted
+from keepwell.contract.events import SessionAttended, decode_accepted, micros
 from training.constants import constants
 from training.dataset.sources import Gathered
 from training.evaluate.metrics import Vector
@@ -27,6 +27,8 @@ ENOUGH_SESSIONS: Final = 4
 """Of `before-session-4`. Fixed counts in the literature lie between 2 and 9; this one is ours."""
 HORIZON: Final = 30
 """Days, of `clinician-judgement`: the headline's."""
+HOUR: Final = 3_600_000_000
+"""Microseconds; how long a session takes of which neither the beginning nor the duration is told; ours."""
 
 
 class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,12 +50,14 @@ OTHERS: Final = (JUDGEMENT, EARLY, PLAN)
 
 
 class EpisodeOutcome(NamedTuple):
-    """What became of an episode. `judged` is its one spell by the clinician's word alone."""
+    """What became of an episode. `judged` is its one spell by the clinician's word alone; `began` says of each spell when the
+    last session attended in it began (µs), None where none was."""
 
     spells: Sequence[Spell]
     judged: Spell
     sessions: int
     planned: int | None
+    began: Sequence[int | None]
 
     @property
     def over(self) -> bool:
@@ -67,10 +71,14 @@ def outcomes(gathered: Gathered) -> dict[str, EpisodeOutcome]:
     for stream in gathered.streams:
         for told in stream.told:
             live = Live(Episode(told.key), partial(gathered.instruments.get, told.key.partition("/")[0]))
+            began: dict[int, int] = {}
             for payload in told.events:
-                live.fold(decode_accepted(payload))
+                event = decode_accepted(payload)
+                live.fold(event)
+                if isinstance(event, SessionAttended):
+                    began[micros(event.time)] = _began(event)
             if live.episode.history:
-                found[told.key] = _outcome(live, max(gathered.now, live.episode.latest))
+                found[told.key] = _outcome(live, max(gathered.now, live.episode.latest), began)
     return found
 
 
@@ -90,14 +98,24 @@ def targets(sample: Sample, found: Mapping[str, EpisodeOutcome], now: int) -> di
     return columns
 
 
-def _outcome(live: Live, now: int) -> EpisodeOutcome:
+def _outcome(live: Live, now: int, began: Mapping[int, int]) -> EpisodeOutcome:
     course = live.course
+    spells = course.standing.spells_at(now)
     return EpisodeOutcome(
-        spells=course.standing.spells_at(now),
+        spells=spells,
         judged=_judged(live, in_force(effective(live.episode.history))),
         sessions=course.sessions,
         planned=course.opening.planned if course.opening is not None else None,
+        began=[began[spell.last_attended] if spell.last_attended is not None else None for spell in spells],
     )
+
+
+def _began(event: SessionAttended) -> int:
+    """When a session began that ended at the time of its event: as told, or so long before as it is said to have taken."""
+    end, data = micros(event.time), event.data
+    if data.started_at is not None:
+        return min(micros(data.started_at), end)
+    return end - HOUR if data.duration_minutes is None else end - round(data.duration_minutes * HOUR / 60)
 
 
 def _judged(live: Live, entries: Sequence[AnyEntry]) -> Spell:

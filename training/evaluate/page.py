@@ -6,7 +6,7 @@ What it says stands in the templates below `pages`, one a section; what it draws
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from math import log2
 from typing import Final, NamedTuple
 
@@ -17,6 +17,7 @@ from keepwell.scoring.scorecard import HEADLINE, Scorecard
 from keepwell.web.drawings import Axis, Chart, DrawnSeries, Forest, Stairs
 from keepwell.web.pages import environment
 from training.evaluate.aims import VERDICTS, Aim
+from training.evaluate.alert_words import LIMITS, alert_chart, alert_rows, truth_chart
 from training.evaluate.burden import UNITS
 from training.evaluate.cells import LEAST_CLIENTS, Cell
 from training.evaluate.curve import Curve, Size
@@ -76,6 +77,10 @@ def page(report: Evaluation, card: Scorecard) -> str:
         no_effect=no_effect(report),
         decision_chart=_decision_chart(headline),
         learning_chart=_learning_chart(report.learning_curve),
+        alert_chart=alert_chart(report.alerts),
+        truth_chart=truth_chart(report.alerts),
+        alert_rows=partial(alert_rows, report.alerts),
+        limits=LIMITS,
         features=list(_features(card)),
         worlds=as_html(report.worlds) if report.worlds is not None else "",
     )  # fmt: skip

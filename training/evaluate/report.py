@@ -17,7 +17,8 @@ from training.dataset.landmarks import after_sessions
 from training.dataset.table import About
 from training.evaluate import cells, definitions, moments, rules
 from training.evaluate.aims import Aim, aims
-from training.evaluate.alerts import Alerts, Raised, clinician_weeks, judged
+from training.evaluate.alert_table import AlertLog, Alerts, alert_facts, told_of
+from training.evaluate.alerts import clinician_weeks
 from training.evaluate.burden import AFTER_SESSION, FLAGGING, LANDMARKS, MODEL, AtBurden, Flagging, at_burden
 from training.evaluate.cells import Cell, FairCell
 from training.evaluate.challengers import FOLDS, challengers, out_of_fold
@@ -37,7 +38,7 @@ from training.evaluate.metrics import (
     discrimination,
 )
 from training.evaluate.oracle import TruthCheck, oracle
-from training.evaluate.streams import Streams, streams
+from training.evaluate.replays import AlertMoment
 from training.evaluate.truth import Moment
 from training.evaluate.worlds.table import WorldsTable
 from training.fit.bins import Matrix
@@ -45,7 +46,7 @@ from training.fit.held_out import HeldOut, held_out
 from training.fit.refuse import check_sessions
 from training.fit.sample import Sample, sample_of
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 DIGITS: Final = 6
 """Digits that figures keep, so that the same input gives the same bytes."""
 THRESHOLDS: Final = np.round(np.arange(0.02, 0.51, 0.02), 2)
@@ -153,7 +154,6 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     clinics: Mapping[str, Clinics]
     definitions: tuple[ByDefinition, ...]
     alerts: Alerts
-    streams: Streams
     held_out: HeldOut | None
     """None where the release withholds no alerts."""
     rules: OfRules
@@ -178,11 +178,11 @@ class JudgedLog(NamedTuple):
 
 class Evidence(NamedTuple):
     """What a release is judged by: a log, what became of each of its episodes until `now` (µs), the alerts that the predictor
-    raised over it, and scored moments of a simulator's truth."""
+    told over it, and scored moments of a simulator's truth."""
 
     log: JudgedLog
     outcomes: Mapping[str, EpisodeOutcome]
-    alerts: Sequence[Raised]
+    alerts: Sequence[AlertMoment]
     now: int
     truth: Sequence[Moment] | None = None
 
@@ -223,8 +223,7 @@ def evaluate(
             if output in release.scorer.card.outputs
         },
         definitions=_by_definition(sample, risk[:, HEADLINE], found, evidence.now),
-        alerts=judged(evidence.alerts, found, dataset.frame, line, evidence.now),
-        streams=streams(dataset.frame, verdicts, risk[:, HEADLINE]),
+        alerts=told_of([alert_facts(_alert_log(evidence, risk[:, HEADLINE]))], line),
         held_out=held_out(dataset, release, risk[:, HEADLINE]) if release.policy.withhold is not None else None,
         rules=of_rules,
         challengers=_against_models(sample, risk[:, HEADLINE]) if with_challengers else (),
@@ -236,6 +235,13 @@ def evaluate(
         worlds=worlds,
     )  # fmt: skip
     return msgspec.structs.replace(report, disclosures=disclosed(report))
+
+
+def _alert_log(evidence: Evidence, risk: Vector) -> AlertLog:
+    dataset, events = evidence.log
+    return AlertLog(
+        dataset, risk, events, found=evidence.outcomes, now=evidence.now, told=evidence.alerts, truth=evidence.truth
+    )
 
 
 def risks_of(release: Release, dataset: Dataset) -> Matrix:

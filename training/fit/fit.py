@@ -152,8 +152,7 @@ def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
     used = together if active else alone
     risks = coherent(expit(used.logits))
     found = _measured(sample, risks)
-    for name, one in found.items():
-        check_result(name, one.auroc)
+    check_result(sample, risks)
     line = line_of(sample, risks[:, HEADLINE], base, options.budget, options.cost_ratio)
     final = tuple(
         one.steeper(calmed, float(bagged.raw[sample.judged(output), output].mean()))

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from keepwell.care.endings import DAY, WINDOW
+from keepwell.care.moments import MOMENTS
 from keepwell.contract.words import HORIZONS
 from keepwell.scoring.scorecard import HEADLINE, OUTPUTS, Output
 from training.dataset import FEATURE_COLUMNS, Dataset
@@ -57,6 +58,12 @@ class Sample(NamedTuple):
     def decisive(self) -> Mask:
         """The rows at which somebody decides: what is judged."""
         found: Mask = self.moment >= 0
+        return found
+
+    @property
+    def silent(self) -> Mask:
+        """The rows of a silence that lasts: most of these people have left, and an honest model is nearly sure."""
+        found: Mask = self.moment == MOMENTS.index("silence")
         return found
 
     def judged(self, output: int) -> Mask:

@@ -42,9 +42,9 @@ class EndingAlert(LastingKind):
     def news(self, now: Situation) -> int | None:
         return now.signals.wished_at
 
-    def covers(self, alert: OpenAlert, now: Situation) -> bool:
-        # An alert that a talk is due, or of an earlier wish, does not tell of a new one.
-        return now.signals.wished_at is None or alert.raised_at >= now.signals.wished_at
+    def escalates(self, policy: Policy, alert: OpenAlert, now: Situation) -> bool:
+        # A wish joins what is open, which is told once more; said again and again it is the same.
+        return now.signals.wished_at is not None and now.signals.wished_at > alert.raised_at
 
     def grounds(self, course: Course, now: int, raising: Sequence[Ground]) -> Grounds:
         words = [WISHES[what] for what, _ in sorted(course.wishes.items(), key=lambda one: -one[1])]

@@ -62,10 +62,6 @@ class LastingKind(Kind):
         """Whether an open alert is to be told once more, more urgently."""
         return False
 
-    def covers(self, alert: OpenAlert, now: Situation) -> bool:
-        """Whether an open alert of this kind tells of the present condition already."""
-        return True
-
     def timers(self, course: Course) -> Iterable[tuple[int, str]]:
         """The moments (µs) at which the condition can begin to hold without any event, each with its name."""
         return ()

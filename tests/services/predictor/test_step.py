@@ -21,6 +21,7 @@ from keepwell.contract.events import (
     Contact,
     Ended,
     Erased,
+    Feedback,
     Measured,
     ModelPromoted,
     Promoted,
@@ -229,6 +230,33 @@ def test_a_rupture_is_told_when_it_opens_and_when_it_is_repaired() -> None:
     assert kinds(ruptures) == [("rupture", "raised"), ("rupture", "resolved")]
     assert ruptures[0]["alert_id"] == ruptures[1]["alert_id"]
     assert "/north/booking#e-6" in ruptures[0]["evidence"]
+
+
+def test_a_complaint_that_comes_in_after_later_events_is_told_then() -> None:
+    run = Run()
+    run.take(*story((0, opened()), (7, Attended()), (7.1, booked("a", 14)), (8, Contact(direction="inbound"))))
+    assert run.alerts == []
+    run.take(make(COMPLAINT, round(7.5 * DAY), "late", source="/north/desk"))
+    [alert] = run.alerts
+    assert (alert["kind"], alert["status"], alert["at"]) == ("rupture", "raised", run.scores[-1]["as_of"])
+    assert alert["evidence"][0] == "/north/desk#late"
+    assert run.scores[-1]["as_of"] == run.scores[-2]["as_of"]
+
+
+def test_what_is_voiced_is_told_with_the_other_open_alerts_of_the_client_and_resolved_when_answered() -> None:
+    run = Run()
+    wish = Feedback(pillar="pace", sentiment="neutral", wants_change="format")
+    run.take(*story((0, opened()), (7, Attended()), (7.1, booked("a", 14)), (8, wish), (9, COMPLAINT)))
+    ending, rupture = run.alerts
+    assert (ending["kind"], rupture["kind"]) == ("ending", "rupture")
+    assert (ending["also"], rupture["also"]) == ([], [ending["alert_id"]])
+    planned = Actioned(alert_id=rupture["alert_id"], action="repair_planned", by="c-1")
+    run.take(make(planned, 10 * DAY, "plan"))
+    assert len(run.alerts) == 2
+    run.take(make(Attended(appointment_id="a"), 14 * DAY, "came"))
+    over = run.alerts[2]
+    assert (over["alert_id"], over["status"], over["why"]) == (rupture["alert_id"], "resolved", "repaired")
+    assert (over["also"], over["suggestions"]) == ([ending["alert_id"]], [])
 
 
 def test_a_second_rupture_is_told_although_the_first_was_never_repaired() -> None:

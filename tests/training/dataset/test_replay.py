@@ -37,7 +37,7 @@ from models.release import default
 from services.predictor.step import PredictorProcessor
 from tests.care.test_invariants_domain import on_time, partitions
 from tests.episodes import assessor_of_all, booked, lived, on, opened, recorded, srs, story, ticked, weekly
-from tests.strategies import clinic_logs
+from tests.strategies import clinic_logs, moment
 from training.dataset import FEATURE_COLUMNS, TARGET_COLUMNS, Dataset, FromLog, InMemory, build
 from training.dataset.landmarks import AFTER_MISS
 
@@ -144,13 +144,12 @@ def test_a_silence_without_ticks_gives_no_rows() -> None:
 
 
 def test_a_file_ticks_at_midnight_and_at_its_end() -> None:
-    told = story(
-        (0.3, opened()), (0.3, booked("a", 7)), (7.3, Missed(appointment_id="a")), (12.3, HomeworkAssignment())
-    )
-    found = kinds(build(InMemory(told)).frame)
-    midnight = -(on(0) % DAY) / DAY
-    assert all((day - midnight) % 1 == 0 for day, kind in found if kind == "not_rebooked")
-    assert found[-1][1] == "not_rebooked" and 10.3 < found[-1][0] < 11.3
+    missed = [(0.3, opened()), (0.3, booked("a", 7)), (7.3, Missed(appointment_id="a"))]
+    midnight = 1 - on(0) % DAY / DAY
+    looked = [(0.3, "booked"), (7.3, "missed"), (9 + midnight, "not_rebooked")]
+    for end, last in ((12.3, 11 + midnight), (11.4, 11.4), (11.2, None)):
+        found = kinds(build(InMemory(story(*missed)), as_of=moment(round(end * DAY))).frame)
+        assert found == looked + ([] if last is None else [(last, "not_rebooked")])
 
 
 def test_events_of_one_moment_give_one_row_of_what_is_known_after_all_of_them() -> None:
@@ -164,8 +163,11 @@ def test_events_of_one_moment_give_one_row_of_what_is_known_after_all_of_them() 
 
 
 def test_only_who_is_at_risk_has_rows() -> None:
-    told = story((0, opened()), (7, Attended()), (7, Ended("planned")), (9, srs(9, 9, 9, 9)))
-    assert kinds(build(InMemory(told)).frame) == [(0, "opened")]
+    told = story(
+        (0, opened()), (0.1, booked("a", 7)), (7, Attended(appointment_id="a")), (7, Ended("planned")),
+        (9, srs(9, 9, 9, 9)),
+    )  # fmt: skip
+    assert kinds(build(InMemory(told)).frame) == [(0, "opened"), (0.1, "booked")]
     stopped = story((0, opened()), (7, Attended()), (50, srs(9, 9, 9, 9)))
     assert (50, "measured") not in kinds(build(InMemory(stopped)).frame)
 

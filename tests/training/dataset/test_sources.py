@@ -175,7 +175,7 @@ def test_alerts_that_were_shown_are_known_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "alerts.jsonl"
     path.write_bytes(msgspec.json.encode(alert) + b"\n")
     frame = build(InMemory(story((0, opened()), *weekly(8))), alerts=[path]).frame
-    assert frame.session[frame.alerted].tolist() == [3, 4, 5, 6]
+    assert frame.session[frame.alerted & (frame.kind == "session")].tolist() == [3, 4, 5, 6]
 
 
 # ── sharing out ─────────────────────────────────────────────────────────────────────────────────────────

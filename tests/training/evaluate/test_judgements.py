@@ -1,4 +1,4 @@
-"""Other definitions, rules and alerts, each on an episode short enough to judge by hand."""
+"""Other definitions, rules and replays, each on an episode short enough to judge by hand."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.episodes import Happening, booked, measured, on, opened, srs, story, 
 from tests.strategies import moment
 from training.dataset import Dataset, InMemory, build
 from training.dataset.sources import gather
-from training.evaluate.alerts import Raised, judged, replayed
 from training.evaluate.definitions import EARLY, JUDGEMENT, PLAN, EpisodeOutcome, outcomes, targets
+from training.evaluate.replays import replayed
 from training.evaluate.rules import MISSED_TWICE, SRS_FALL, SRS_LOW, SRS_LOWEST, SRS_OPENFIT, SRS_WARNING, verdicts
 from training.fit.sample import sample_of
 
@@ -89,8 +89,8 @@ def test_rules_see_what_was_known_at_the_moment_and_nothing_later() -> None:
 def test_a_fall_of_a_point_is_one_however_it_is_written() -> None:
     ratings = (32.3, 31.3, 30.4)  # as floats, the first less the second is not quite 1
     dataset, events, _ = told((0, opened()), *((7 * n, measured("SRS", one)) for n, one in enumerate(ratings, 1)))
-    flag = verdicts(dataset.frame, events)[SRS_FALL.name]
-    assert flag[(dataset.frame["kind"] == "measured").to_numpy()].tolist() == [0, 1, 0]
+    rated = (dataset.frame["kind"] == "measured").to_numpy()
+    assert verdicts(dataset.frame, events)[SRS_FALL.name][rated].tolist() == [0, 1, 0]
 
 
 def test_without_any_rating_no_rule_of_ratings_holds() -> None:
@@ -135,26 +135,6 @@ def test_two_missed_in_a_row_are_forgotten_when_one_is_attended() -> None:
     flag = verdicts(dataset.frame, events)[MISSED_TWICE.name]
     day = ((dataset.frame["as_of"].astype("int64") - on(0)) // DAY).to_numpy()
     assert [flag[day == at].max() for at in (7, 8, 14, 15, 21, 28)] == [0, 0, 1, 1, 0, 0]
-
-
-def test_alerts_are_judged_by_the_spell_that_they_fell_in() -> None:
-    dataset, events, found = told((0, opened()), *weekly(3))
-    key = events[0].key
-    raised = [Raised(key, "risk", on(14)), Raised(key, "silence", on(40))]
-    result = judged(raised, found, dataset.frame, 0.3, on(400))
-    every, risk, silence = result.kinds
-    assert (result.stops, every.raised, every.precision.value, every.recall) == (1, 2, 1.0, 1.0)
-    assert (risk.in_time, risk.before, silence.in_time, silence.before) == (1.0, 1.0, 0.0, 0.0)
-    assert (every.per_100_sessions, every.repeats, every.each, every.most) == (100 * 2 / 3, 0.0, 2.0, 2)
-    assert every.followed.value == 1.0
-    assert risk.lead_days == (37.0, 37.0, 37.0)  # the last session on day 21, declared on day 51
-    assert silence.lead_days == (11.0, 11.0, 11.0)
-
-
-def test_an_alert_too_near_the_end_is_counted_but_not_judged() -> None:
-    dataset, events, found = told((0, opened()), *weekly(3))
-    (every, _) = judged([Raised(events[0].key, "risk", on(20))], found, dataset.frame, 0.3, on(60)).kinds
-    assert (every.raised, every.precision.value) == (1, None)
 
 
 def test_an_outcome_holds_both_readings_of_an_ending() -> None:

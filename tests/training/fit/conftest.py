@@ -21,4 +21,4 @@ def dataset() -> Dataset:
 
 @pytest.fixture(scope="session")
 def fitted(dataset: Dataset) -> Fitted:
-    return fit(dataset, default().policy, Options(budget=0.25))
+    return fit(dataset, default().policy, Options(budget=20))

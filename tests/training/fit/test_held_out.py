@@ -23,7 +23,7 @@ from tests.training.fit.conftest import START
 from training.dataset import Dataset, InMemory
 from training.dataset.builder import table
 from training.dataset.sources import gather
-from training.evaluate.alerts import replayed
+from training.evaluate.replays import replayed
 from training.evaluate.report import risks_of
 from training.fit.held_out import HeldOut, _difference, _share, held_out
 from training.fit.sample import sample_of
@@ -74,8 +74,8 @@ def test_what_lies_before_the_release_can_have_been_in_use_does_not_count(datase
     assert later.withheld.clients == counted.sum() and later.since == since
 
 
-def test_a_risk_above_the_line_at_no_moment_raises_nothing(dataset: Dataset) -> None:
-    decisive = dataset.frame["moment"].notna().to_numpy()
+def test_a_risk_above_the_line_where_nobody_decides_raises_nothing(dataset: Dataset) -> None:
+    decisive = (dataset.frame["signal_deciding"] == 1).to_numpy()
     found, none = (held_out(dataset, before(0.2), np.where(decisive == at, 0.9, 0.0)) for at in (True, False))
     assert found.raised.clients == shown(dataset).raised.clients > 0
     assert (none.raised.clients, none.withheld.clients) == (0, 0)

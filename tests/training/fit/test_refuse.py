@@ -14,14 +14,15 @@ from models.release import default
 from training.dataset import Dataset, InMemory, build
 from training.fit.fit import Options, fit
 from training.fit.recalibrate import recalibrate
-from training.fit.refuse import NotFitted, check_result
+from training.fit.refuse import NotFitted, check_features, check_result
+from training.fit.sample import sample_of
 
 START = datetime(2023, 1, 2, tzinfo=UTC)
 
 
 def refusal(dataset: Dataset) -> str:
     with pytest.raises(NotFitted) as refused:
-        fit(dataset, default().policy, Options(budget=0.25))
+        fit(dataset, default().policy, Options(budget=20))
     return str(refused.value)
 
 
@@ -59,7 +60,7 @@ def test_hardly_any_outcome_of_a_next_visit_leaves_it_out_and_blocks_nothing(dat
     frame = dataset.frame
     few = frame["client"].isin(frame["client"].unique()[:5])
     missed = frame["target_next"].where(frame["target_next"].isna(), few.astype(float))
-    fitted = fit(changed(dataset, target_next=missed), default().policy, Options(budget=0.25))
+    fitted = fit(changed(dataset, target_next=missed), default().policy, Options(budget=20))
     why = "5 clients reach the target, at least 20 are needed, so that some can be held out"
     assert fitted.report.left_out == {"next": why}
     assert fitted.card.outputs == tuple(HORIZONS)
@@ -71,15 +72,35 @@ def test_a_feature_that_tells_the_answer_is_named(dataset: Dataset) -> None:
     assert "leak: rhythm alone tells who stops" in refusal(changed(dataset, rhythm=answer))
 
 
-def test_a_model_too_good_to_be_true() -> None:
-    with pytest.raises(NotFitted, match=r"leak: AUROC 0\.93 at 30d is too good to be true"):
-        check_result("30d", 0.93)
-    check_result("30d", 0.80)
+def test_a_model_too_good_to_be_true(dataset: Dataset) -> None:
+    sample = sample_of(dataset)
+    rng = np.random.default_rng(1)
+    guessed = rng.random(sample.targets.shape)
+    knowing = np.nan_to_num(sample.targets) + guessed
+    with pytest.raises(NotFitted, match=r"leak: AUROC 1\.00 at 14d is too good to be true"):
+        check_result(sample, knowing)
+    check_result(sample, guessed)
+
+
+def test_after_a_long_silence_nothing_is_too_good_to_be_true(dataset: Dataset) -> None:
+    sample = sample_of(dataset)
+    guessed = np.random.default_rng(1).random(sample.targets.shape)
+    knowing = np.nan_to_num(sample.targets) + guessed
+    assert sample.silent.sum() > 1000
+    check_result(sample, np.where(sample.silent[:, None], knowing, guessed))
+    answer = dataset.frame["target_30d"].to_numpy() + guessed[:, 0]
+    for rows, refused in ((sample.silent, False), (~sample.silent, True)):
+        told = sample_of(changed(dataset, rhythm=np.where(rows, answer, np.nan)))
+        if refused:
+            with pytest.raises(NotFitted, match="leak: rhythm alone"):
+                check_features(told, ("rhythm",))
+        else:
+            check_features(told, ("rhythm",))
 
 
 def test_a_table_with_other_features(dataset: Dataset) -> None:
     with pytest.raises(KeyError, match="rhythm"):
-        fit(replace(dataset, frame=dataset.frame.drop(columns="rhythm")), default().policy, Options(budget=0.25))
+        fit(replace(dataset, frame=dataset.frame.drop(columns="rhythm")), default().policy, Options(budget=20))
 
 
 @pytest.mark.parametrize(

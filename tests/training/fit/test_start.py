@@ -24,7 +24,7 @@ POLICY = default().policy
 
 
 def begun(card: Scorecard, **options: object) -> Options:
-    return Options(budget=0.25, start=Beginning("sha256:begun", card), **options)  # type: ignore[arg-type]  # names of options
+    return Options(budget=20, start=Beginning("sha256:begun", card), **options)  # type: ignore[arg-type]  # names of options
 
 
 def log_odds(card: Scorecard, dataset: Dataset) -> np.ndarray:

@@ -40,7 +40,7 @@ def test_what_treatment_does_is_reported(fitted: Fitted, dataset: Dataset) -> No
 
 def test_without_treated_rows_there_is_nothing_to_report(dataset: Dataset) -> None:
     never = replace(dataset, frame=dataset.frame.assign(alerted=False, acted=False))
-    treated = fit(never, default().policy, Options(budget=0.25)).report.treated
+    treated = fit(never, default().policy, Options(budget=20)).report.treated
     assert (treated.rows, treated.stopped, treated.difference) == (0, None, None)
 
 
