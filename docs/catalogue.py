@@ -119,7 +119,7 @@ def _syllables(word: str) -> int:
 
 def sentences() -> list[str]:
     """The English sentences, with what fills their places left out."""
-    told = [message.id[-1] if isinstance(message.id, tuple) else message.id for message in template() if message.id]
+    told = [message.id if isinstance(message.id, str) else message.id[-1] for message in template() if message.id]
     pieces = ("".join(part for part, *_ in string.Formatter().parse(text)) for text in told)
     return [one for text in pieces for one in re.split(r"(?<=[.?!;]) ", text) if len(one.split()) > 2]
 

@@ -84,15 +84,14 @@ _NO_FIRST: Final = said("No session was booked or held yet")
 _NO_FURTHER: Final = said("No further session is booked")
 _NO_REFERRAL: Final = said("It is not known who referred the client")
 _NO_FORMAT: Final = said("It is not known how sessions take place")
+_NONE_LEFT: Final = said("No planned session is left")
 _SEASON: Final = said("The time of year")
 
 
 def _plan_words(v: float) -> Said:
     if v < 0:
-        return counted(-v, "{count} session more than planned", "{count} sessions more than planned")
-    return counted(
-        v, "{count} planned session is left", "{count} planned sessions are left", said("No planned session is left")
-    )
+        return counted(-v, "{count} session more than planned", "{count} sessions more than planned", _NONE_LEFT)
+    return counted(v, "{count} planned session is left", "{count} planned sessions are left", _NONE_LEFT)
 
 
 CONTEXT: Final[Sequence[Feature]] = (

@@ -43,7 +43,7 @@ def _any_wish(c: Course, now: int) -> Value:
 def _opinion_words(name: Said) -> Words:
     def words(v: float) -> Said:
         if v == 0:
-            return said("The last feedback on {pillar} was neither good nor bad", pillar=name)
+            return said("The last feedback on {pillar} was neither good nor critical", pillar=name)
         if v > 0:
             return said("The last feedback on {pillar} was good", pillar=name)
         return said("The last feedback on {pillar} was critical", pillar=name)
