@@ -1,12 +1,13 @@
 """From the parts of a sum to sentences: what a score and an alert say of their reasons.
 
-What changed, or can be acted on, leads. What is missing comes after it, what was known at the start last. Parts that say the
-same are one reason, and what is not worth a sentence is told as one number, so that the reasons add up to the score.
+What changed lately, or can be acted on, leads. What sums up the whole course comes after it, then what is missing, and what
+was known at the start last. Parts that say the same are one reason, and what is not worth a sentence is told as one number:
+the reasons add up to the score.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from keepwell.care.course import Course
@@ -25,7 +26,7 @@ LEADING: Final = 3
 """Of so many that raise the risk most, what changed lately leads: as many as an alert names."""
 POINT_DIGITS: Final = 3
 KEPT_REASONS: Final = 20_000
-"""Reasons kept ready, about 10 MB; counts and ratings repeat, durations do not."""
+"""Reasons kept ready by all that they rest on, about 20 MB; counts and ratings repeat, durations do not."""
 OTHER: Final = "other_parts"
 """What the last reason of a score is called: all parts that are not named."""
 
@@ -38,32 +39,65 @@ class Ground(NamedTuple):
 
 
 class Reasons:
-    """Makes reasons. The same feature, value and points make the same reason, so sentences that rest on nothing else are kept
-    ready."""
+    """Makes the reasons of scores that tell of these features, in this order (`Scored.features`)."""
 
-    def __init__(self) -> None:
-        self._ready: dict[tuple[str, Value, float], Reason] = {}
+    def __init__(self, features: Sequence[Feature]) -> None:
+        self._features = features
+        together: dict[tuple[str, str], list[int]] = {}
+        for index, feature in enumerate(features):
+            together.setdefault((feature.pillar, feature.topic or feature.name), []).append(index)
+        self._together = [tuple(indices) for indices in together.values()]
+        """What says the same: the parts of the same pillar about the same events, by their places."""
+        self._ready: dict[tuple[str, Value, float, Said], Reason] = {}
 
     def of(self, scored: Scored, course: Course) -> tuple[Reason, ...]:
         """The reasons of a score. Their points add up to the log-odds less what they are where nothing is known."""
-        named = chosen(grounds(scored))
-        found = [self._of(one, course) for one in named]
-        rest = round(sum(scored.points) - sum(one.points for one in found), POINT_DIGITS)
+        found = [self._of(one, course) for one in chosen(self.grounds(scored))]
+        rest = round(_sum(scored.points) - _sum([one.points for one in found]), POINT_DIGITS)
         if rest:
             text = render(pushing(said("Other small parts, together"), rest))
             found.append(Reason(feature=OTHER, pillar="context", value=None, points=rest, text=text))
         return tuple(found)
 
+    def grounds(self, scored: Scored) -> list[Ground]:
+        """Everything that is worth saying, the strongest first, each thing once. It is told by the strongest part that pushes
+        the way all that say the same do together, a known value before a missing one."""
+        points = scored.points
+        found = []
+        for indices in self._together:
+            together = 0.0
+            for index in indices:
+                together += points[index]
+            if together >= LEAST_POINTS or together <= -LEAST_POINTS:
+                found.append(Ground(self._telling(scored, indices, together), together))
+        found.sort(key=lambda ground: -abs(ground.points))
+        return found
+
+    def _telling(self, scored: Scored, indices: tuple[int, ...], together: float) -> Part:
+        told, best = indices[0], (False, 0.0)
+        for index in indices:
+            strength = scored.points[index] if together > 0 else -scored.points[index]
+            if strength > 0:
+                rank = (scored.values[index] is not None, strength)
+                if rank > best:
+                    told, best = index, rank
+        return Part(self._features[told], scored.values[told], scored.points[told])
+
     def _of(self, ground: Ground, course: Course) -> Reason:
         part, points = ground
-        if part.feature.told is not None and part.value is not None:
-            return _reason(ground, said_of(part, course))
-        key = (part.feature.name, part.value, points)
+        words = said_of(part, course)
+        key = (part.feature.name, part.value, points, words)
         found = self._ready.get(key)
         if found is None:
             if len(self._ready) >= KEPT_REASONS:
                 self._ready.clear()
-            found = self._ready[key] = _reason(ground, said_of(part, course))
+            found = self._ready[key] = Reason(
+                feature=part.feature.name,
+                pillar=part.feature.pillar,
+                value=None if part.value is None else round(part.value, POINT_DIGITS),
+                points=round(points, POINT_DIGITS),
+                text=render(pushing(words, points)),
+            )
         return found
 
 
@@ -93,45 +127,22 @@ def pushing(words: Said, points: float) -> Said:
     return said("{words} (lowers the risk)", words=words)
 
 
-def grounds(scored: Scored) -> list[Ground]:
-    """Everything there is to say, the strongest first, each thing once: parts of the same pillar about the same events are
-    one. It is told by the strongest part that pushes the way all of them do together, a known value before a missing one."""
-    together: dict[tuple[str, str], list[Part]] = {}
-    for part in scored.strongest(0.0):
-        if part.points:
-            together.setdefault(_about(part.feature), []).append(part)
-    found = []
-    for parts in together.values():
-        points = sum(part.points for part in parts)
-        pushing = [part for part in parts if part.points * points > 0]
-        if pushing:
-            found.append(Ground(min(pushing, key=lambda part: part.value is None), points))
-    found.sort(key=lambda ground: -abs(ground.points))
-    return found
-
-
 def chosen(found: Sequence[Ground]) -> list[Ground]:
     """What a score names: the strongest of it, what changed lately first, then what sums up the whole course, then what is
     missing, last what was known at the start."""
-    told = [one for one in found if abs(one.points) >= LEAST_POINTS]
-    closer = [one for one in told if not _background(one.part)]
+    closer = [one for one in found if not _background(one.part)]
     closer.sort(key=lambda one: one.part.value is None)
-    background = [one for one in told if _background(one.part)]
+    background = [one for one in found if _background(one.part)]
     return [*sorted(closer[:MOST_REASONS], key=_rank), *background[:MOST_BACKGROUND]]
 
 
-def raising(found: Iterable[Ground]) -> list[Ground]:
+def raising(found: Sequence[Ground]) -> list[Ground]:
     """What an alert may name: what raises the risk, what is known first, what was known at the start only where there is
     nothing else. What is usual at a clinic or with a clinician is nothing to act on."""
-    told = [one for one in found if one.points >= LEAST_POINTS and one.part.feature not in USUAL]
+    told = [one for one in found if one.points > 0 and one.part.feature not in USUAL]
     closer = [one for one in told if not _background(one.part)]
     closer.sort(key=lambda one: one.part.value is None)
     return [*sorted(closer[:LEADING], key=_rank), *closer[LEADING:]] or told
-
-
-def _about(feature: Feature) -> tuple[str, str]:
-    """What features have in common that say the same."""
-    return (feature.pillar, feature.topic or feature.name)
 
 
 def _rank(ground: Ground) -> int:
@@ -144,12 +155,9 @@ def _background(part: Part) -> bool:
     return part.feature.background or part.feature in USUAL
 
 
-def _reason(ground: Ground, words: Said) -> Reason:
-    part, points = ground
-    return Reason(
-        feature=part.feature.name,
-        pillar=part.feature.pillar,
-        value=None if part.value is None else round(part.value, POINT_DIGITS),
-        points=round(points, POINT_DIGITS),
-        text=render(pushing(words, points)),
-    )
+def _sum(points: Sequence[float]) -> float:
+    """Added one by one: `sum` adds floats otherwise from Python 3.12 on, and bytes must not depend on that."""
+    total = 0.0
+    for one in points:
+        total += one
+    return total

@@ -150,7 +150,7 @@ class Scorer:
         # a search for NaN ends after it, any other before.
         rows = [(term.edges, (*term.points, term.missing)) for term in card.terms]
         self._tables = [(np.array([*edges, np.nan]), np.array(points, dtype=np.float64)) for edges, points in rows]
-        self._told = self.features if self.offsets is None else [*self.features, *USUAL]
+        self.told = self.features if self.offsets is None else [*self.features, *USUAL]
         self._pairs = card.pairs
         self._cells = [self._columns(rows, pairs[HEADLINE][1]) for pairs in self._pairs]
 
@@ -189,7 +189,7 @@ class Scorer:
             for part in self.offsets.parts(clinic, course.clinician):
                 values.append(None)
                 points.append(part[HEADLINE] * slope)
-        return Scored(self._risks((a, b, c, d), pairs), self._told, values, points)
+        return Scored(self._risks((a, b, c, d), pairs), self.told, values, points)
 
     def risks(self, table: NDArray[np.float64], offsets: NDArray[np.float64] | float = 0.0) -> NDArray[np.float64]:
         """Scores a table: rows by features in the order of the card's terms, NaN for missing; gives rows by `OUTPUTS`, each
