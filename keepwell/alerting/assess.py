@@ -79,7 +79,7 @@ class Assessor:
         decisions, memory = decide(self.policy, memory, situation)
         if not decisions:
             return score, [], memory
-        upwards = raising(self._reasons.grounds(scored)) if scored else []
+        upwards = raising(self._reasons.grounds(scored, live.course)) if scored else []
         return (
             score,
             [self._alert(live, score, upwards, decision, memory, origin=origin, now=now) for decision in decisions],

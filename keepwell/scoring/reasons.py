@@ -52,16 +52,19 @@ class Reasons:
 
     def of(self, scored: Scored, course: Course) -> tuple[Reason, ...]:
         """The reasons of a score. Their points add up to the log-odds less what they are where nothing is known."""
-        found = [self._of(one, course) for one in chosen(self.grounds(scored))]
+        found = [self._of(one, course) for one in chosen(self.grounds(scored, course))]
         rest = round(_sum(scored.points) - _sum([one.points for one in found]), POINT_DIGITS)
         if rest:
             text = render(pushing(said("Other small parts, together"), rest))
             found.append(Reason(feature=OTHER, pillar="context", value=None, points=rest, text=text))
         return tuple(found)
 
-    def grounds(self, scored: Scored) -> list[Ground]:
+    def grounds(self, scored: Scored, course: Course) -> list[Ground]:
         """Everything that is worth saying, the strongest first, each thing once. It is told by the strongest part that pushes
         the way all that say the same do together, a known value before a missing one."""
+        return _each_sentence_once(self._worth_saying(scored), course)
+
+    def _worth_saying(self, scored: Scored) -> list[Ground]:
         points = scored.points
         found = []
         for indices in self._together:
@@ -143,6 +146,20 @@ def raising(found: Sequence[Ground]) -> list[Ground]:
     closer = [one for one in told if not _background(one.part)]
     closer.sort(key=lambda one: one.part.value is None)
     return [*sorted(closer[:LEADING], key=_rank), *closer[LEADING:]] or told
+
+
+def _each_sentence_once(found: Sequence[Ground], course: Course) -> list[Ground]:
+    """The same with the points of those that are told in the same words added to the strongest of them."""
+    by_words: dict[Said, Ground] = {}
+    for one in found:
+        words = said_of(one.part, course)
+        same = by_words.get(words)
+        by_words[words] = one if same is None else Ground(same.part, same.points + one.points)
+    if len(by_words) == len(found):
+        return list(found)
+    merged = [one for one in by_words.values() if abs(one.points) >= LEAST_POINTS]
+    merged.sort(key=lambda ground: -abs(ground.points))
+    return merged
 
 
 def _rank(ground: Ground) -> int:

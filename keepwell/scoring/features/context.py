@@ -97,7 +97,7 @@ def _plan_words(v: float) -> Said:
 CONTEXT: Final[Sequence[Feature]] = (
     Feature("stage", "context", "stage", lambda c, now: float(stage(c, now)), lambda v: _STAGES[STAGES[round(v)]], None),
     Feature("sessions", "context", "sessions", lambda c, now: float(c.sessions),
-            lambda v: counted(v, "{count} session so far", "{count} sessions so far", said("No session so far")), None,
+            lambda v: counted(v, "{count} session so far", "{count} sessions so far", said("No session yet")), None,
             "attended"),
     Feature("weeks", "context", "weeks", lambda c, now: None if c.first_at is None else (now - c.first_at) / DAY / 7,
             lambda v: counted(v, "In care for {count} week", "In care for {count} weeks",
