@@ -18,9 +18,11 @@ import msgspec
 import numpy as np
 
 from keepwell.care.endings import DAY
+from keepwell.care.history import RANK
 from keepwell.care.instruments import Instruments
 from keepwell.contract.events import (
     CONTROL_TYPES,
+    EVENT_TYPES,
     ClientErased,
     ClockTicked,
     EpisodeOpened,
@@ -268,7 +270,11 @@ def _merged(archives: Sequence[Path]) -> Iterator[ArchivedEvent]:
 
 
 def _by_time(items: Iterable[ArchivedEvent]) -> list[ArchivedEvent]:
-    return sorted(items, key=itemgetter(2))
+    """In the order of `keepwell replay`: of one moment, by what kind of thing happened."""
+    return sorted(items, key=lambda item: (item.at, _RANKS[item.type]))
+
+
+_RANKS: Final = {name: RANK.get(cls, len(RANK)) for name, cls in EVENT_TYPES.items()}
 
 
 def _item(event: Event, value: bytes) -> ArchivedEvent:

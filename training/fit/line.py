@@ -7,7 +7,7 @@ the lines that keep to it, those by which most stops are told of in time, and at
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -37,8 +37,8 @@ LOWEST, HIGHEST = 0.02, 0.90
 """Lines are sought between these risks."""
 STEPS: Final = 7
 """Halvings of that range: to a twentieth of log-odds."""
-ABSENT: Final = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-"""Candidate lines of absence."""
+ABSENT: Final = (0.3, 0.4, 0.5)
+"""Candidate lines of absence: of somebody absent it is told at the latest where leaving is as likely as coming back; ours."""
 MOST_ROWS: Final = 60_000
 """Rows, of whole caseloads, on which alerts are counted."""
 IN_TIME_HOURS: Final = 20
@@ -71,7 +71,7 @@ class Told(NamedTuple):
 
 
 class _Caseloads(NamedTuple):
-    """Rows of whole caseloads, in the order of the table."""
+    """Rows of whole caseloads, in the order of the table, and the kinds that a budget is of (None: all)."""
 
     sample: Sample
     rows: Ints
@@ -80,23 +80,32 @@ class _Caseloads(NamedTuple):
     sessions: int
     deadline: Ints
     """By row, until when an alert in its episode is in time (µs)."""
+    counted: Collection[str] | None
 
 
-def line_of(sample: Sample, risk: Vector, base: Policy, budget: float | None, cost_ratio: float | None) -> AlertLine:
+def line_of(
+    sample: Sample, risk: Vector, base: Policy, budget: float | None, cost_ratio: float | None,
+    *, counted: Collection[str] | None = None,
+) -> AlertLine:  # fmt: skip
     """The lines for a budget of alerts per 100 sessions, or for how many needless alerts a missed stop is worth.
 
-    `risk` is the headline's, out of fold. Raises what `check_line` raises.
+    `risk` is the headline's, of clients that did not make it. `counted`: the kinds that the budget is of; default: all but
+    safety. Raises what `check_line` raises.
     """
     check_line(budget, cost_ratio)
-    asked = _caseloads(sample, risk)
+    asked = _caseloads(sample, risk, counted)
     if budget is None:
         line = min(max(1 / (1 + (cost_ratio or 0.0)), LOWEST), HIGHEST)
         return _judged(asked, at(base, line, line), f"cost ratio {cost_ratio:g}")
-    chosen_by = f"budget of {budget:g} alerts per 100 sessions"
-    found = [_judged(asked, _within(asked, base, absent, budget), chosen_by) for absent in ABSENT]
+    of = "" if counted is None else f" of {' and '.join(sorted(counted))}"
+    chosen_by = f"budget of {budget:g} alerts{of} per 100 sessions"
+    policies = [_within(asked, base, absent, budget) for absent in ABSENT]
+    burdens = [_burden(asked, policy) for policy in policies]
     # Of those within the budget, or of least burden where what is voiced alone exceeds it, the one that tells of most stops.
-    least = min(one.alerts_per_100_sessions for one in found)
-    fitting = [one for one in found if one.alerts_per_100_sessions <= max(budget, least)]
+    most = max(budget, min(burdens))
+    fitting = [
+        _judged(asked, policy, chosen_by) for policy, found in zip(policies, burdens, strict=True) if found <= most
+    ]
     return max(fitting, key=lambda one: ((one.in_time or 0.0) + (one.recall or 0.0), -one.alerts_per_100_sessions))
 
 
@@ -150,21 +159,22 @@ def whole_caseloads(sample: Sample) -> Ints:
     return np.flatnonzero(np.isin(seats, chosen))
 
 
-def _caseloads(sample: Sample, risk: Vector) -> _Caseloads:
+def _caseloads(sample: Sample, risk: Vector, counted: Collection[str] | None) -> _Caseloads:
     rows = whole_caseloads(sample)
     episode, as_of = sample.episode[rows], sample.as_of[rows]
     weeks = len(np.unique(np.column_stack([_seats(sample)[rows], as_of // (7 * DAY)]), axis=0))
     after = np.where(sample.moment[rows] == MOMENTS.index("session"), as_of, 0)
     last = np.zeros(int(episode.max(initial=0)) + 1, dtype=np.int64)
     np.maximum.at(last, episode, after)
-    return _Caseloads(sample, rows, risk[rows], weeks, int((after > 0).sum()), (last + IN_TIME_HOURS * _HOUR)[episode])
+    deadline = (last + IN_TIME_HOURS * _HOUR)[episode]
+    return _Caseloads(sample, rows, risk[rows], weeks, int((after > 0).sum()), deadline, counted)
 
 
 def _within(asked: _Caseloads, base: Policy, absent: float, budget: float) -> Policy:
     """The policy with the lowest line by which no more alerts are raised than the budget allows."""
 
     def burden(place: int) -> float:
-        return 100 * len(_told(asked, at(base, _step(place), absent))) / max(asked.sessions, 1)
+        return _burden(asked, at(base, _step(place), absent))
 
     low, high = 0, 2**STEPS
     if burden(low) <= budget:
@@ -173,6 +183,12 @@ def _within(asked: _Caseloads, base: Policy, absent: float, budget: float) -> Po
         middle = (low + high) // 2
         low, high = (low, middle) if burden(middle) <= budget else (middle, high)
     return at(base, _step(high), absent)
+
+
+def _burden(asked: _Caseloads, policy: Policy) -> float:
+    """Alerts per 100 sessions, of the kinds that the budget is of."""
+    told = [one for one in _told(asked, policy) if asked.counted is None or one.kind in asked.counted]
+    return 100 * len(told) / max(asked.sessions, 1)
 
 
 def _told(asked: _Caseloads, policy: Policy) -> list[Told]:

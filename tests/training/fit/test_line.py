@@ -19,8 +19,8 @@ from tests.training.fit.conftest import START
 from training.dataset import Dataset, InMemory, build
 from training.dataset.builder import table
 from training.dataset.sources import gather
-from training.evaluate.alerts import replayed
 from training.evaluate.definitions import outcomes
+from training.evaluate.replays import replayed
 from training.evaluate.report import risks_of
 from training.fit.fit import Fitted
 from training.fit.line import at, line_of, raised, whole_caseloads
@@ -97,7 +97,11 @@ def test_of_every_kind_those_are_counted_that_a_predictor_at_work_raises() -> No
     told = raised(release.policy, sample, np.arange(len(names)), risks_of(release, dataset)[:, HEADLINE])
     retracted = {one.key for one in made_up_clinic(320, 3, START, 500) if isinstance(one, EventRetracted)}
     plain = {name for name, one in outcomes(gathered).items() if len(one.spells) == 1} - retracted
-    live = [one for one in replayed(processor(Topics()), gathered, Topics().alerts) if one.kind != "safety"]
+    live = [
+        one
+        for one in replayed(processor(Topics()), gathered, Topics().alerts)
+        if one.kind != "safety" and one.status == "raised"
+    ]
     counted = [(names[one.row], one.kind, int(sample.as_of[one.row])) for one in told]
     assert sorted(one for one in counted if one[0] in plain) == sorted(one for one in live if one.episode in plain)
     assert {kind for _, kind, _ in counted} == {"risk", "rupture", "silence", "ending"}
