@@ -52,6 +52,7 @@ lint: $(INSTALLED) ## Style, types and the direction of imports
 
 docs: $(INSTALLED) ## Write the generated pages, run the examples, and build the site into site/
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/catalogue.py
 	$(BIN)/python docs/gallery.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 

@@ -19,7 +19,7 @@ from keepwell.care.episode import Live
 from keepwell.contract.events import rfc3339
 from keepwell.contract.outputs import Alert, Reason, Risk, Score
 from keepwell.scoring.gaps import gaps
-from keepwell.scoring.reasons import Ground, Reasons, grounds, raising
+from keepwell.scoring.reasons import Ground, Reasons, raising
 from keepwell.scoring.scorecard import Scored, Scorer
 
 RISK_DIGITS: Final = 4
@@ -43,7 +43,7 @@ class Assessor:
         self.model = model
         self.scorer = scorer
         self.policy = policy
-        self._reasons = Reasons()
+        self._reasons = Reasons(scorer.told)
 
     def score(self, live: Live, now: int, trigger: Trigger) -> tuple[Score, Scored | None]:
         """The score of an episode at `now` (µs, not before its newest entry), and what it was made of; None if not open."""
@@ -79,7 +79,7 @@ class Assessor:
         decisions, memory = decide(self.policy, memory, situation)
         if not decisions:
             return score, [], memory
-        upwards = raising(grounds(scored)) if scored else []
+        upwards = raising(self._reasons.grounds(scored, live.course)) if scored else []
         return (
             score,
             [self._alert(live, score, upwards, decision, memory, origin=origin, now=now) for decision in decisions],

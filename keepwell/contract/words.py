@@ -133,7 +133,7 @@ VOCABULARIES: Final[Mapping[str, Vocabulary]] = {
         "client": "the client", "clinician": "the clinician", "clinic": "the clinic",
     }),
     "rater": Vocabulary(Rater, {
-        "client": "the client", "clinician": "the clinician", "observer": "somebody who looked on",
+        "client": "the client", "clinician": "the clinician", "observer": "an observer",
     }),
     "referral": Vocabulary(Referral, {
         "self": "came by themselves", "primary_care": "sent by primary care", "specialist": "sent by a specialist",
@@ -188,7 +188,7 @@ VOCABULARIES: Final[Mapping[str, Vocabulary]] = {
     }),
     "action": Vocabulary(Action, {
         "acknowledged": "seen", "snoozed": "look again later", "dismissed": "does not apply",
-        "repair_planned": "will talk about the rupture", "outreach_planned": "will get in touch",
+        "repair_planned": "will talk about the strain", "outreach_planned": "will get in touch",
         "approach_changed": "changed the approach", "transfer_offered": "offered a warm transfer",
         "ending_planned": "will talk about ending well",
     }),
@@ -213,16 +213,17 @@ VOCABULARIES: Final[Mapping[str, Vocabulary]] = {
         "open": "under way", "stopped": "a stop is declared", "ended": "ended another way",
     }),
     "alert_kind": Vocabulary(AlertKind, {
-        "risk": "the dropout risk crossed the line", "rupture": "a rupture of the alliance is not repaired",
-        "silence": "nothing is heard", "safety": "a safety item was endorsed: follow the clinic's protocol",
+        "risk": "the client may stop coming soon", "rupture": "a strain between the two is not repaired",
+        "silence": "the client stays away, or nothing is heard",
+        "safety": "a safety item was endorsed: follow the clinic's protocol",
         "ending": "time to talk about ending well, another approach or a warm transfer",
     }),
     "alert_status": Vocabulary(AlertStatus, {
-        "raised": "new", "escalated": "more urgent than before", "resolved": "no longer stands",
+        "raised": "new", "escalated": "more urgent than before", "resolved": "settled",
     }),
     "resolved_because": Vocabulary(ResolvedBecause, {
-        "risk_fell": "the risk fell", "repaired": "the rupture was repaired", "returned": "the client was heard from",
-        "ended": "the episode ended", "snoozed_out": "its rest is over",
+        "risk_fell": "the risk fell", "repaired": "the strain was repaired", "returned": "the client was heard from",
+        "ended": "the episode ended", "snoozed_out": "the time it was put off for is over",
     }),
     "refusal": Vocabulary(RefusalCode, REFUSALS),
 }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal, get_args
 
 from keepwell.care.course import Course
-from keepwell.scoring.features.feature import counted
+from keepwell.contract.say import Said, counted, render, said
 
 GAP_SESSIONS: Final = 3
 """Sessions without a measure after which its absence is named as a gap."""
@@ -20,28 +20,35 @@ GAP_KINDS: Final[tuple[GapKind, ...]] = get_args(GapKind)
 
 def gaps(course: Course, now: int) -> list[str]:
     """What a score at this moment could not know, in plain words."""
-    return [words for _, words in named_gaps(course, now)]
+    return [render(words) for _, words in named_gaps(course, now)]
 
 
-def named_gaps(course: Course, now: int) -> list[tuple[GapKind, str]]:
+def named_gaps(course: Course, now: int) -> list[tuple[GapKind, Said]]:
     """The same, each with its kind, by which they can be counted."""
-    found: list[tuple[GapKind, str]] = []
+    found: list[tuple[GapKind, Said]] = []
     if course.opening is None:
-        found.append(("opening", "the opening of the episode was not received"))
+        found.append(("opening", said("the opening of the episode was not received")))
     missing = course.visits.unrecorded_at(now)
     if missing:
-        visits = counted(missing, "visit is", "visits are")
-        found.append(("unrecorded", f"{visits} recorded neither as attended nor as missed"))
+        found.append(("unrecorded", counted(
+            missing, "{count} visit is recorded neither as attended nor as missed",
+            "{count} visits are recorded neither as attended nor as missed",
+        )))  # fmt: skip
     if course.alliance.instrument is None:
-        found.append(("no_alliance", "no alliance rating yet"))
+        found.append(("no_alliance", said("no alliance rating yet")))
     elif course.since_alliance >= GAP_SESSIONS:
-        found.append(("old_alliance", f"no alliance rating for {course.since_alliance} sessions"))
+        found.append(("old_alliance", counted(
+            course.since_alliance, "no alliance rating for {count} session", "no alliance rating for {count} sessions"
+        )))  # fmt: skip
     if course.outcome is None:
-        found.append(("no_outcome", "no outcome measure yet"))
+        found.append(("no_outcome", said("no outcome measure yet")))
     elif course.since_outcome >= GAP_SESSIONS:
-        found.append(("old_outcome", f"no outcome measure for {course.since_outcome} sessions"))
+        found.append(("old_outcome", counted(
+            course.since_outcome, "no outcome measure for {count} session", "no outcome measure for {count} sessions"
+        )))  # fmt: skip
     for name in sorted(course.uninterpreted):
-        found.append(("uninterpreted", f"scores of {name} are not interpreted: nobody registered it"))
+        words = said("scores of {instrument} are not interpreted: nobody registered it", instrument=name)
+        found.append(("uninterpreted", words))
     for name in sorted(course.unread):
-        found.append(("unread", f"the last {name} holds no score that can be read"))
+        found.append(("unread", said("the last {instrument} holds no score that can be read", instrument=name)))
     return found

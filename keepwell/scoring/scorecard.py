@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from keepwell.care.course import Course
 from keepwell.care.moments import STAGES, stage
+from keepwell.contract.say import said
 from keepwell.contract.words import Horizon
 from keepwell.scoring.features import BY_NAME, Feature, Read, Value
 
@@ -41,11 +42,13 @@ Pairs = tuple[tuple[float, float], ...]
 STAGE: Final = "stage"
 """The feature by which a card with `stages` finds its calibration."""
 
+_AT_CLINIC: Final = said("What is usual at this clinic")
+_WITH_CLINICIAN: Final = said("What is usual with this clinician")
 CLINIC_USUAL: Final = Feature(
-    "clinic_usual", "context", "log-odds", lambda c, now: None, lambda v: "", "What is usual at this clinic"
+    "clinic_usual", "context", "log-odds", lambda c, now: None, lambda v: _AT_CLINIC, _AT_CLINIC
 )
 CLINICIAN_USUAL: Final = Feature(
-    "clinician_usual", "context", "log-odds", lambda c, now: None, lambda v: "", "What is usual with this clinician"
+    "clinician_usual", "context", "log-odds", lambda c, now: None, lambda v: _WITH_CLINICIAN, _WITH_CLINICIAN
 )
 USUAL: Final = (CLINIC_USUAL, CLINICIAN_USUAL)
 """What offsets are called in a sum. They carry no value: their points are all that is to be said, and nobody is ranked."""
@@ -147,7 +150,7 @@ class Scorer:
         # a search for NaN ends after it, any other before.
         rows = [(term.edges, (*term.points, term.missing)) for term in card.terms]
         self._tables = [(np.array([*edges, np.nan]), np.array(points, dtype=np.float64)) for edges, points in rows]
-        self._told = self.features if self.offsets is None else [*self.features, *USUAL]
+        self.told = self.features if self.offsets is None else [*self.features, *USUAL]
         self._pairs = card.pairs
         self._cells = [self._columns(rows, pairs[HEADLINE][1]) for pairs in self._pairs]
 
@@ -186,7 +189,7 @@ class Scorer:
             for part in self.offsets.parts(clinic, course.clinician):
                 values.append(None)
                 points.append(part[HEADLINE] * slope)
-        return Scored(self._risks((a, b, c, d), pairs), self._told, values, points)
+        return Scored(self._risks((a, b, c, d), pairs), self.told, values, points)
 
     def risks(self, table: NDArray[np.float64], offsets: NDArray[np.float64] | float = 0.0) -> NDArray[np.float64]:
         """Scores a table: rows by features in the order of the card's terms, NaN for missing; gives rows by `OUTPUTS`, each

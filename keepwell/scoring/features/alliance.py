@@ -8,23 +8,23 @@ from typing import Final
 from keepwell.care.alliance import Rupture
 from keepwell.care.course import Course
 from keepwell.care.endings import DAY
+from keepwell.contract.say import Said, counted, said
 from keepwell.contract.words import ALLIANCE_PILLARS, Theme
 from keepwell.scoring.features.feature import (
     Feature,
     Read,
     Value,
     Words,
-    about,
     ago,
-    counted,
-    number,
+    mostly,
     of,
     recent,
     says,
     share,
     since,
+    than,
 )
-from keepwell.scoring.features.in_scale import lowest_pillar, rated
+from keepwell.scoring.features.in_scale import AS_USUAL, lowest_pillar, lowest_rating, rating
 
 
 def _level(scale: str) -> Read:
@@ -120,10 +120,14 @@ def _repaired(c: Course, now: int) -> Value:
     return sum(closed) / len(closed) if closed else None
 
 
-def _repaired_words(v: float) -> str:
-    if v in (0.0, 1.0):
-        return "Earlier strains were repaired" if v else "No earlier strain was repaired"
-    return f"{about(v).capitalize()} of the earlier strains were repaired"
+def _repaired_in_counts(c: Course) -> Said:
+    closed = [rupture.repaired for rupture in c.alliance.ruptures if rupture.closed_at is not None]
+    if len(closed) == 1:
+        return said("The strain before was repaired") if closed[0] else said("The strain before passed without repair")
+    return of(
+        sum(closed), len(closed), said("{part} of {whole} earlier strains repaired"),
+        said("None of {whole} earlier strains repaired"),
+    )  # fmt: skip
 
 
 def _repair_recent(how: str) -> Read:
@@ -134,146 +138,182 @@ def _unrepaired(c: Course, now: int) -> Value:
     return float(sum(r.closed_at is not None and not r.repaired for r in c.alliance.ruptures))
 
 
-SAME: Final = 0.05
-"""Points (of 10) that are told as none."""
-_ORDINAL: Final = {"goals": "Agreement on goals", "tasks": "Agreement on tasks", "bond": "Bond"}
+def _rated_words(scale: str) -> Words:
+    """Where the instrument is not known; otherwise a rating is told in its own scale."""
+    return lambda v: said("{rated} {rating} on a scale of 0 to 10", rated=_RATED[scale], rating=float(v))
+
+
+def _usual_words(scale: str) -> Words:
+    return lambda v: than(
+        v, AS_USUAL, said("{rated} lower than usual for this person", rated=_RATED[scale]),
+        said("{rated} about as usual for this person", rated=_RATED[scale]),
+        said("{rated} higher than usual for this person", rated=_RATED[scale]),
+    )  # fmt: skip
 
 
 def _fall_words(scale: str) -> Words:
-    name = _ORDINAL.get(scale, "Alliance")
-    return lambda v: (
-        f"{name} rating is {number(abs(v))} of 10 points {'below' if v > 0 else 'above'} what was usual for this person"
-    )
+    return lambda v: _usual_words(scale)(-v)
 
 
 def _change_words(scale: str) -> Words:
-    name = _ORDINAL.get(scale, "Alliance")
-    return lambda v: f"{name} rating {'fell' if v < 0 else 'rose'} {number(abs(v))} of 10 points since the last rating"
+    return lambda v: than(
+        v, AS_USUAL, said("{rated} lower than the time before", rated=_RATED[scale]),
+        said("{rated} about the same as the time before", rated=_RATED[scale]),
+        said("{rated} higher than the time before", rated=_RATED[scale]),
+    )  # fmt: skip
 
 
-def _beside_words(scale: str, than: str) -> Words:
-    name = _ORDINAL.get(scale, "Alliance")
-
-    def words(v: float) -> str:
-        if abs(v) < SAME:
-            return f"{name} rated the same as {than}"
-        return f"{name} rated {number(abs(v))} of 10 points {'lower' if v < 0 else 'higher'} than {than}"
-
-    return words
+def _since_first_words(scale: str) -> Words:
+    return lambda v: than(
+        v, AS_USUAL, said("{rated} lower than the first time", rated=_RATED[scale]),
+        said("{rated} about the same as the first time", rated=_RATED[scale]),
+        said("{rated} higher than the first time", rated=_RATED[scale]),
+    )  # fmt: skip
 
 
-def _since_repair_words(v: float) -> str:
-    if abs(v) < SAME:
-        return "Ratings since the last repair are what they were before the strain"
-    way = "lower" if v < 0 else "higher"
-    return f"Ratings since the last repair are {number(abs(v))} of 10 points {way} than before the strain"
+def _since_lowest_words(v: float) -> Said:
+    return than(
+        v, AS_USUAL, said("{rated} lower than ever before", rated=_RATED["total"]),
+        said("{rated} about the same as at its lowest before", rated=_RATED["total"]),
+        said("{rated} higher than at its lowest before", rated=_RATED["total"]),
+    )  # fmt: skip
 
 
-def _each(name: str, read: Callable[[str], Read], than: str) -> tuple[Feature, ...]:
+def _since_repair_words(v: float) -> Said:
+    return than(
+        v, AS_USUAL, said("Ratings since the last repair are lower than before the strain"),
+        said("Ratings since the last repair are about what they were before the strain"),
+        said("Ratings since the last repair are higher than before the strain"),
+    )  # fmt: skip
+
+
+def _steepest_words(v: float) -> Said:
+    if v >= 2:
+        return said("One of the last alliance ratings is far below what is usual for this person")
+    if v >= 1:
+        return said("One of the last alliance ratings is below what is usual for this person")
+    return said("None of the last alliance ratings is below what is usual for this person")
+
+
+def _last_repair_words(v: float) -> Said:
+    if v == 0:
+        return said("After the last attempt at repair things were the same")
+    if v > 0:
+        return said("After the last attempt at repair things were better")
+    return said("After the last attempt at repair things were worse")
+
+
+def _each(name: str, read: Callable[[str], Read], words: Callable[[str], Words]) -> tuple[Feature, ...]:
     """A comparison of the last rating with earlier ones, for the whole alliance and for each of its pillars."""
     pillars: tuple[Theme, ...] = ("alliance", *ALLIANCE_PILLARS)
     scales = ("total", *ALLIANCE_PILLARS)
     return tuple(
-        Feature(
-            f"{pillar}_{name}",
-            pillar,
-            "points of 10",
-            read(scale),
-            _beside_words(scale, than),
-            _TWO,
-            "alliance",
-            rated(scale),
-        )
+        Feature(f"{pillar}_{name}", pillar, "points of 10", read(scale), words(scale), _TWO, "alliance", rating(scale))
         for pillar, scale in zip(pillars, scales, strict=True)
     )
 
 
-_NO_RATING = "No alliance rating yet"
-_TWO: Final = "Fewer than two ratings"
+_RATED: Final = {
+    "total": said("the alliance was rated"), "goals": said("agreement on the goals was rated"),
+    "tasks": said("agreement on the way of working was rated"), "bond": said("the bond was rated"),
+}  # fmt: skip
+_NO_RATING: Final = said("No alliance rating yet")
+_TWO: Final = said("Fewer than two alliance ratings")
+_FEW_SESSIONS: Final = said("Fewer than two sessions")
+_NO_STRAIN: Final = said("No strain between the two is open")
 
 ALLIANCE: Final[Sequence[Feature]] = (
-    Feature("alliance_level", "alliance", "points of 10", _level("total"),
-            lambda v: f"Alliance rated {number(v)} of 10", _NO_RATING, "alliance", rated("total")),
-    Feature("goals_level", "goals", "points of 10", _level("goals"),
-            lambda v: f"Agreement on goals rated {number(v)} of 10", _NO_RATING, "alliance", rated("goals")),
-    Feature("tasks_level", "tasks", "points of 10", _level("tasks"),
-            lambda v: f"Agreement on tasks rated {number(v)} of 10", _NO_RATING, "alliance", rated("tasks")),
-    Feature("bond_level", "bond", "points of 10", _level("bond"),
-            lambda v: f"Bond rated {number(v)} of 10", _NO_RATING, "alliance", rated("bond")),
+    Feature("alliance_level", "alliance", "points of 10", _level("total"), _rated_words("total"), _NO_RATING, "alliance",
+            rating("total")),
+    Feature("goals_level", "goals", "points of 10", _level("goals"), _rated_words("goals"), _NO_RATING, "alliance",
+            rating("goals")),
+    Feature("tasks_level", "tasks", "points of 10", _level("tasks"), _rated_words("tasks"), _NO_RATING, "alliance",
+            rating("tasks")),
+    Feature("bond_level", "bond", "points of 10", _level("bond"), _rated_words("bond"), _NO_RATING, "alliance",
+            rating("bond")),
     Feature("alliance_drop", "alliance", "points of 10", _fall("total"), _fall_words("total"), _NO_RATING, "alliance",
-            rated("total")),
+            rating("total")),
     Feature("goals_drop", "goals", "points of 10", _fall("goals"), _fall_words("goals"), _NO_RATING, "alliance",
-            rated("goals")),
+            rating("goals")),
     Feature("tasks_drop", "tasks", "points of 10", _fall("tasks"), _fall_words("tasks"), _NO_RATING, "alliance",
-            rated("tasks")),
+            rating("tasks")),
     Feature("bond_drop", "bond", "points of 10", _fall("bond"), _fall_words("bond"), _NO_RATING, "alliance",
-            rated("bond")),
-    Feature("alliance_change", "alliance", "points of 10", _change("total"), _change_words("total"),
-            "Fewer than two alliance ratings", "alliance", rated("total")),
-    Feature("bond_change", "bond", "points of 10", _change("bond"), _change_words("bond"),
-            "Fewer than two ratings of the bond", "alliance", rated("bond")),
-    *_each("since_first", _since_first, "the first time"),
-    *_each("from_mean", _from_mean, "on average before"),
-    Feature("alliance_since_lowest", "alliance", "points of 10", _since_lowest,
-            _beside_words("total", "at its lowest before"), _TWO, "alliance", rated("total")),
-    Feature("alliance_lowest_level", "alliance", "points of 10", _lowest_ever,
-            lambda v: f"The lowest alliance rating so far was {number(v)} of 10", _NO_RATING, "alliance"),
+            rating("bond")),
+    Feature("alliance_change", "alliance", "points of 10", _change("total"), _change_words("total"), _TWO, "alliance",
+            rating("total")),
+    Feature("bond_change", "bond", "points of 10", _change("bond"), _change_words("bond"), _TWO, "alliance",
+            rating("bond")),
+    *_each("since_first", _since_first, _since_first_words),
+    *_each("from_mean", _from_mean, _usual_words),
+    Feature("alliance_since_lowest", "alliance", "points of 10", _since_lowest, _since_lowest_words, _TWO, "alliance",
+            rating("total")),
+    Feature("alliance_lowest_level", "alliance", "points of 10", _lowest_ever, _rated_words("total"), _NO_RATING, "alliance",
+            lowest_rating, lasting=True),
     Feature("alliance_spread", "alliance", "points of 10", _spread,
-            lambda v: f"Alliance ratings vary by about {number(v)} of 10 points" if v >= SAME
-            else "Alliance ratings hardly vary", "Fewer than three ratings", "alliance"),
+            lambda v: said("Alliance ratings vary") if v >= AS_USUAL else said("Alliance ratings hardly vary"),
+            said("Fewer than three alliance ratings"), "alliance", lasting=True),
     Feature("alliance_ratings", "alliance", "ratings", lambda c, now: float(c.ratings),
-            lambda v: f"{counted(v, 'alliance rating', 'alliance ratings')} so far", "", "alliance"),
+            lambda v: counted(v, "{count} alliance rating so far", "{count} alliance ratings so far", _NO_RATING), None,
+            "alliance", lasting=True),
     Feature("alliance_rated_share", "silence", "share", _rated_share,
-            lambda v: f"The alliance was rated in {v:.0%} of the sessions", "Fewer than two sessions", "alliance",
-            lambda c: f"The alliance was rated in {of(min(c.ratings, c.sessions), c.sessions, 'sessions')}"),
-    Feature("steepest_fall", "alliance", "standard errors", _standard_fall,
-            lambda v: f"The lowest alliance rating is {'far below' if v >= 2 else 'below' if v > 0 else 'not below'} "
-            "what was to be expected of this person", _NO_RATING, "alliance"),
+            mostly(said("The alliance was rated in less than half of the sessions"),
+                   said("The alliance was rated in half of the sessions or more")), _FEW_SESSIONS, "alliance",
+            lambda c: of(min(c.ratings, c.sessions), c.sessions,
+                         said("The alliance was rated in {part} of {whole} sessions"),
+                         said("The alliance was rated in none of {whole} sessions")), lasting=True),
+    Feature("steepest_fall", "alliance", "standard errors", _standard_fall, _steepest_words, _NO_RATING, "alliance"),
     Feature("lowest_pillar_level", "alliance", "points of 10", _lowest,
-            lambda v: f"The lowest of goals, tasks and bond was rated {number(v)} of 10",
-            "No rating of goals, tasks and bond", "alliance", lowest_pillar),
+            lambda v: said("The lowest of goals, tasks and bond was rated {rating} on a scale of 0 to 10", rating=float(v)),
+            said("No rating of goals, tasks and bond"), "alliance", lowest_pillar),
     Feature("below_cutoff", "alliance", "0/1",
             lambda c, now: None if c.alliance.instrument is None else float(c.alliance.below_cutoff),
-            says("The last alliance rating lies below the published cut-off",
-                  "The last alliance rating lies below no published cut-off"), _NO_RATING, "alliance"),
+            says(said("The last alliance rating is below the published cut-off"),
+                 said("The last alliance rating is below no published cut-off")), _NO_RATING, "alliance"),
     Feature("rupture_open", "alliance", "0/1", _open(lambda r: True),
-            says("A strain between the two is open", "No strain between the two is open"), "", "rupture"),
+            says(said("A strain between the two is open"), _NO_STRAIN), None, "rupture"),
     Feature("rupture_withdrawal", "alliance", "0/1", _open(lambda r: r.kind == "withdrawal"),
-            says("A strain is open in which the client draws back", "No strain is open in which the client draws back"),
-            "", "rupture"),
+            says(said("A strain is open in which the client draws back"),
+                 said("No strain is open in which the client draws back")), None, "rupture"),
     Feature("rupture_confrontation", "alliance", "0/1", _open(lambda r: r.kind == "confrontation"),
-            says("A strain is open in which the client says what is wrong",
-                  "No strain is open in which the client says what is wrong"), "", "rupture"),
+            says(said("A strain is open in which the client says what is wrong"),
+                 said("No strain is open in which the client says what is wrong")), None, "rupture"),
     Feature("rupture_reported", "alliance", "0/1", _open(lambda r: r.evidence == "reported"),
-            says("A strain was reported and is open", "No reported strain is open"), "", "rupture"),
+            says(said("A strain was reported and is open"), said("No reported strain is open")), None, "rupture"),
     Feature("rupture_age", "alliance", "days", _rupture_age,
-            lambda v: f"A strain came up {ago(v)} and is open", "No strain is open", "rupture"),
+            lambda v: said("A strain came up {ago} and is open", ago=ago(v)), _NO_STRAIN, "rupture"),
     Feature("ruptures", "alliance", "ruptures", lambda c, now: float(len(c.alliance.ruptures)),
-            lambda v: f"{counted(v, 'strain', 'strains')} between the two so far", "", "rupture"),
+            lambda v: counted(v, "{count} strain between the two so far", "{count} strains between the two so far",
+                              said("No strain between the two so far")), None, "rupture", lasting=True),
     Feature("ruptures_repaired", "alliance", "share", _repaired,
-            _repaired_words, "No strain has passed yet", "rupture"),
+            mostly(said("Less than half of the earlier strains were repaired"),
+                   said("Half of the earlier strains or more were repaired")),
+            said("No earlier strain between the two"), "rupture", _repaired_in_counts, lasting=True),
     Feature("ruptures_unrepaired", "alliance", "ruptures", _unrepaired,
-            lambda v: f"{counted(v, 'strain', 'strains')} passed without repair", "", "rupture"),
+            lambda v: counted(v, "{count} strain passed without repair", "{count} strains passed without repair",
+                              said("No strain passed without repair")), None, "rupture", lasting=True),
     Feature("last_repair", "alliance", "-1/0/1",
             lambda c, now: {"better": 1.0, "same": 0.0, "worse": -1.0}.get(c.alliance.last_repair or ""),
-            lambda v: f"After the last attempt at repair things were {('worse', 'the same', 'better')[round(v) + 1]}",
-            "No attempt at repair with a known outcome", "rupture"),
+            _last_repair_words, said("No attempt at repair of which it is known how it went"), "rupture"),
     Feature("repair_better_recent", "alliance", "0/1", _repair_recent("better"),
-            says("Things were better after an attempt at repair in the last two months",
-                  "No recent attempt at repair made things better"), "", "rupture"),
+            says(said("Things were better after an attempt at repair in the last two months"),
+                 said("No attempt at repair in the last two months made things better")), None, "rupture"),
     Feature("repair_worse_recent", "alliance", "0/1", _repair_recent("worse"),
-            says("Things were worse after an attempt at repair in the last two months",
-                  "No recent attempt at repair made things worse"), "", "rupture"),
+            says(said("Things were worse after an attempt at repair in the last two months"),
+                 said("No attempt at repair in the last two months made things worse")), None, "rupture"),
     Feature("rupture_repaired_recent", "alliance", "0/1", lambda c, now: float(recent(c.alliance.repaired_at, now)),
-            says("A strain was repaired in the last two months", "No strain was repaired in the last two months"), "",
-            "rupture"),
+            says(said("A strain was repaired in the last two months"),
+                 said("No strain was repaired in the last two months")), None, "rupture"),
     Feature("alliance_since_repair", "alliance", "points of 10", _since_repair, _since_repair_words,
-            "No rating since a strain was repaired", "alliance"),
+            said("No rating since a strain was repaired"), "alliance"),
     Feature("perfect_run", "alliance", "ratings", lambda c, now: float(c.alliance.perfect_run),
-            lambda v: f"{counted(v, 'perfect alliance rating', 'perfect alliance ratings')} in a row" if round(v)
-            else "The last rating was not a perfect one, or there was none", "", "alliance"),
+            lambda v: counted(v, "The last alliance rating was the highest possible",
+                              "The last {count} alliance ratings were the highest possible",
+                              said("The last alliance rating was not the highest possible, or there was none")), None,
+            "alliance"),
     Feature("sessions_since_alliance", "silence", "sessions", lambda c, now: float(c.since_alliance),
-            lambda v: f"{counted(v, 'session', 'sessions')} since the alliance was last rated", "", "alliance"),
+            lambda v: counted(v, "{count} session since the alliance was last rated",
+                              "{count} sessions since the alliance was last rated",
+                              said("No session since the alliance was last rated")), None, "alliance"),
     Feature("days_since_alliance", "silence", "days", lambda c, now: since(c.alliance_at, now),
-            lambda v: f"The alliance was last rated {ago(v)}", _NO_RATING, "alliance"),
+            lambda v: said("The alliance was last rated {ago}", ago=ago(v)), _NO_RATING, "alliance"),
 )  # fmt: skip

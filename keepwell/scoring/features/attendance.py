@@ -8,14 +8,14 @@ from typing import Final
 
 from keepwell.care.course import LATELY, Course
 from keepwell.care.endings import DAY
+from keepwell.contract.say import Said, counted, said
 from keepwell.scoring.features.feature import (
     Feature,
     Read,
     Value,
-    about,
     ago,
     ahead,
-    counted,
+    mostly,
     of,
     says,
     share,
@@ -98,132 +98,228 @@ def _lately(c: Course, now: int) -> Value:
     return count / (max(7 * DAY, min(now - c.first_at, LATELY)) / (7 * DAY))
 
 
-def _lately_words(v: float) -> str:
-    count = round(v, 1)
-    return f"About {count:g} {'session' if count == 1 else 'sessions'} a week lately" if count else "No session lately"
+def _lately_words(v: float) -> Said:
+    if round(v, 1) == 0:
+        return said("No session lately")
+    if round(v, 1) == 1:
+        return said("About 1 session a week lately")
+    return said("About {count} sessions a week lately", count=float(v))
 
 
-def _early_words(v: float) -> str:
-    if not round(v):
-        return "The last visit took place on its day"
-    return f"The last visit took place {counted(abs(v), 'day', 'days')} {'before' if v > 0 else 'after'} its day"
+def _early_words(v: float) -> Said:
+    if v > 0:
+        return counted(
+            v, "The last visit took place {count} day earlier than booked",
+            "The last visit took place {count} days earlier than booked",
+            _ON_ITS_DAY,
+        )  # fmt: skip
+    return counted(
+        -v, "The last visit took place {count} day later than booked",
+            "The last visit took place {count} days later than booked",
+        _ON_ITS_DAY,
+    )  # fmt: skip
+
+
+def _usually_early_words(v: float) -> Said:
+    if v > 0:
+        return counted(
+            v, "On average visits take place {count} day earlier than booked",
+            "On average visits take place {count} days earlier than booked",
+            _ON_THEIR_DAY,
+        )  # fmt: skip
+    return counted(
+        -v, "On average visits take place {count} day later than booked",
+            "On average visits take place {count} days later than booked",
+        _ON_THEIR_DAY,
+    )  # fmt: skip
+
+
+def _push_words(v: float) -> Said:
+    if v >= 0:
+        return counted(
+            v, "When a visit was last moved, the new one was {count} day ahead",
+            "When a visit was last moved, the new one was {count} days ahead",
+            said("When a visit was last moved, the new one was on the same day"),
+        )  # fmt: skip
+    return said("When a visit was last moved, the new one had passed already")
 
 
 def _flag(test: Callable[[Course], bool]) -> Read:
     return lambda c, now: float(test(c))
 
 
-def _later_words(v: float) -> str:
-    if abs(v) < 1:
-        return "Came at the usual time"
-    return f"Came {counted(abs(v), 'minute', 'minutes')} {'later' if v > 0 else 'earlier'} than usual"
+def _later_words(v: float) -> Said:
+    if v > 0:
+        return counted(
+            v, "Came {count} minute later than usual", "Came {count} minutes later than usual", _AT_THE_USUAL_TIME
+        )
+    return counted(
+        -v, "Came {count} minute earlier than usual", "Came {count} minutes earlier than usual", _AT_THE_USUAL_TIME
+    )
 
 
+def _shorter_words(v: float) -> Said:
+    if v > 0:
+        return counted(
+            v, "The last session was {count} minute shorter than usual",
+            "The last session was {count} minutes shorter than usual", _AS_LONG,
+        )  # fmt: skip
+    return counted(
+        -v, "The last session was {count} minute longer than usual",
+        "The last session was {count} minutes longer than usual", _AS_LONG,
+    )  # fmt: skip
+
+
+def _usually_booked_words(v: float) -> Said:
+    if v < 0.25:
+        return said("Nothing is booked yet, as after most sessions so far")
+    if v < 0.75:
+        return said("Nothing is booked yet; so far the next session was booked at once about half of the time")
+    return said("Nothing is booked yet; so far the next session was usually booked at once")
+
+
+_ON_ITS_DAY: Final = said("The last visit took place on the day it was booked for")
+_ON_THEIR_DAY: Final = said("Visits take place on the day they were booked for")
+_AT_THE_USUAL_TIME: Final = said("Came at the usual time")
+_AS_LONG: Final = said("The last session was as long as usual")
+_FEW_DUE: Final = said("Fewer than two visits have come due")
+_NONE_WAITS: Final = said("No visit waits to be booked again")
+_NO_SESSION: Final = said("No session yet")
+_FEW_SESSIONS: Final = said("Fewer than two sessions")
+_FEWER_THAN_THREE: Final = said("Fewer than three sessions")
+_NOTHING_BOOKED: Final = said("No further session is booked")
 UNEVEN: Final = 0.35
 """Spread of the intervals, in terms of the usual one, from which they are uneven; ours."""
 
 ATTENDANCE: Final[Sequence[Feature]] = (
     Feature("missed", "attendance", "visits", lambda c, now: float(c.missed),
-            lambda v: f"{counted(v, 'visit', 'visits')} missed so far", "", "missed"),
+            lambda v: counted(v, "{count} visit missed so far", "{count} visits missed so far",
+                              said("No visit missed so far")), None, "missed", lasting=True),
     Feature("missed_share", "attendance", "share", lambda c, now: share(c.missed, c.missed + c.attended),
-            lambda v: f"{v:.0%} of the visits so far were missed", "Fewer than two visits have come due", "missed",
-            lambda c: f"{of(c.missed, c.missed + c.attended, 'visits')} missed so far"),
+            mostly(said("Less than half of the visits so far were missed"),
+                   said("Half of the visits so far or more were missed")), _FEW_DUE, "missed",
+            lambda c: of(c.missed, c.missed + c.attended, said("{part} of {whole} visits missed so far"),
+                         said("None of {whole} visits missed so far")), lasting=True),
     Feature("kept_share", "attendance", "share", _kept,
-            lambda v: f"{v:.0%} of the visits so far were kept", "Fewer than two visits have come due", "attended",
-            lambda c: f"{of(c.attended, c.attended + c.missed + c.client_cancelled, 'visits')} kept so far"),
+            mostly(said("Less than half of the visits so far were kept"),
+                   said("Half of the visits so far or more were kept")), _FEW_DUE, "attended",
+            lambda c: of(c.attended, c.attended + c.missed + c.client_cancelled,
+                         said("{part} of {whole} visits kept so far"), said("None of {whole} visits kept so far")),
+            lasting=True),
     Feature("lost_in_a_row", "attendance", "visits", lambda c, now: float(c.lost_in_a_row),
-            lambda v: f"{counted(v, 'visit', 'visits')} missed or cancelled since the last one attended" if round(v)
-            else "No visit missed or cancelled since the last one attended",
-            "", "missed"),
+            lambda v: counted(v, "{count} visit missed or cancelled since the last one attended",
+                              "{count} visits missed or cancelled since the last one attended",
+                              said("No visit missed or cancelled since the last one attended")), None, "missed"),
     Feature("last_visit_missed", "attendance", "0/1", _flag(lambda c: c.last_lost == "missed"),
-            says("The last visit was missed", "The last visit was not missed"), "", "missed"),
+            says(said("The last visit was missed"), said("The last visit was not missed")), None, "missed"),
     Feature("last_visit_cancelled_late", "attendance", "0/1", _flag(lambda c: c.last_lost == "late_cancelled"),
-            says("The last visit was cancelled within a day of its start", "The last visit was not cancelled late"),
-            "", "missed"),
+            says(said("The last visit was cancelled within a day of its start"),
+                 said("The last visit was not cancelled late")), None, "missed"),
     Feature("late_cancelled", "attendance", "visits", lambda c, now: float(c.late_cancelled),
-            lambda v: f"{counted(v, 'visit', 'visits')} cancelled within a day of the start", "", "missed"),
+            lambda v: counted(v, "{count} visit cancelled within a day of the start so far",
+                              "{count} visits cancelled within a day of the start so far",
+                              said("No visit cancelled within a day of the start so far")), None, "missed", lasting=True),
     Feature("client_cancelled", "attendance", "visits", lambda c, now: float(c.client_cancelled),
-            lambda v: f"{counted(v, 'visit', 'visits')} cancelled by the client", "", "missed"),
+            lambda v: counted(v, "{count} visit cancelled by the client so far",
+                              "{count} visits cancelled by the client so far",
+                              said("No visit cancelled by the client so far")), None, "missed", lasting=True),
     Feature("cancel_notice", "attendance", "hours", lambda c, now: c.last_notice,
-            lambda v: f"The last cancellation came {counted(v, 'hour', 'hours')} before the visit",
-            "The client has cancelled nothing", "missed"),
+            lambda v: counted(v, "The last cancellation came {count} hour before the visit",
+                              "The last cancellation came {count} hours before the visit",
+                              said("The last cancellation came within the hour before the visit")),
+            said("The client has cancelled nothing"), "missed"),
     Feature("excused_share", "attendance", "share", lambda c, now: share(c.excused, c.missed),
-            lambda v: f"A reason was given for {v:.0%} of the missed visits", "Fewer than two visits were missed",
-            "missed",
-            lambda c: f"A reason was given for {of(c.excused, c.missed, 'missed visits')}"),
+            mostly(said("A reason was given for less than half of the missed visits"),
+                   said("A reason was given for half of the missed visits or more")),
+            said("Fewer than two visits were missed"), "missed",
+            lambda c: of(c.excused, c.missed, said("A reason was given for {part} of {whole} missed visits"),
+                         said("A reason was given for none of {whole} missed visits")), lasting=True),
     Feature("client_moves", "attendance", "visits", lambda c, now: float(c.client_moves),
-            lambda v: f"{counted(v, 'visit', 'visits')} moved by the client", "", "moved"),
-    Feature("last_push", "attendance", "days", lambda c, now: c.last_push,
-            lambda v: f"The visit moved last was set for {counted(abs(v), 'day', 'days')} "
-            f"{'after' if v >= 0 else 'before'} the move", "No visit was moved", "moved"),
+            lambda v: counted(v, "{count} visit moved by the client so far", "{count} visits moved by the client so far",
+                              said("No visit moved by the client so far")), None, "moved", lasting=True),
+    Feature("last_push", "attendance", "days", lambda c, now: c.last_push, _push_words, said("No visit was moved"),
+            "moved"),
     Feature("awaiting_rebooking", "attendance", "days", lambda c, now: since(c.lost_at, now),
-            lambda v: f"A visit was missed or cancelled {ago(v)}, and nothing has been booked since",
-            "No visit waits to be booked again", "missed"),
+            lambda v: said("A visit was missed or cancelled {ago}, and nothing has been booked since", ago=ago(v)),
+            _NONE_WAITS, "missed"),
     Feature("awaiting_kept_visit", "attendance", "days", _since_kept,
-            lambda v: f"A visit was missed or cancelled {ago(v)}; the next one had been booked before",
-            "No visit waits to be booked again", "missed"),
+            lambda v: said("A visit was missed or cancelled {ago}; the next one had been booked before", ago=ago(v)),
+            _NONE_WAITS, "missed"),
     Feature("rebooking_delay", "attendance", "days", lambda c, now: c.rebooking,
-            lambda v: f"The last time it took {counted(v, 'day', 'days')} to book again" if round(v)
-            else "The last time a new visit was booked the same day", "No visit was booked again after one was missed",
-            "missed"),
+            lambda v: counted(v, "The last time it took {count} day to book again",
+                              "The last time it took {count} days to book again",
+                              said("The last time a new visit was booked the same day")),
+            said("No visit was booked again after one was missed"), "missed", lasting=True),
     Feature("days_since_session", "attendance", "days", lambda c, now: since(c.last_session, now),
-            lambda v: f"The last session was {ago(v)}", "No session yet", "attended"),
+            lambda v: said("The last session was {ago}", ago=ago(v)), _NO_SESSION, "attended"),
     Feature("rhythm", "attendance", "days", lambda c, now: c.rhythm if c.sessions > 1 else None,
-            lambda v: f"About {counted(max(v, 1), 'day', 'days')} between sessions", "Fewer than two sessions",
-            "attended"),
+            lambda v: counted(max(v, 1), "About {count} day between sessions", "About {count} days between sessions"),
+            _FEW_SESSIONS, "attended", lasting=True),
     Feature("gap_in_rhythm", "attendance", "times the usual interval", _gap_in_rhythm,
-            lambda v: f"The last session is {times(v, 'long ago')} is usual for this person", "No session yet",
-            "attended"),
+            lambda v: times(v, said("Less time has passed since the last session than usually lies between two"),
+                            said("About as much time has passed since the last session as usually lies between two"),
+                            said("{times} times as much time has passed since the last session as usually lies between two")),
+            _NO_SESSION, "attended"),
     Feature("interval_stretch", "attendance", "times the usual interval", _stretch,
-            lambda v: f"The last two sessions were {times(v, 'far apart')} is usual for this person",
-            "Fewer than two sessions", "attended"),
+            lambda v: times(v, said("The last two sessions were closer together than usual"),
+                            said("The last two sessions were about as far apart as usual"),
+                            said("The last two sessions were {times} times as far apart as usual")),
+            _FEW_SESSIONS, "attended"),
     Feature("rhythm_spread", "attendance", "times the usual interval", _rhythm_spread,
-            lambda v: "Sessions come at uneven intervals" if v >= UNEVEN else "Sessions come at even intervals",
-            "Fewer than three sessions", "attended"),
+            lambda v: said("Sessions come at uneven intervals") if v >= UNEVEN else said("Sessions come at even intervals"),
+            _FEWER_THAN_THREE, "attended", lasting=True),
     Feature("weekday_changes", "attendance", "share", lambda c, now: share(c.weekday_changes, c.rhythms.count),
-            lambda v: f"{v:.0%} of sessions took place on another day of the week than the one before",
-            "Fewer than three sessions", "attended",
-            lambda c: f"{of(c.weekday_changes, c.rhythms.count, 'sessions')} on another day of the week than before"),
+            mostly(said("Sessions keep to one day of the week more often than not"),
+                   said("Sessions change their day of the week about as often as not, or more")),
+            _FEWER_THAN_THREE, "attended",
+            lambda c: of(c.weekday_changes, c.rhythms.count,
+                         said("{part} of {whole} sessions on another day of the week than the one before"),
+                         said("Sessions have always been on the same day of the week")), lasting=True),
     Feature("moved_share", "attendance", "share", lambda c, now: share(c.displaced, c.placed),
-            lambda v: f"{v:.0%} of sessions took place on another day than first booked",
-            "Fewer than two sessions of which the booking is known", "attended",
-            lambda c: f"{of(c.displaced, c.placed, 'sessions')} took place on another day than first booked"),
-    Feature("sessions_lately", "attendance", "sessions a week", _lately, _lately_words, "No session yet", "attended"),
+            mostly(said("Less than half of the sessions took place on another day than first booked"),
+                   said("Half of the sessions or more took place on another day than first booked")),
+            said("Fewer than two sessions of which the booking is known"), "attended",
+            lambda c: of(c.displaced, c.placed,
+                         said("{part} of {whole} sessions took place on another day than first booked"),
+                         said("Every session took place on the day it was first booked for")), lasting=True),
+    Feature("sessions_lately", "attendance", "sessions a week", _lately, _lately_words, _NO_SESSION, "attended"),
     Feature("early", "attendance", "days", lambda c, now: c.early.last if c.early.count else None,
-            _early_words, "No visit of an appointment yet", "attended"),
+            _early_words, said("No visit with a booking yet"), "attended"),
     Feature("early_usually", "attendance", "days", lambda c, now: c.early.mean if c.early.count else None,
-            lambda v: f"Visits take place {counted(abs(v), 'day', 'days')} {'early' if v > 0 else 'late'} on average"
-            if round(v) else "Visits take place on their day", "No visit of an appointment yet", "attended"),
+            _usually_early_words, said("No visit with a booking yet"), "attended", lasting=True),
     Feature("minutes_late", "attendance", "minutes", _last_late,
-            lambda v: f"Came {counted(v, 'minute', 'minutes')} after the start" if v >= 1 else "Came on time",
-            "No arrival time recorded",
-            "attended"),
-    Feature("later_than_usual", "attendance", "minutes", _later_than_usual,
-            _later_words,
-            "Fewer than two arrival times", "attended"),
-    Feature("shorter_than_usual", "attendance", "minutes", _shorter_than_usual,
-            lambda v: f"The last session was {counted(abs(v), 'minute', 'minutes')} {'shorter' if v > 0 else 'longer'} than "
-            "usual" if abs(v) >= 1 else "The last session was as long as usual", "Fewer than two durations", "attended"),
+            lambda v: counted(max(v, 0), "Came {count} minute after the start", "Came {count} minutes after the start",
+                              said("Came on time")), said("No arrival time recorded"), "attended"),
+    Feature("later_than_usual", "attendance", "minutes", _later_than_usual, _later_words,
+            said("Fewer than two arrival times"), "attended"),
+    Feature("shorter_than_usual", "attendance", "minutes", _shorter_than_usual, _shorter_words,
+            said("Fewer than two sessions of which the length is known"), "attended"),
     Feature("nothing_booked", "attendance", "0/1", lambda c, now: float(c.visits.next_session(now) is None),
-            says("No further session is booked", "A further session is booked"), ""),
+            says(_NOTHING_BOOKED, said("A further session is booked")), None),
     Feature("awaiting_booking", "attendance", "days", _since_unbooked,
-            lambda v: f"The last session was {ago(v)}, and nothing has been booked since",
-            "A further session is booked, or a visit waits to be booked again", "attended"),
-    Feature("usually_booked", "attendance", "share", _usually_booked,
-            lambda v: f"Nothing is booked yet; so far the next one was booked at once after {about(v)} of the sessions",
-            "A further session is booked, a visit waits to be booked again, or there was one session only", "attended"),
+            lambda v: said("The last session was {ago}, and nothing has been booked since", ago=ago(v)),
+            said("A further session is booked, or a visit waits to be booked again"), "attended"),
+    Feature("usually_booked", "attendance", "share", _usually_booked, _usually_booked_words,
+            said("A further session is booked, a visit waits to be booked again, or there was one session only"), "attended"),
     Feature("days_to_next_visit", "attendance", "days", _until_next,
-            lambda v: f"The next session is {ahead(v)}", "No further session is booked"),
+            lambda v: said("The next session is {ahead}", ahead=ahead(v)), _NOTHING_BOOKED),
     Feature("next_in_rhythm", "attendance", "times the usual interval", _next_in_rhythm,
-            lambda v: f"The next session is {times(v, 'far off')} is usual for this person",
-            "No further session is booked, or there were fewer than two"),
+            lambda v: times(v, said("The next session comes sooner than usual"),
+                            said("The next session comes at about the usual time"),
+                            said("The next session is {times} times as far off as usual")),
+            said("No further session is booked, or there were fewer than two")),
     Feature("booked_ahead", "attendance", "sessions", lambda c, now: float(c.visits.booked_after(now)),
-            lambda v: f"{counted(v, 'session', 'sessions')} booked ahead", ""),
+            lambda v: counted(v, "{count} session booked ahead", "{count} sessions booked ahead",
+                              said("No session booked ahead")), None),
     Feature("days_to_first_visit", "attendance", "days", _until_first,
-            lambda v: f"The first session is {ahead(v)}", "No first session lies ahead"),
+            lambda v: said("The first session is {ahead}", ahead=ahead(v)), said("No first session lies ahead")),
     Feature("unrecorded", "attendance", "visits", _unrecorded,
-            lambda v: f"{counted(v, 'visit has', 'visits have')} no record of having taken place", ""),
+            lambda v: counted(v, "It is not known whether {count} visit took place",
+                              "It is not known whether {count} visits took place",
+                              said("Of every visit it is known whether it took place")), None, lasting=True),
     Feature("waiting", "attendance", "days", _waited,
-            lambda v: f"{counted(v, 'day', 'days')} since the opening without a first session" if round(v)
-            else "Opened today, without a first session yet", "The first session has taken place"),
+            lambda v: counted(v, "{count} day since the opening without a first session",
+                              "{count} days since the opening without a first session",
+                              said("Opened today, without a first session yet")),
+            said("The first session has taken place")),
 )  # fmt: skip

@@ -9,7 +9,8 @@ from typing import Final
 from keepwell.care.course import HOUR, Course
 from keepwell.care.endings import DAY
 from keepwell.care.moments import STAGES, stage
-from keepwell.scoring.features.feature import NOTHING, Feature, Read, Value, about, counted, says
+from keepwell.contract.say import Said, counted, said
+from keepwell.scoring.features.feature import NOTHING, Feature, Read, Value, mostly, says
 
 MANDATED: Final = frozenset(("court", "employer"))
 REMOTE: Final = frozenset(("video", "phone", "text"))
@@ -64,65 +65,85 @@ def _of_opening(read: Callable[[Course], Value]) -> Read:
 
 _THURSDAY: Final = 3
 """What 1 January 1970 was, of the days of the week from Monday, 0."""
-_WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_STAGES: Final[Mapping[str, str]] = {
-    "before": "Before the first session",
-    "lost_before": "A visit was missed or cancelled before the first session",
-    "session_1": "After the first session",
-    "session_2": "After the second session",
-    "session_3_5": "After the third, fourth or fifth session",
-    "session_6": "After six sessions or more",
-    "lost": "A visit was missed or cancelled since the last session",
-    "unbooked": "No visit is booked since the last session",
+_WEEKDAYS: Final = (
+    said("Monday"), said("Tuesday"), said("Wednesday"), said("Thursday"), said("Friday"), said("Saturday"),
+    said("Sunday"),
+)  # fmt: skip
+_STAGES: Final[Mapping[str, Said]] = {
+    "before": said("Before the first session"),
+    "lost_before": said("A visit was missed or cancelled before the first session"),
+    "session_1": said("After the first session"),
+    "session_2": said("After the second session"),
+    "session_3_5": said("After the third, fourth or fifth session"),
+    "session_6": said("After six sessions or more"),
+    "lost": said("A visit was missed or cancelled since the last session"),
+    "unbooked": said("No visit is booked since the last session"),
 }
+_NOT_PLANNED: Final = said("The number of sessions was not planned")
+_NO_FIRST: Final = said("No session was booked or held yet")
+_NO_FURTHER: Final = said("No further session is booked")
+_NO_REFERRAL: Final = said("It is not known who referred the client")
+_NO_FORMAT: Final = said("It is not known how sessions take place")
+_NONE_LEFT: Final = said("No planned session is left")
+_SEASON: Final = said("The time of year")
+
+
+def _plan_words(v: float) -> Said:
+    if v < 0:
+        return counted(-v, "{count} session more than planned", "{count} sessions more than planned", _NONE_LEFT)
+    return counted(v, "{count} planned session is left", "{count} planned sessions are left", _NONE_LEFT)
+
 
 CONTEXT: Final[Sequence[Feature]] = (
-    Feature("stage", "context", "stage", lambda c, now: float(stage(c, now)),
-            lambda v: _STAGES[STAGES[round(v)]], ""),
+    Feature("stage", "context", "stage", lambda c, now: float(stage(c, now)), lambda v: _STAGES[STAGES[round(v)]], None),
     Feature("sessions", "context", "sessions", lambda c, now: float(c.sessions),
-            lambda v: f"{counted(v, 'session', 'sessions')} so far", "", "attended"),
+            lambda v: counted(v, "{count} session so far", "{count} sessions so far", said("No session yet")), None,
+            "attended"),
     Feature("weeks", "context", "weeks", lambda c, now: None if c.first_at is None else (now - c.first_at) / DAY / 7,
-            lambda v: f"In care for {counted(v, 'week', 'weeks')}" if round(v) else "In care for less than a week",
-            NOTHING),
+            lambda v: counted(v, "In care for {count} week", "In care for {count} weeks",
+                              said("In care for less than a week")), NOTHING),
     Feature("plan_done", "context", "share", _plan_done,
-            lambda v: f"{about(v).capitalize()} of the planned sessions have taken place",
-            "The number of sessions was not planned"),
-    Feature("plan_left", "context", "sessions", _plan_left,
-            lambda v: f"{counted(abs(v), 'session', 'sessions')} {'beyond' if v < 0 else 'left in'} the plan",
-            "The number of sessions was not planned"),
+            mostly(said("Less than half of the planned sessions have taken place"),
+                   said("Half of the planned sessions or more have taken place")), _NOT_PLANNED, None,
+            lambda c: None if c.opening is None or c.opening.planned is None else said(
+                "Sessions so far: {count}, planned: {planned}", count=c.sessions, planned=c.opening.planned)),
+    Feature("plan_left", "context", "sessions", _plan_left, _plan_words, _NOT_PLANNED),
     Feature("previous_episodes", "context", "episodes", _of_opening(
             lambda c: None if c.opening is None or c.opening.previous is None else float(c.opening.previous)),
-            lambda v: f"{counted(v, 'earlier episode', 'earlier episodes')} of care", "Earlier episodes are not known"),
+            lambda v: counted(v, "In care here {count} time before", "In care here {count} times before",
+                              said("In care here for the first time")),
+            said("It is not known whether the client was in care here before")),
     Feature("preference_met", "context", "0/1", _of_opening(
             lambda c: None if c.opening is None or c.opening.preference_met is None else float(c.opening.preference_met)),
-            says("Offered the help the client preferred", "Not offered the help the client preferred"),
-            "The client's preference is not known"),
+            says(said("The client was offered the help they preferred"),
+                 said("The client was not offered the help they preferred")),
+            said("It is not known what help the client would prefer")),
     Feature("mandated", "context", "0/1", _of_opening(
             lambda c: None if c.opening is None or c.opening.referral is None else float(c.opening.referral in MANDATED)),
-            says("Referred by a court or an employer", "Not referred by a court or an employer"),
-            "The referral is not known"),
-    Feature("referred_self", "context", "0/1", _referred("self"), says("Self-referred", "Not self-referred"),
-            "The referral is not known"),
+            says(said("Referred by a court or an employer"), said("Not referred by a court or an employer")), _NO_REFERRAL),
+    Feature("referred_self", "context", "0/1", _referred("self"),
+            says(said("Came without a referral"), said("Came with a referral")), _NO_REFERRAL),
     Feature("referred_primary_care", "context", "0/1", _referred("primary_care"),
-            says("Referred by primary care", "Not referred by primary care"), "The referral is not known"),
+            says(said("Referred by primary care"), said("Not referred by primary care")), _NO_REFERRAL),
     Feature("referred_specialist", "context", "0/1", _referred("specialist"),
-            says("Referred by a specialist", "Not referred by a specialist"), "The referral is not known"),
+            says(said("Referred by a specialist"), said("Not referred by a specialist")), _NO_REFERRAL),
     Feature("days_waited", "context", "days", _offered,
-            lambda v: f"{counted(v, 'day', 'days')} from the opening to the first session offered" if round(v)
-            else "The first session was offered for the day of the opening",
-            "No session was booked or held yet"),
+            lambda v: counted(v, "{count} day from the opening to the first session offered",
+                              "{count} days from the opening to the first session offered",
+                              said("The first session was offered for the day of the opening")), _NO_FIRST),
     Feature("hour_offered", "context", "hour of the day", lambda c, now: _hour(c.first_start),
-            lambda v: f"The first session was offered for {_clock(v)}", "No session was booked or held yet"),
+            lambda v: said("The first session was offered for {time}", time=_clock(v)), _NO_FIRST),
     Feature("hour_next", "context", "hour of the day", lambda c, now: _hour(c.visits.next_session(now)),
-            lambda v: f"The next session starts at {_clock(v)}", "No further session is booked"),
+            lambda v: said("The next session starts at {time}", time=_clock(v)), _NO_FURTHER),
     Feature("weekday_next", "context", "day of the week", _weekday,
-            lambda v: f"The next session is on a {_WEEKDAYS[round(v)]}", "No further session is booked"),
+            lambda v: said("The next session is on a {weekday}", weekday=_WEEKDAYS[round(v)]), _NO_FURTHER),
     Feature("remote", "context", "0/1", lambda c, now: None if c.modality is None else float(c.modality in REMOTE),
-            says("Sessions take place at a distance", "Sessions take place in person"), "The format is not known"),
+            says(said("Sessions take place at a distance"), said("Sessions take place in person")), _NO_FORMAT),
     Feature("group", "context", "0/1", lambda c, now: None if c.modality is None else float(c.modality == "group"),
-            says("Sessions take place in a group", "Sessions are individual"), "The format is not known"),
+            says(said("Sessions take place in a group"), said("Sessions are one to one")), _NO_FORMAT),
     Feature("returns", "context", "returns", lambda c, now: float(max(len(c.standing.spells) - 1, 0)),
-            lambda v: f"{counted(v, 'return', 'returns')} after an earlier stop", ""),
-    Feature("season_sin", "context", "-1 to 1", _year(sin), lambda v: "Time of year", ""),
-    Feature("season_cos", "context", "-1 to 1", _year(cos), lambda v: "Time of year", ""),
+            lambda v: counted(v, "Came back once after a long break", "Came back {count} times after a long break",
+                              said("No long break so far")), None),
+    Feature("season_sin", "context", "-1 to 1", _year(sin), lambda v: _SEASON, None),
+    Feature("season_cos", "context", "-1 to 1", _year(cos), lambda v: _SEASON, None),
 )  # fmt: skip

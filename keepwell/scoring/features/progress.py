@@ -6,8 +6,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from keepwell.care.course import Course
-from keepwell.scoring.features.feature import Feature, Value, counted, number, says
-from keepwell.scoring.features.in_scale import at_first, beside_best, beside_cutoff, since_last, since_start
+from keepwell.contract.say import counted, said
+from keepwell.scoring.features.feature import Feature, Value, says, than
+from keepwell.scoring.features.in_scale import (
+    at_first,
+    beside_best,
+    beside_cutoff,
+    in_first_sessions,
+    since_last,
+    since_start,
+)
 
 
 def _gain(c: Course, now: int) -> Value:
@@ -44,39 +52,42 @@ def _severity(c: Course, now: int) -> Value:
     return None if p is None else p.instrument.gain(p.first, p.instrument.cutoff) / p.instrument.reliable_change
 
 
-def _rc(v: float) -> str:
-    size = number(abs(v))
-    return "the reliable change" if size == "1" else f"{size} times the reliable change"
-
-
-_NO_OUTCOME = "No outcome measured twice yet"
+LEAST_GAIN: Final = 0.5
+"""Reliable changes below which nothing is called better or worse; ours."""
+_NO_OUTCOME: Final = said("No outcome measured twice yet")
+_NONE_YET: Final = said("No outcome measured yet")
 
 PROGRESS: Final[Sequence[Feature]] = (
     Feature("gain", "progress", "reliable changes", _gain,
-            lambda v: f"{'Better' if v >= 0 else 'Worse'} than at the start by {_rc(v)}", _NO_OUTCOME, "outcome",
-            since_start),
+            lambda v: than(v, LEAST_GAIN, said("Worse than at the start"), said("About the same as at the start"),
+                           said("Better than at the start")), _NO_OUTCOME, "outcome", since_start),
     Feature("reliably_improved", "progress", "0/1",
             lambda c, now: None if (g := _gain(c, now)) is None else float(g >= 1),
-            says("Reliably better than at the start", "Not reliably better than at the start"), _NO_OUTCOME, "outcome",
-            since_start),
+            says(said("Reliably better than at the start"), said("Not reliably better than at the start")), _NO_OUTCOME,
+            "outcome", since_start),
     Feature("deteriorated", "progress", "0/1",
             lambda c, now: None if (g := _gain(c, now)) is None else float(g <= -1),
-            says("Reliably worse than at the start", "Not reliably worse than at the start"), _NO_OUTCOME, "outcome",
-            since_start),
+            says(said("Reliably worse than at the start"), said("Not reliably worse than at the start")), _NO_OUTCOME,
+            "outcome", since_start),
     Feature("early_gain", "progress", "reliable changes", _early_gain,
-            lambda v: f"{'Gain' if v >= 0 else 'Loss'} in the first sessions of {_rc(v)}",
-            "No change measured in the first sessions", "outcome"),
+            lambda v: than(v, LEAST_GAIN, said("Worse after the first sessions than at the start"),
+                           said("About the same after the first sessions as at the start"),
+                           said("Better after the first sessions than at the start")),
+            said("No change measured in the first sessions"), "outcome", in_first_sessions, lasting=True),
     Feature("last_gain", "progress", "reliable changes", _last_gain,
-            lambda v: f"{'Better' if v >= 0 else 'Worse'} than at the last measure by {_rc(v)}", _NO_OUTCOME, "outcome",
-            since_last),
+            lambda v: than(v, LEAST_GAIN, said("Worse than the time before"), said("About the same as the time before"),
+                           said("Better than the time before")), _NO_OUTCOME, "outcome", since_last),
     Feature("lost_gain", "progress", "reliable changes", _lost_gain,
-            lambda v: f"Below the best measure so far by {_rc(v)}", _NO_OUTCOME, "outcome", beside_best),
+            lambda v: said("Worse than at its best") if v >= LEAST_GAIN else said("About the same as at its best"),
+            _NO_OUTCOME, "outcome", beside_best),
     Feature("distance_to_cutoff", "progress", "reliable changes", _to_cutoff,
-            lambda v: f"{_rc(v)} {'short of' if v > 0 else 'past'} the cut-off", "No outcome measured yet", "outcome",
-            beside_cutoff),
+            lambda v: said("Not past the cut-off yet") if v > 0 else said("Past the cut-off"), _NONE_YET, "outcome",
+            beside_cutoff, lasting=True),
     Feature("severity", "progress", "reliable changes", _severity,
-            lambda v: f"Began {_rc(v)} {'short of' if v > 0 else 'past'} the cut-off", "No outcome measured yet",
-            "outcome", at_first),
+            lambda v: said("Not past the cut-off at the start") if v > 0 else said("Past the cut-off at the start"),
+            _NONE_YET, "outcome", at_first, lasting=True),
     Feature("sessions_since_outcome", "silence", "sessions", lambda c, now: float(c.since_outcome),
-            lambda v: f"{counted(v, 'session', 'sessions')} since the outcome was last measured", "", "outcome"),
+            lambda v: counted(v, "{count} session since the outcome was last measured",
+                              "{count} sessions since the outcome was last measured",
+                              said("No session since the outcome was last measured")), None, "outcome"),
 )  # fmt: skip
