@@ -89,7 +89,7 @@ def test_it_proves_what_is_gone_and_says_where_sent_bytes_still_stand(file: Path
     assert told["episodes"] == 1
     assert told["deleted"]["episode-events"] == len(OF_GONE)
     assert told["deleted"]["risk-scores"] > 0
-    assert told["deleted"]["risk-alerts"] == 2
+    assert told["deleted"]["risk-alerts"] == 4
     assert set(told["left"].values()) == {0}
     assert len(told["as_sent"]["session-events"]) == len(OF_GONE) + 2, "those accepted, the broken one, and the erasure"
     assert len(told["as_sent"]["dead-letters"]) == 1, "not that of another clinic"

@@ -151,7 +151,7 @@ def test_a_window_without_moments_is_a_failure(world: Path) -> None:
     assert code == 1 and "no moment of an episode lies in the window" in output
 
 
-def fill(episodes: int = 90) -> None:
+def fill(episodes: int = 160) -> None:
     """Appends a made-up clinic, with a tick a day, as ingest and the clock would."""
     events = list(made_up_clinic(episodes, 7, START, 200))
     with opened() as log:

