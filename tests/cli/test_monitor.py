@@ -174,7 +174,7 @@ def work() -> None:
 
 def answer() -> None:
     """Appends an answer, six hours later, to every other alert."""
-    alerts = [msgspec.json.decode(value, type=Alert) for value in records(TOPICS.alerts)]
+    alerts = [msgspec.json.decode(value, type=Alert) for value in records(TOPICS.alerts) if value]
     raised = sorted({alert.alert_id: alert for alert in alerts if alert.status == "raised"}.items())
     with opened() as log:
         answers = [answered(alert) for _, alert in raised[::2]]
