@@ -12,6 +12,8 @@ from training.dataset import Dataset, InMemory, build
 from training.fit.fit import Fitted, Options, fit
 
 START = datetime(2023, 1, 2, tzinfo=UTC)
+BUDGET = 25
+"""Alerts per 100 sessions: more than what is voiced in this clinic makes alone (20.4), so that a line can keep to it."""
 
 
 @pytest.fixture(scope="session")
@@ -21,4 +23,4 @@ def dataset() -> Dataset:
 
 @pytest.fixture(scope="session")
 def fitted(dataset: Dataset) -> Fitted:
-    return fit(dataset, default().policy, Options(budget=20))
+    return fit(dataset, default().policy, Options(budget=BUDGET))

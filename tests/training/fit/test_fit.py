@@ -11,10 +11,12 @@ from keepwell.care.moments import STAGES
 from keepwell.scoring.features import BY_NAME
 from keepwell.scoring.scorecard import HEADLINE, OUTPUTS, Scorer, calibrated
 from models.release import default
+from tests.training.fit.conftest import BUDGET
 from training.dataset import FEATURE_COLUMNS, Dataset
 from training.dataset.split import hold_out
 from training.fit.fit import Fitted, Options, fit
 from training.fit.learners import Recipe
+from training.fit.line import HIGHEST
 from training.fit.publish import release
 from training.fit.sample import SETTLING_DAYS, sample_of
 from training.fit.select import splits_of
@@ -98,8 +100,9 @@ def test_clients_are_left_to_validate_on_where_some_were_held_out_by_the_same_se
 
 def test_the_line_keeps_the_budget(fitted: Fitted) -> None:
     line = fitted.report.line
-    assert 0 < line.alerts_per_100_sessions <= 20
+    assert 0 < line.alerts_per_100_sessions <= BUDGET
     assert (fitted.policy.line, fitted.policy.absent) == (line.line, line.absent)
+    assert line.line < HIGHEST, "chosen, and not where nothing is left"
     assert fitted.policy.release < line.line < fitted.policy.escalate
 
 
@@ -108,7 +111,7 @@ def twice(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> list[st
     """The digests of one fit made by one process and by two."""
     place = tmp_path_factory.mktemp("releases")
     return [
-        release(fit(dataset, default().policy, Options(budget=20, jobs=jobs)), dataset, None, place / str(jobs))
+        release(fit(dataset, default().policy, Options(budget=BUDGET, jobs=jobs)), dataset, None, place / str(jobs))
         for jobs in (1, 2)
     ]
 
@@ -121,7 +124,7 @@ def test_the_same_data_and_seed_give_the_same_digest(
 
 
 def test_another_seed_gives_another_release(fitted: Fitted, dataset: Dataset) -> None:
-    other = fit(dataset, default().policy, Options(budget=20, seed=1))
+    other = fit(dataset, default().policy, Options(budget=BUDGET, seed=1))
     assert other.card != fitted.card
     assert other.report.measures["30d"].auroc == pytest.approx(fitted.report.measures["30d"].auroc, abs=0.06)
 

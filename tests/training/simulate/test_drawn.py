@@ -50,11 +50,14 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, Log]]:
 
 @pytest.fixture(scope="module")
 def told_true(tmp_path_factory: pytest.TempPathFactory) -> list[Truth]:
-    """Several worlds with the true risks beside what came of each row."""
+    """Several worlds with the true risks beside what came of each row.
+
+    48 roll-outs: the noise of fewer puts rows into a fifth that is not theirs, and what came of the outer fifths then lies
+    nearer to the middle than they say (16: by .03 of 60 days' risk; 48: by .01, with a standard error of .014)."""
     found = []
     for seed in TRUE_SEEDS:
         folder = tmp_path_factory.mktemp("true")
-        simulate("drawn", EPISODES, seed, folder, rollouts=16, jobs=1)
+        simulate("drawn", EPISODES, seed, folder, rollouts=48, jobs=1)
         found += truths(folder / "truth.jsonl", Log.read(folder / "events.jsonl"))
     return found
 
