@@ -58,6 +58,7 @@ def decide(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decisio
     if catch_up is not None and not now.caught_up:
         told = [_raised("safety", now)] if now.endorsed is not None and now.history_at is None else []
         return told, msgspec.structs.replace(memory, catch_up=catch_up)
+    now = _heard(memory, now)
     told, kept, again = _followed(policy, memory, now)
     resolved = memory.resolved
     over: dict[str, int] = {one.kind: now.now for one in told if one.status == "resolved" and one.kind not in again}
@@ -77,12 +78,12 @@ def decide(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decisio
                 resolved, raised = {**resolved, name: now.now}, {**raised, name: now.now}
                 continue
             one = _raised(name, now)
-            kept.append(OpenAlert(one.id, name, now.now))
+            kept.append(OpenAlert(one.id, name, now.now, news=kind.news(now) is not None))
             told.append(one)
             raised, count = {**raised, name: now.now}, count + 1
     if now.endorsed is not None or (catch_up is not None and _endorsed(catch_up, now)):
         told.append(_raised("safety", now))
-    return told, Memory(tuple(kept), raised, resolved, count)
+    return told, Memory(tuple(kept), raised, resolved, count, None, now.matters)
 
 
 def _followed(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decision], list[OpenAlert], set[str]]:
@@ -100,7 +101,7 @@ def _followed(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Deci
             continue
         if not alert.escalated and _escalates(policy, alert, now):
             told.append(Decision(alert.id, alert.kind, "escalated"))
-            alert = OpenAlert(alert.id, alert.kind, alert.raised_at, escalated=True)  # noqa: PLW2901  # the alert goes on, changed
+            alert = msgspec.structs.replace(alert, told_at=now.now, escalated=True)  # noqa: PLW2901  # the alert goes on, changed
         kept.append(alert)
     return told, kept, again
 
@@ -193,7 +194,7 @@ def _resolved(policy: Policy, alert: OpenAlert, now: Situation) -> ResolvedBecau
     if until is not None and now.now >= until:
         return "snoozed_out"
     kind = _LASTING[alert.kind]
-    return kind.over_because(now) if kind.holds(policy, now) == "over" else None
+    return kind.over_because(alert, now) if kind.holds(policy, now) == "over" else None
 
 
 def _escalates(policy: Policy, alert: OpenAlert, now: Situation) -> bool:
@@ -201,10 +202,24 @@ def _escalates(policy: Policy, alert: OpenAlert, now: Situation) -> bool:
 
 
 def _told_of(kind: LastingKind, alerts: list[OpenAlert], now: Situation) -> bool:
-    """Whether an open alert tells of what holds already: not one that was dismissed, of what happened after it was raised."""
+    """Whether an open alert tells of what holds already, or can be told once more to do so. Of what happened since, one that
+    was dismissed says nothing, and one that was escalated cannot where each news is a matter of its own."""
     news = kind.news(now)
-    return any(
-        alert.kind == kind.name
-        and (now.course.answers.get(alert.id) != "dismissed" or news is None or news <= alert.raised_at)
-        for alert in alerts
-    )
+
+    def tells(alert: OpenAlert) -> bool:
+        over = now.course.answers.get(alert.id) == "dismissed" or (alert.escalated and kind.each_news)
+        return not over or news is None or news <= alert.told_at
+
+    return any(alert.kind == kind.name and tells(alert) for alert in alerts)
+
+
+def _heard(memory: Memory, now: Situation) -> Situation:
+    """The situation in which what came late is as new as it is to the reader: voiced when it is first heard of."""
+    new = set(now.matters).difference(memory.heard)
+    voiced, wished = now.signals.voiced_at, now.signals.wished_at
+    if wished is not None and new & set(now.course.wishes.values()):
+        new -= set(now.course.wishes.values())
+        now = now._replace(signals=now.signals._replace(wished_at=max(wished, now.now)))
+    if voiced is not None and new:
+        now = now._replace(signals=now.signals._replace(voiced_at=max(voiced, now.now)))
+    return now
