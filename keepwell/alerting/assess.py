@@ -105,7 +105,7 @@ class Assessor:
             alert_id=decision.id, episode=score.episode, clinician_id=score.clinician_id, kind=decision.kind,
             status=decision.status, at=score.as_of, risk=risk,
             horizon="30d" if risk is not None else None, reasons=words, pillar=pillar,
-            suggestions=suggest(decision.kind, about, conditions_of(course, now, memory.count - 1)) if told else (),
+            suggestions=suggest(decision.kind, about, conditions_of(course, now, memory.unchanged - 1)) if told else (),
             also=tuple(one.id for one in memory.open if one.id != decision.id),
             evidence=_evidence(live, found.topics, origin), model=self.model,
             why=decision.why if decision.why is not None else UNSET, traceparent=score.traceparent,

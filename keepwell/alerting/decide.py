@@ -25,6 +25,8 @@ ENDORSED_DAYS: Final = 30
 """A safety item that came as history is told at its end where it was endorsed at most so long ago; ours."""
 QUIET_ANSWERS: Final = frozenset(("dismissed", "snoozed"))
 """Answers after which an alert is not escalated."""
+BETTER: Final = frozenset(("repaired", "returned", "risk_fell"))
+"""Why an alert is resolved where something changed for the better."""
 CAUGHT_UP: Final = "caught-up"
 """Name of the timer at which a history has come to its end."""
 _HOUR: Final = 3_600_000_000
@@ -65,6 +67,7 @@ def decide(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decisio
     if over:
         resolved = {**resolved, **over}
     raised, count = memory.raised, memory.count
+    better = any(one.why in BETTER for one in told)
     if now.state == "open":
         for kind in ORDER:
             name = kind.name
@@ -83,7 +86,15 @@ def decide(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decisio
             raised, count = {**raised, name: now.now}, count + 1
     if now.endorsed is not None or (catch_up is not None and _endorsed(catch_up, now)):
         told.append(_raised("safety", now))
-    return told, Memory(tuple(kept), raised, resolved, count, None, now.matters)
+    return told, Memory(
+        tuple(kept),
+        raised,
+        resolved,
+        count,
+        None,
+        now.matters,
+        (0 if better else memory.unchanged) + count - memory.count,
+    )
 
 
 def _followed(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decision], list[OpenAlert], set[str]]:

@@ -86,7 +86,8 @@ class CatchUp(msgspec.Struct, array_like=True, frozen=True):
 class Memory(msgspec.Struct, array_like=True, frozen=True):
     """What the policy remembers of an episode: the open alerts; when one of each kind was last raised, and last
     resolved (µs); how many were raised, safety apart; whether it waits for the end of a history; and which of the open
-    matters it has heard of (`Situation.matters`)."""
+    matters it has heard of (`Situation.matters`). `unchanged`: how many were raised since one was last resolved because
+    things went better."""
 
     open: tuple[OpenAlert, ...] = ()
     raised: dict[str, int] = {}
@@ -94,6 +95,7 @@ class Memory(msgspec.Struct, array_like=True, frozen=True):
     count: int = 0
     catch_up: CatchUp | None = None
     heard: tuple[int, ...] = ()
+    unchanged: int = 0
 
 
 class Situation(NamedTuple):

@@ -683,6 +683,17 @@ def test_several_kinds_are_told_in_one_order() -> None:
     assert kinds == ["rupture", "ending", "silence", "safety"]
 
 
+def test_alerts_count_as_unchanged_until_one_is_settled_because_things_went_better() -> None:
+    told = Told()
+    told.when(0.1, 1, (1, NEGATIVE))
+    assert told.memory.unchanged == 1
+    both = ((1, NEGATIVE), (2, Feedback(pillar="tasks", sentiment="neutral", wants_change="format")))
+    told.when(0.1, 2, *both)
+    assert told.memory.unchanged == 2
+    told.when(0.1, 3, *both, (3, Feedback(pillar="trust", sentiment="positive")))
+    assert (told.memory.unchanged, told.memory.count) == (0, 2)
+
+
 # ── ids ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
