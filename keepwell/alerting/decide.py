@@ -214,14 +214,17 @@ def _escalates(policy: Policy, alert: OpenAlert, now: Situation) -> bool:
 
 def _told_of(kind: LastingKind, alerts: list[OpenAlert], now: Situation) -> bool:
     """Whether an open alert tells of what holds already, or can be told once more to do so. Of what happened since, one that
-    was dismissed says nothing, and one that was escalated cannot where each news is a matter of its own."""
+    was dismissed says nothing, and one that was escalated cannot where each news is a matter of its own. What is no news
+    joins whatever is open and was not put aside: it is the same client, and the same talk."""
     news = kind.news(now)
 
     def tells(alert: OpenAlert) -> bool:
         over = now.course.answers.get(alert.id) == "dismissed" or (alert.escalated and kind.each_news)
         return not over or news is None or news <= alert.told_at
 
-    return any(alert.kind == kind.name and tells(alert) for alert in alerts)
+    if any(alert.kind == kind.name and tells(alert) for alert in alerts):
+        return True
+    return kind.joins and any(now.course.answers.get(alert.id) not in QUIET_ANSWERS for alert in alerts)
 
 
 def _heard(memory: Memory, now: Situation) -> Situation:

@@ -193,12 +193,18 @@ def test_an_absence_is_news() -> None:
     assert told.when(0.4, 8, *lost) == [("silence", "raised", None)]
 
 
-def test_of_several_things_at_one_moment_what_was_said_is_told_and_what_is_no_news_waits() -> None:
-    told = Told()
+def test_a_risk_joins_what_is_open_of_the_client_and_is_told_where_that_is_settled_or_was_put_aside() -> None:
     said = (*CAME[:2], (7, NEGATIVE), CAME[2])
-    assert told.when(0.9, 7.01, *said) == [("rupture", "raised", None)]
     later = (*said, (14, Attended(appointment_id="next")), (14.01, booked("b", 21)))
-    assert told.when(0.9, 14.01, *later) == RAISED
+    told = Told()
+    assert told.when(0.9, 7.01, *said) == [("rupture", "raised", None)]
+    assert told.when(0.9, 14.01, *later) == []
+    dismissed = told.answer("dismissed", 14.01)
+    assert told.when(0.9, 14.02, *later, dismissed) == RAISED
+    told = Told()
+    told.when(0.9, 7.01, *said)
+    settled = (14, Feedback(pillar="trust", sentiment="positive"))
+    assert told.when(0.9, 14.01, *later, settled) == [("rupture", "resolved", "repaired"), *RAISED]
 
 
 def test_what_came_late_is_told_even_where_it_happened_before_another_alert() -> None:

@@ -45,6 +45,8 @@ class LastingKind(Kind):
     withheld: ClassVar[bool] = False
     """Whether a policy's hold-out leaves it unsaid for a share of episodes."""
 
+    joins: ClassVar[bool] = False
+    """Whether it is left to what is open of the client already, where something is."""
     each_news: ClassVar[bool] = False
     """Whether each news is a matter of its own, and not the same said again."""
 

@@ -15,10 +15,12 @@ from keepwell.scoring.reasons import Ground, words_of
 
 class RiskAlert(LastingKind):
     """Raised at or above the line, at a moment at which somebody decides, while a talk in the next session is possible, and
-    resolved below the release, so that a risk at the line does not flicker. An absence is `silence`'s to tell of."""
+    resolved below the release, so that a risk at the line does not flicker. An absence is `silence`'s to tell of, and a
+    client of whom an alert is open already is on the clinician's mind."""
 
     name = "risk"
     withheld = True
+    joins = True
 
     def holds(self, policy: Policy, now: Situation) -> Holding:
         if now.risk is None:

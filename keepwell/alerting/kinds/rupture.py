@@ -14,7 +14,7 @@ from keepwell.care.concerns import Concern
 from keepwell.care.course import Course
 from keepwell.contract.say import Said, render, said
 from keepwell.contract.words import VOCABULARIES, ResolvedBecause
-from keepwell.scoring.features.in_scale import rating
+from keepwell.scoring.features.in_scale import below_usual
 from keepwell.scoring.reasons import Ground
 
 
@@ -72,7 +72,7 @@ def _open_matters(course: Course) -> list[Said]:
 def _in_words(matter: Rupture | Concern, course: Course) -> Said:
     if isinstance(matter, Rupture):
         if matter.evidence != "reported":
-            return rating(matter.scale or "total")(course) or _FELL
+            return below_usual(matter.scale or "total")(course) or _FELL
         what = said(_KINDS[matter.kind])
         if matter.pillar not in _PILLARS:
             return said("A strain between the two was reported: the client {what}", what=what)

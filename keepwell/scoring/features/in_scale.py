@@ -47,6 +47,18 @@ def rating(scale: str) -> InTerms:
     return tell
 
 
+def below_usual(scale: str) -> InTerms:
+    """The same where the last rating lies below what is usual, or is the first; None where it came back meanwhile."""
+    tell = rating(scale)
+
+    def fell(course: Course) -> Said | None:
+        series, _ = _rated_by(course, scale)
+        back = series is not None and series.given.count > 1 and series.last > series.given.usual - AS_USUAL
+        return None if back else tell(course)
+
+    return fell
+
+
 def lowest_pillar(course: Course) -> Said | None:
     """The newest rating of the pillar rated lowest."""
     return rating(course.alliance.lowest)(course) if course.alliance.lowest is not None else None
