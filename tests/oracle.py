@@ -19,6 +19,8 @@ from keepwell.contract.events import (
     EpisodeEnded,
     EpisodeOpened,
     EventRetracted,
+    HomeworkAssigned,
+    HomeworkReviewed,
     MeasureCompleted,
     SessionAttended,
     micros,
@@ -33,6 +35,8 @@ UNRECORDED_AFTER = 3 * DAY
 State = Literal["open", "stopped", "ended"]
 STOPS = ("dropout", "improved_leaver")
 RANK = {cls: rank for rank, cls in enumerate(get_args(AnyEvent))}
+# Old homework is reviewed before new is assigned.
+RANK[HomeworkAssigned], RANK[HomeworkReviewed] = RANK[HomeworkReviewed], RANK[HomeworkAssigned]
 
 Start = AppointmentBooked | AppointmentRescheduled
 Outcome = AppointmentCancelled | AppointmentMissed | SessionAttended

@@ -13,11 +13,12 @@ from keepwell.alerting.kinds import KINDS
 from keepwell.alerting.kinds.rupture import MENDED
 from keepwell.alerting.playbook import suggest
 from keepwell.alerting.policy import Memory, Policy, Situation
-from keepwell.alerting.signals import signals_of
+from keepwell.alerting.signals import matters_of, signals_of
 from keepwell.care.endings import DEFINITION
 from keepwell.care.episode import Live
 from keepwell.contract.events import rfc3339
 from keepwell.contract.outputs import Alert, Reason, Risk, Score
+from keepwell.contract.say import render
 from keepwell.scoring.gaps import gaps
 from keepwell.scoring.reasons import Ground, Reasons, raising
 from keepwell.scoring.scorecard import Scored, Scorer
@@ -75,6 +76,7 @@ class Assessor:
         situation = Situation(
             live.episode.key, origin, self.model, now, score.state, score.risk.d30 if score.risk else None,
             live.course, signals_of(live.course, now), trigger.endorsed, trigger.history_at, trigger.caught_up,
+            matters_of(live.course),
         )  # fmt: skip
         decisions, memory = decide(self.policy, memory, situation)
         if not decisions:
@@ -95,7 +97,7 @@ class Assessor:
         told = decision.status != "resolved"
         pillar = kind.pillar(course, upwards)
         found = kind.grounds(course, now, upwards)
-        words = found.words if told else (MENDED,) if decision.why == "repaired" else ()
+        words = found.words if told else (render(MENDED),) if decision.why == "repaired" else ()
         # Attendance is no pillar at fault, but what helps with it stands in the playbook under logistics.
         about = pillar or ("logistics" if upwards and upwards[0].part.feature.pillar == "attendance" else None)
         risk = score.risk.d30 if score.risk and kind.shows_risk else None
@@ -103,7 +105,7 @@ class Assessor:
             alert_id=decision.id, episode=score.episode, clinician_id=score.clinician_id, kind=decision.kind,
             status=decision.status, at=score.as_of, risk=risk,
             horizon="30d" if risk is not None else None, reasons=words, pillar=pillar,
-            suggestions=suggest(decision.kind, about, conditions_of(course, now, memory.count - 1)) if told else (),
+            suggestions=suggest(decision.kind, about, conditions_of(course, now, memory.unchanged - 1)) if told else (),
             also=tuple(one.id for one in memory.open if one.id != decision.id),
             evidence=_evidence(live, found.topics, origin), model=self.model,
             why=decision.why if decision.why is not None else UNSET, traceparent=score.traceparent,

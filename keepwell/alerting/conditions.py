@@ -13,7 +13,8 @@ from keepwell.scoring.features.feature import recent
 Condition = Literal[
     "absent", "before_first", "booked", "cancelled", "clinic_break", "clinician_changed", "complaint", "confrontation",
     "fallen", "first_sessions", "homework", "homework_less", "later", "measured", "missed", "perfect", "rated", "remote",
-    "repeated", "skipped", "stalled", "unanswered", "voiced", "waited", "withdrawal",
+    "repeated", "skipped", "stalled", "unanswered", "voiced", "waited", "wishes_change",
+    "wishes_clinician", "withdrawal",
 ]  # fmt: skip
 
 SAYS: Final[Mapping[Condition, str]] = {
@@ -35,12 +36,15 @@ SAYS: Final[Mapping[Condition, str]] = {
     "perfect": "the last alliance ratings were all perfect, at least three times in a row",
     "rated": "the alliance was rated",
     "remote": "sessions are by video or phone",
-    "repeated": "two alerts or more were told of this client before, or two attempts at repair brought no change",
+    "repeated": "two alerts or more were told of this client before and none was settled since, or two attempts at repair "
+    "brought no change",
     "skipped": "the last two questionnaires or more were left out",
     "stalled": "after twelve sessions or more the measure stands about where it began",
     "unanswered": "the last attempt to reach the client had no answer",
     "voiced": "the client said that something does not go well, and that is open",
     "waited": "more than two weeks passed between the opening and now, without a session",
+    "wishes_change": "the client would like another approach or format, and that is open",
+    "wishes_clinician": "the client would like another clinician, and that is open",
     "withdrawal": "a strain is open in which the client draws back",
 }
 """Each condition in plain words."""
@@ -60,7 +64,8 @@ CYCLES: Final = 2
 
 
 def conditions_of(course: Course, now: int, told: int = 0) -> frozenset[Condition]:
-    """All that is true of a course at a moment (µs). `told`: alerts of this client that were told before."""
+    """All that is true of a course at a moment (µs). `told`: alerts of this client that were told before, and
+    since which nothing changed for the better."""
     alliance, concerns, sessions = course.alliance, course.concerns.open, course.sessions
     rupture = alliance.open
     abouts = {about for about, _ in concerns}
@@ -91,6 +96,8 @@ def conditions_of(course: Course, now: int, told: int = 0) -> frozenset[Conditio
         "unanswered": course.unanswered > 0,
         "voiced": "feedback" in abouts,
         "waited": sessions == 0 and course.first_at is not None and now - course.first_at > WAITED_DAYS * DAY,
+        "wishes_change": bool({"approach", "format"} & course.wishes.keys()),
+        "wishes_clinician": "clinician" in course.wishes,
         "withdrawal": rupture is not None and rupture.kind == "withdrawal",
     }
     return frozenset(name for name, holds in found.items() if holds)

@@ -25,6 +25,8 @@ ENDORSED_DAYS: Final = 30
 """A safety item that came as history is told at its end where it was endorsed at most so long ago; ours."""
 QUIET_ANSWERS: Final = frozenset(("dismissed", "snoozed"))
 """Answers after which an alert is not escalated."""
+BETTER: Final = frozenset(("repaired", "returned", "risk_fell"))
+"""Why an alert is resolved where something changed for the better."""
 CAUGHT_UP: Final = "caught-up"
 """Name of the timer at which a history has come to its end."""
 _HOUR: Final = 3_600_000_000
@@ -58,12 +60,14 @@ def decide(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decisio
     if catch_up is not None and not now.caught_up:
         told = [_raised("safety", now)] if now.endorsed is not None and now.history_at is None else []
         return told, msgspec.structs.replace(memory, catch_up=catch_up)
+    now = _heard(memory, now)
     told, kept, again = _followed(policy, memory, now)
     resolved = memory.resolved
     over: dict[str, int] = {one.kind: now.now for one in told if one.status == "resolved" and one.kind not in again}
     if over:
         resolved = {**resolved, **over}
     raised, count = memory.raised, memory.count
+    better = any(one.why in BETTER for one in told)
     if now.state == "open":
         for kind in ORDER:
             name = kind.name
@@ -77,12 +81,20 @@ def decide(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decisio
                 resolved, raised = {**resolved, name: now.now}, {**raised, name: now.now}
                 continue
             one = _raised(name, now)
-            kept.append(OpenAlert(one.id, name, now.now))
+            kept.append(OpenAlert(one.id, name, now.now, news=kind.news(now) is not None))
             told.append(one)
             raised, count = {**raised, name: now.now}, count + 1
     if now.endorsed is not None or (catch_up is not None and _endorsed(catch_up, now)):
         told.append(_raised("safety", now))
-    return told, Memory(tuple(kept), raised, resolved, count)
+    return told, Memory(
+        tuple(kept),
+        raised,
+        resolved,
+        count,
+        None,
+        now.matters,
+        (0 if better else memory.unchanged) + count - memory.count,
+    )
 
 
 def _followed(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decision], list[OpenAlert], set[str]]:
@@ -100,7 +112,7 @@ def _followed(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Deci
             continue
         if not alert.escalated and _escalates(policy, alert, now):
             told.append(Decision(alert.id, alert.kind, "escalated"))
-            alert = OpenAlert(alert.id, alert.kind, alert.raised_at, escalated=True)  # noqa: PLW2901  # the alert goes on, changed
+            alert = msgspec.structs.replace(alert, told_at=now.now, escalated=True)  # noqa: PLW2901  # the alert goes on, changed
         kept.append(alert)
     return told, kept, again
 
@@ -193,7 +205,7 @@ def _resolved(policy: Policy, alert: OpenAlert, now: Situation) -> ResolvedBecau
     if until is not None and now.now >= until:
         return "snoozed_out"
     kind = _LASTING[alert.kind]
-    return kind.over_because(now) if kind.holds(policy, now) == "over" else None
+    return kind.over_because(alert, now) if kind.holds(policy, now) == "over" else None
 
 
 def _escalates(policy: Policy, alert: OpenAlert, now: Situation) -> bool:
@@ -201,10 +213,27 @@ def _escalates(policy: Policy, alert: OpenAlert, now: Situation) -> bool:
 
 
 def _told_of(kind: LastingKind, alerts: list[OpenAlert], now: Situation) -> bool:
-    """Whether an open alert tells of what holds already: not one that was dismissed, of what happened after it was raised."""
+    """Whether an open alert tells of what holds already, or can be told once more to do so. Of what happened since, one that
+    was dismissed says nothing, and one that was escalated cannot where each news is a matter of its own. What is no news
+    joins whatever is open and was not put aside: it is the same client, and the same talk."""
     news = kind.news(now)
-    return any(
-        alert.kind == kind.name
-        and (now.course.answers.get(alert.id) != "dismissed" or news is None or news <= alert.raised_at)
-        for alert in alerts
-    )
+
+    def tells(alert: OpenAlert) -> bool:
+        over = now.course.answers.get(alert.id) == "dismissed" or (alert.escalated and kind.each_news)
+        return not over or news is None or news <= alert.told_at
+
+    if any(alert.kind == kind.name and tells(alert) for alert in alerts):
+        return True
+    return kind.joins and any(now.course.answers.get(alert.id) not in QUIET_ANSWERS for alert in alerts)
+
+
+def _heard(memory: Memory, now: Situation) -> Situation:
+    """The situation in which what came late is as new as it is to the reader: voiced when it is first heard of."""
+    new = set(now.matters).difference(memory.heard)
+    voiced, wished = now.signals.voiced_at, now.signals.wished_at
+    if wished is not None and new & set(now.course.wishes.values()):
+        new -= set(now.course.wishes.values())
+        now = now._replace(signals=now.signals._replace(wished_at=max(wished, now.now)))
+    if voiced is not None and new:
+        now = now._replace(signals=now.signals._replace(voiced_at=max(voiced, now.now)))
+    return now

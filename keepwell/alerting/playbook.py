@@ -38,6 +38,8 @@ class PlaybookEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     where: Where = "session"
     when: tuple[Condition, ...] = ()
     unless: tuple[Condition, ...] = ()
+    first: tuple[Condition, ...] = ()
+    """Of one of the options at an ending: where any of these is true, it is named before the others."""
 
     def fits(self, kind: AlertKind, pillar: str | None, conditions: frozenset[Condition]) -> bool:
         """Whether the entry may be offered with such an alert."""
@@ -57,14 +59,15 @@ def suggest(
     Of somebody absent, a contact comes before all that is said in a session. Where the same was told again and again, another
     way comes first. Then those of the pillar come before those for any, those for more of what is true before those for less,
     and those whose main pillar it is; of a `silence`, what is true counts before the pillar. Equals in the order of the file.
-    An `ending` gets its three options whatever `limit` is, since leaving one out would favour the rest.
+    An `ending` gets its three options whatever `limit` is, since leaving one out would favour the rest; what the
+    client wishes for is named first.
 
     >>> [offer.id for offer in suggest("rupture", "bond", frozenset(("withdrawal", "rated")), limit=2)]
     ['bond-room-below-perfect', 'bond-notice-the-distance']
     """
     fitting = [entry for entry in PLAYBOOK if entry.fits(kind, pillar, conditions)]
     if kind == "ending":
-        return tuple(entry.suggestion() for entry in fitting)
+        return tuple(entry.suggestion() for entry in sorted(fitting, key=lambda one: conditions.isdisjoint(one.first)))
     absent = "absent" in conditions
 
     def order(entry: PlaybookEntry) -> tuple[bool, bool, tuple[int, ...], bool]:

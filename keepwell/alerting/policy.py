@@ -65,12 +65,14 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class OpenAlert(msgspec.Struct, array_like=True, frozen=True):
-    """An alert that was raised and not yet resolved."""
+    """An alert that was raised and not yet resolved. `told_at`: when it was last told (µs), raised or escalated; `news`: it
+    was raised because something happened, not by a risk alone."""
 
     id: str
     kind: AlertKind
-    raised_at: int
+    told_at: int
     escalated: bool = False
+    news: bool = False
 
 
 class CatchUp(msgspec.Struct, array_like=True, frozen=True):
@@ -82,14 +84,18 @@ class CatchUp(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Memory(msgspec.Struct, array_like=True, frozen=True):
-    """What the policy remembers of an episode: the open alerts; when one of each kind was last raised, and last resolved
-    (µs); how many were raised, safety apart; and whether it waits for the end of a history."""
+    """What the policy remembers of an episode: the open alerts; when one of each kind was last raised, and last
+    resolved (µs); how many were raised, safety apart; whether it waits for the end of a history; and which of the open
+    matters it has heard of (`Situation.matters`). `unchanged`: how many were raised since one was last resolved because
+    things went better."""
 
     open: tuple[OpenAlert, ...] = ()
     raised: dict[str, int] = {}
     resolved: dict[str, int] = {}
     count: int = 0
     catch_up: CatchUp | None = None
+    heard: tuple[int, ...] = ()
+    unchanged: int = 0
 
 
 class Situation(NamedTuple):
@@ -110,3 +116,5 @@ class Situation(NamedTuple):
     """The newest tick (µs), where the event that is being taken is history then."""
     caught_up: bool = False
     """A history has come to its end: what holds is told now."""
+    matters: tuple[int, ...] = ()
+    """When each open matter was voiced (µs), wishes among them."""

@@ -69,6 +69,17 @@ def signals_of(course: Course, now: int) -> Signals:
     )
 
 
+def matters_of(course: Course) -> tuple[int, ...]:
+    """When each open matter that is told at once was voiced (µs), wishes among them; each moment once, in order."""
+    if not course.wishes and not course.concerns.open and course.alliance.open is None:
+        return ()
+    rupture = course.alliance.open
+    found = {one.opened_at for one in course.concerns.open.values()} | set(course.wishes.values())
+    if rupture is not None and rupture.plain:
+        found.add(rupture.opened_at)
+    return tuple(sorted(found))
+
+
 def absent_since(course: Course, now: int) -> int | None:
     """When an absence began; None of somebody who comes, or is to come."""
     if course.lost_at is not None:

@@ -140,12 +140,13 @@ def chosen(found: Sequence[Ground]) -> list[Ground]:
 
 
 def raising(found: Sequence[Ground]) -> list[Ground]:
-    """What an alert may name: what raises the risk, what is known first, what was known at the start only where there is
-    nothing else. What is usual at a clinic or with a clinician is nothing to act on."""
+    """What an alert may name: what raises the risk and is known, what was known at the start only where there is nothing
+    else, and what is missing last. What is usual at a clinic or with a clinician is nothing to act on."""
     told = [one for one in found if one.points > 0 and one.part.feature not in USUAL]
-    closer = [one for one in told if not _background(one.part)]
-    closer.sort(key=lambda one: one.part.value is None)
-    return [*sorted(closer[:LEADING], key=_rank), *closer[LEADING:]] or told
+    known = [one for one in told if one.part.value is not None]
+    closer = [one for one in known if not _background(one.part)]
+    missing = [one for one in told if one.part.value is None]
+    return [*sorted(closer[:LEADING], key=_rank), *closer[LEADING:], *([] if closer else known), *missing]
 
 
 def _each_sentence_once(found: Sequence[Ground], course: Course) -> list[Ground]:

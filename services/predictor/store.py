@@ -22,7 +22,7 @@ from services.predictor.turns import TURNS_KEY, Turn, decode_turns, encode_turns
 
 PARTITION_KEY: Final = b"_partition"
 """Key of the state of the partition itself; no episode key is without a slash."""
-VERSION: Final = 0x83
+VERSION: Final = 0x84
 """First byte of an episode's state. The first version had none and began with the due moment, whose first byte is below 0x40.
 A record of another version is not read: the worker builds the partition's state anew from its source."""
 NEVER: Final = (1 << 62) - 1

@@ -100,9 +100,12 @@ ROWS: Final = {
     ),
     **{
         f"fit and moving on: another {what}": Row(
-            said("tasks", "neutral", what), "ending", None, f"Would like another {what}", "ending-talk-about-ending-well"
+            said("tasks", "neutral", what), "ending", None, f"Would like another {what}", first
         )
-        for what in ("approach", "clinician", "format")
+        for what, first in (
+            ("approach", "ending-another-approach"), ("clinician", "ending-warm-transfer"),
+            ("format", "ending-another-approach"),
+        )
     },
 }  # fmt: skip
 
@@ -140,9 +143,9 @@ def test_a_signal_alone_opens_a_matter_with_its_pillar_its_reason_and_what_to_tr
         entry = BY_ID[offer.id]
         assert set(entry.when) <= now and not set(entry.unless) & now
     if row.kind == "ending":
-        assert [offer.id for offer in alert.suggestions] == [
+        assert {offer.id for offer in alert.suggestions} == {
             "ending-talk-about-ending-well", "ending-another-approach", "ending-warm-transfer",
-        ]  # fmt: skip
+        }  # fmt: skip
 
 
 def test_speaking_openly_is_heard_answered_and_told_as_good_news() -> None:

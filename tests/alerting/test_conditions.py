@@ -84,6 +84,14 @@ TRUE_AND_NOT: Final[Mapping[Condition, tuple[Story, Story]]] = {
         ([(1, Feedback(pillar="pace", sentiment="negative"))], 2), ([(1, Feedback(pillar="pace", sentiment="neutral"))], 2),
     ),
     "waited": (([*OPEN, SOON], 15), ([*OPEN, SOON], 14)),
+    "wishes_change": (
+        ([(1, Feedback(pillar="tasks", sentiment="neutral", wants_change="format"))], 2),
+        ([(1, Feedback(pillar="tasks", sentiment="neutral", wants_change="clinician"))], 2),
+    ),
+    "wishes_clinician": (
+        ([(1, Feedback(pillar="tasks", sentiment="neutral", wants_change="clinician"))], 2),
+        ([(1, Feedback(pillar="tasks", sentiment="neutral", wants_change="approach"))], 2),
+    ),
     "withdrawal": (([(1, RuptureNote(kind="withdrawal"))], 2), ([(1, RuptureNote(kind="confrontation"))], 2)),
 }  # fmt: skip
 

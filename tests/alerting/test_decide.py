@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from keepwell.alerting.decide import Decision, alert_id, decide, snoozes, timers, withheld
 from keepwell.alerting.kinds.silence import LOOKS_DAYS
 from keepwell.alerting.policy import Memory, OpenAlert, Policy, Situation
-from keepwell.alerting.signals import Signals, absent_since, signals_of
+from keepwell.alerting.signals import Signals, absent_since, matters_of, signals_of
 from keepwell.care.course import Course
 from keepwell.contract.events import (
     Actioned,
@@ -74,7 +74,7 @@ class Told:
         course = course_of(*happenings)
         now = Situation(
             self.episode, f"/north/booking#t-{self.count}", "sha256:0", on(day), state, risk, course,
-            signals_of(course, on(day)), on(day) if safety else None,
+            signals_of(course, on(day)), on(day) if safety else None, matters=matters_of(course),
         )  # fmt: skip
         told, self.memory = decide(self.policy, self.memory, now)
         return told
@@ -193,12 +193,18 @@ def test_an_absence_is_news() -> None:
     assert told.when(0.4, 8, *lost) == [("silence", "raised", None)]
 
 
-def test_of_several_things_at_one_moment_what_was_said_is_told_and_what_is_no_news_waits() -> None:
-    told = Told()
+def test_a_risk_joins_what_is_open_of_the_client_and_is_told_where_that_is_settled_or_was_put_aside() -> None:
     said = (*CAME[:2], (7, NEGATIVE), CAME[2])
-    assert told.when(0.9, 7.01, *said) == [("rupture", "raised", None)]
     later = (*said, (14, Attended(appointment_id="next")), (14.01, booked("b", 21)))
-    assert told.when(0.9, 14.01, *later) == RAISED
+    told = Told()
+    assert told.when(0.9, 7.01, *said) == [("rupture", "raised", None)]
+    assert told.when(0.9, 14.01, *later) == []
+    dismissed = told.answer("dismissed", 14.01)
+    assert told.when(0.9, 14.02, *later, dismissed) == RAISED
+    told = Told()
+    told.when(0.9, 7.01, *said)
+    settled = (14, Feedback(pillar="trust", sentiment="positive"))
+    assert told.when(0.9, 14.01, *later, settled) == [("rupture", "resolved", "repaired"), *RAISED]
 
 
 def test_what_came_late_is_told_even_where_it_happened_before_another_alert() -> None:
@@ -246,7 +252,8 @@ def test_whatever_happens_nothing_that_is_no_news_follows_within_a_week_and_no_m
         for one in decisions:
             if one.status == "raised":
                 told.append((day, one.kind))
-        assert len({one.kind for one in memory.open}) == len(memory.open)
+        speaking = [one.kind for one in memory.open if one.kind != "rupture" or not one.escalated]
+        assert len(set(speaking)) == len(speaking), "what one can still be told by is not told by another"
     assert len(told) <= POLICY.most
     for (before, _), (day, kind) in pairwise(told):
         earlier = [then for then, other in told if other == kind and then < day]
@@ -427,7 +434,23 @@ def test_a_further_concern_joins_the_open_alert_which_is_told_once_more() -> Non
     told.when(0.1, 1, (1, NEGATIVE))
     both = ((1, NEGATIVE), (2, Feedback(pillar="empathy", sentiment="negative")))
     assert told.when(0.1, 2, *both) == [("rupture", "escalated", None)]
-    assert told.when(0.1, 3, *both, (3, COMPLAINT)) == []
+
+
+def test_a_third_concern_is_told_by_an_alert_of_its_own_as_the_first_was_told_twice_already() -> None:
+    told = Told()
+    told.when(0.1, 1, (1, NEGATIVE))
+    both = ((1, NEGATIVE), (2, Feedback(pillar="empathy", sentiment="negative")))
+    told.when(0.1, 2, *both)
+    assert told.when(0.1, 3, *both, (3, COMPLAINT)) == [HELD]
+    assert told.when(0.1, 4, *both, (3, COMPLAINT)) == []
+    assert len(told.memory.open) == 2
+
+
+def test_a_concern_that_came_late_joins_an_alert_that_was_raised_after_it_was_voiced() -> None:
+    told = Told()
+    assert told.when(0.1, 2, (2, NEGATIVE)) == [HELD]
+    assert told.when(0.1, 2.5, (1, COMPLAINT), (2, NEGATIVE)) == [("rupture", "escalated", None)]
+    assert told.when(0.1, 3, (1, COMPLAINT), (2, NEGATIVE)) == []
 
 
 def test_a_rupture_is_raised_once_and_resolved_when_repaired() -> None:
@@ -613,8 +636,18 @@ def test_a_wish_that_lapsed_is_not_told_to_be_met() -> None:
     wish: Happening = (1, Feedback(pillar="tasks", sentiment="neutral", wants_change="format"))
     told = Told()
     assert told.when(0.001, 1, wish) == [TALK]
-    assert told.when(0.001, 62, wish) == []
-    assert told.open.kind == "ending"
+    assert told.when(0.001, 62, wish) == [("ending", "resolved", "risk_fell")]
+
+
+def test_a_wish_that_was_taken_back_is_over_and_a_wish_that_came_late_is_told() -> None:
+    wish: Happening = (1, Feedback(pillar="tasks", sentiment="neutral", wants_change="format"))
+    told = Told()
+    assert told.when(0.001, 1, wish) == [TALK]
+    assert told.when(0.001, 2, wish, (2, Retracted(event_id="e-0"))) == [("ending", "resolved", "risk_fell")]
+    late: Happening = (0.5, Feedback(pillar="tasks", sentiment="neutral", wants_change="approach"))
+    told = Told()
+    assert told.when(0.001, 1, wish) == [TALK]
+    assert told.when(0.001, 1.5, late, wish) == [("ending", "escalated", None)]
 
 
 # ── safety ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -654,6 +687,17 @@ def test_all_open_alerts_are_resolved_when_the_episode_is_no_longer_open(state: 
 def test_several_kinds_are_told_in_one_order() -> None:
     kinds = [kind for kind, *_ in Told().when(0.5, 9, *EVERYTHING, safety=True)]
     assert kinds == ["rupture", "ending", "silence", "safety"]
+
+
+def test_alerts_count_as_unchanged_until_one_is_settled_because_things_went_better() -> None:
+    told = Told()
+    told.when(0.1, 1, (1, NEGATIVE))
+    assert told.memory.unchanged == 1
+    both = ((1, NEGATIVE), (2, Feedback(pillar="tasks", sentiment="neutral", wants_change="format")))
+    told.when(0.1, 2, *both)
+    assert told.memory.unchanged == 2
+    told.when(0.1, 3, *both, (3, Feedback(pillar="trust", sentiment="positive")))
+    assert (told.memory.unchanged, told.memory.count) == (0, 2)
 
 
 # ── ids ─────────────────────────────────────────────────────────────────────────────────────────────────

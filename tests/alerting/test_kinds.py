@@ -6,7 +6,13 @@ from pathlib import Path
 
 from keepwell.alerting import kinds
 from keepwell.alerting.kinds import KINDS, LASTING
+from keepwell.alerting.kinds.risk import strongest_grounds
+from keepwell.contract.say import render
 from keepwell.contract.words import ALERT_KINDS
+from keepwell.scoring.features import BY_NAME
+from keepwell.scoring.reasons import Ground, said_of
+from keepwell.scoring.scorecard import Part
+from tests.episodes import booked, lived, opened, story
 
 
 def test_every_file_is_a_kind_of_the_contract_and_says_its_own_name() -> None:
@@ -17,3 +23,15 @@ def test_every_file_is_a_kind_of_the_contract_and_says_its_own_name() -> None:
 
 def test_safety_is_told_of_an_event_and_every_other_kind_lasts() -> None:
     assert [kind.name for kind in LASTING] == [name for name in ALERT_KINDS if name != "safety"]
+
+
+def test_where_nothing_known_raises_the_risk_an_alert_says_so_and_what_is_missing_comes_after_it() -> None:
+    course = lived(story((0, opened()), (0, booked("a", 3)))).course
+    missing = Ground(Part(BY_NAME["bond_level"], None, 0.8), 0.8)
+    words = strongest_grounds(course, [missing]).words
+    assert words == (
+        "Little is known of this client yet, and many who stop do so around the first sessions",
+        render(said_of(missing.part, course)),
+    )
+    known = Ground(Part(BY_NAME["mandated"], 1.0, 0.2), 0.2)
+    assert strongest_grounds(course, [known, missing]).words[0] == render(said_of(known.part, course))

@@ -76,7 +76,7 @@ def test_every_entry_is_offered_first_somewhere_or_among_the_three(entry: Playbo
 
 
 def test_every_condition_is_asked_for_by_some_entry_and_has_its_words() -> None:
-    asked = {name for entry in PLAYBOOK for name in (*entry.when, *entry.unless)}
+    asked = {name for entry in PLAYBOOK for name in (*entry.when, *entry.unless, *entry.first)}
     assert asked == set(CONDITIONS) == set(SAYS)
 
 
@@ -121,6 +121,18 @@ def test_a_rupture_gets_what_fits_its_kind_and_nothing_made_for_the_other(pillar
         offered = [BY_ID[offer.id].when for offer in suggest("rupture", pillar, frozenset((rupture,)), limit=99)]  # type: ignore[arg-type]  # a word of `Condition`
         assert rupture in offered[0]
         assert not any(other in when for when in offered)
+
+
+@pytest.mark.parametrize(
+    ("condition", "first"),
+    [
+        ("wishes_change", "ending-another-approach"), ("stalled", "ending-another-approach"),
+        ("wishes_clinician", "ending-warm-transfer"), ("measured", "ending-talk-about-ending-well"),
+    ],
+)  # fmt: skip
+def test_of_the_three_options_what_the_client_wishes_for_is_named_first(condition: Condition, first: str) -> None:
+    offers = suggest("ending", None, frozenset((condition,)))
+    assert (offers[0].id, len(offers)) == (first, 3)
 
 
 @pytest.mark.parametrize("limit", [1, 3, 9])

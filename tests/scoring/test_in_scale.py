@@ -14,7 +14,6 @@ from keepwell.scoring.features.in_scale import (
     in_first_sessions,
     lowest_pillar,
     lowest_rating,
-    rated,
     rating,
     since_last,
     since_start,
@@ -33,10 +32,10 @@ def told_of(tell: InTerms, course: Course, language: Language = "en") -> str | N
 
 def test_a_rating_is_told_in_the_instruments_own_scale() -> None:
     course = course_of((1, srs(9, 9, 4.5, 9)))
-    assert rated("total")(course) == "SRS 31.5 of 40 at the first rating"
-    assert rated("bond")(course) == told_of(lowest_pillar, course) == "SRS bond 4.5 of 10 at the first rating"
+    assert told_of(rating("total"), course) == "SRS 31.5 of 40 at the first rating"
+    assert told_of(rating("bond"), course) == told_of(lowest_pillar, course) == "SRS bond 4.5 of 10 at the first rating"
     other = course_of((1, measured("WAI-SR", goals=10, tasks=16, bond=20)))
-    assert rated("goals")(other) == "WAI-SR goals 10 of 20 at the first rating"
+    assert told_of(rating("goals"), other) == "WAI-SR goals 10 of 20 at the first rating"
 
 
 @pytest.mark.parametrize(
@@ -50,7 +49,8 @@ def test_a_rating_is_told_in_the_instruments_own_scale() -> None:
     ],
 )
 def test_it_stands_beside_what_is_usual_and_a_trifle_is_no_difference(then: float, told: str) -> None:
-    assert rated("bond")(course_of((1, srs(9, 9, 9, 9)), (8, srs(9, 9, 9, 9)), (15, srs(9, 9, then, 9)))) == told
+    course = course_of((1, srs(9, 9, 9, 9)), (8, srs(9, 9, 9, 9)), (15, srs(9, 9, then, 9)))
+    assert told_of(rating("bond"), course) == told
 
 
 @pytest.mark.parametrize(

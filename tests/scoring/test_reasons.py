@@ -72,6 +72,11 @@ def test_what_was_known_at_the_start_is_told_in_an_alert_where_there_is_nothing_
     assert [one.part.feature.name for one in raising([ground("mandated", 1.0, 0.7)])] == ["mandated"]
 
 
+def test_what_is_missing_is_told_in_an_alert_after_what_was_known_at_the_start() -> None:
+    found = [ground("bond_level", None, 0.8), ground("mandated", 1.0, 0.2)]
+    assert [one.part.feature.name for one in raising(found)] == ["mandated", "bond_level"]
+
+
 def test_a_reason_says_which_way_it_pushes_in_every_language() -> None:
     words = BY_NAME["missed"].words(2)
     assert render(pushing(words, 0.1)) == "2 visits missed so far (raises the risk)"

@@ -10,15 +10,10 @@ from keepwell.alerting.kinds.kind import MOST_GROUNDS, Grounds, Holding, Lasting
 from keepwell.alerting.policy import OpenAlert, Policy, Situation
 from keepwell.alerting.signals import doing_well, stalled
 from keepwell.care.course import Course
+from keepwell.contract.say import counted, render, said
 from keepwell.contract.words import ResolvedBecause
+from keepwell.scoring.features.feedback import WISHES
 from keepwell.scoring.reasons import Ground
-
-WISHES: Final = {
-    "approach": "Would like another approach",
-    "clinician": "Would like another clinician",
-    "format": "Would like another format",
-}
-"""What a wish is, in words, by `WantedChange`."""
 
 
 class EndingAlert(LastingKind):
@@ -36,23 +31,34 @@ class EndingAlert(LastingKind):
             return "holds" if raised or found.planned else "between"
         return "between" if found.due else "over"
 
-    def over_because(self, now: Situation) -> ResolvedBecause | None:
-        return "repaired" if now.signals.met else None
+    def over_because(self, alert: OpenAlert, now: Situation) -> ResolvedBecause | None:
+        if now.signals.met:
+            return "repaired"
+        # A wish that was taken back, or not heard again for long, is over; a talk that was due stays so until it is had.
+        return "risk_fell" if alert.news else None
 
     def news(self, now: Situation) -> int | None:
         return now.signals.wished_at
 
     def escalates(self, policy: Policy, alert: OpenAlert, now: Situation) -> bool:
         # A wish joins what is open, which is told once more; said again and again it is the same.
-        return now.signals.wished_at is not None and now.signals.wished_at > alert.raised_at
+        return now.signals.wished_at is not None and now.signals.wished_at > alert.told_at
 
     def grounds(self, course: Course, now: int, raising: Sequence[Ground]) -> Grounds:
         words = [WISHES[what] for what, _ in sorted(course.wishes.items(), key=lambda one: -one[1])]
         if doing_well(course):
-            words.append("Reliably better than at the start, and past the cut-off")
+            words.append(said("Reliably better than at the start, and past the cut-off"))
         elif stalled(course):
-            words.append(f"{course.sessions} sessions so far, and the measure stands about where it began")
-        return Grounds(tuple(words[:MOST_GROUNDS]), ("feedback", "outcome") if course.wishes else ("outcome",))
+            words.append(
+                counted(
+                    course.sessions,
+                    "{count} session so far, and the measure stands about where it began",
+                    "{count} sessions so far, and the measure stands about where it began",
+                )
+            )
+        return Grounds(
+            tuple(map(render, words[:MOST_GROUNDS])), ("feedback", "outcome") if course.wishes else ("outcome",)
+        )
 
 
 KIND: Final = EndingAlert()

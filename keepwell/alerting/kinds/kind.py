@@ -45,12 +45,17 @@ class LastingKind(Kind):
     withheld: ClassVar[bool] = False
     """Whether a policy's hold-out leaves it unsaid for a share of episodes."""
 
+    joins: ClassVar[bool] = False
+    """Whether it is left to what is open of the client already, where something is."""
+    each_news: ClassVar[bool] = False
+    """Whether each news is a matter of its own, and not the same said again."""
+
     @abstractmethod
     def holds(self, policy: Policy, now: Situation) -> Holding:
         """Whether the condition holds, is over, or lies between; asked only where the episode is open."""
 
     @abstractmethod
-    def over_because(self, now: Situation) -> ResolvedBecause | None:
+    def over_because(self, alert: OpenAlert, now: Situation) -> ResolvedBecause | None:
         """Why an alert is resolved whose condition is over; None where it stays open all the same."""
 
     def news(self, now: Situation) -> int | None:

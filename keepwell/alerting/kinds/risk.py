@@ -8,16 +8,19 @@ from typing import Final
 from keepwell.alerting.kinds.kind import MOST_GROUNDS, Grounds, Holding, LastingKind
 from keepwell.alerting.policy import OpenAlert, Policy, Situation
 from keepwell.care.course import Course
+from keepwell.contract.say import render, said
 from keepwell.contract.words import PILLARS, ResolvedBecause
 from keepwell.scoring.reasons import Ground, words_of
 
 
 class RiskAlert(LastingKind):
     """Raised at or above the line, at a moment at which somebody decides, while a talk in the next session is possible, and
-    resolved below the release, so that a risk at the line does not flicker. An absence is `silence`'s to tell of."""
+    resolved below the release, so that a risk at the line does not flicker. An absence is `silence`'s to tell of, and a
+    client of whom an alert is open already is on the clinician's mind."""
 
     name = "risk"
     withheld = True
+    joins = True
 
     def holds(self, policy: Policy, now: Situation) -> Holding:
         if now.risk is None:
@@ -26,7 +29,7 @@ class RiskAlert(LastingKind):
             return "between"
         return "holds" if now.risk >= policy.line else "over" if now.risk < policy.release else "between"
 
-    def over_because(self, now: Situation) -> ResolvedBecause | None:
+    def over_because(self, alert: OpenAlert, now: Situation) -> ResolvedBecause | None:
         return "risk_fell"
 
     def escalates(self, policy: Policy, alert: OpenAlert, now: Situation) -> bool:
@@ -40,13 +43,18 @@ class RiskAlert(LastingKind):
 
 
 KIND: Final = RiskAlert()
+_EARLY: Final = said("Little is known of this client yet, and many who stop do so around the first sessions")
+"""Where nothing that is known raises the risk by itself: early dropout is the most frequent (Swift & Greenberg 2012)."""
 
 
 def strongest_grounds(course: Course, raising: Sequence[Ground]) -> Grounds:
-    """The reasons that raise the risk most, and the topics behind them."""
+    """The reasons that raise the risk most, and the topics behind them. What is missing is never the first of them."""
     told = [one.part for one in raising[:MOST_GROUNDS]]
+    words = [words_of(part, course) for part in told]
+    if told and told[0].value is None:
+        words = [render(_EARLY), *words][:MOST_GROUNDS]
     topics = tuple(part.feature.topic for part in told if part.feature.topic)
-    return Grounds(tuple(words_of(part, course) for part in told), topics)
+    return Grounds(tuple(words), topics)
 
 
 def strongest_pillar(course: Course, raising: Sequence[Ground]) -> str | None:

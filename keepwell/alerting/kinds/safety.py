@@ -7,6 +7,7 @@ from typing import Final
 
 from keepwell.alerting.kinds.kind import Grounds, Kind
 from keepwell.care.course import Course
+from keepwell.contract.say import render, said
 from keepwell.scoring.reasons import Ground
 
 
@@ -20,7 +21,7 @@ class SafetyAlert(Kind):
     shows_risk = False
 
     def grounds(self, course: Course, now: int, raising: Sequence[Ground]) -> Grounds:
-        return Grounds(("A safety item was endorsed",), ("safety",))
+        return Grounds((render(said("A safety item was endorsed")),), ("safety",))
 
 
 KIND: Final = SafetyAlert()

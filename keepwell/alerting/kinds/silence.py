@@ -10,11 +10,13 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from keepwell.alerting.kinds.kind import Grounds, Holding, LastingKind
-from keepwell.alerting.policy import Policy, Situation
+from keepwell.alerting.policy import OpenAlert, Policy, Situation
 from keepwell.alerting.signals import absent_since
 from keepwell.care.course import Course
 from keepwell.care.endings import DAY
+from keepwell.contract.say import Said, counted, render, said
 from keepwell.contract.words import ResolvedBecause
+from keepwell.scoring.features.feature import ago as ago_of
 from keepwell.scoring.reasons import Ground
 
 LOOKS_DAYS: Final = (2, 4, 7, 10, 14, 18, 22, 26)
@@ -35,7 +37,7 @@ class SilenceAlert(LastingKind):
         line = policy.absent if found.absent_since is not None else policy.strain
         return "holds" if now.risk is not None and now.risk >= line else "between"
 
-    def over_because(self, now: Situation) -> ResolvedBecause | None:
+    def over_because(self, alert: OpenAlert, now: Situation) -> ResolvedBecause | None:
         return "returned"
 
     def news(self, now: Situation) -> int | None:
@@ -52,31 +54,44 @@ class SilenceAlert(LastingKind):
                 yield course.lost_at + days * DAY, "not-rebooked"
 
     def grounds(self, course: Course, now: int, raising: Sequence[Ground]) -> Grounds:
-        return Grounds(tuple(silent_because(course, now)), ("missed", "skipped", "outreach", "heard"))
+        return Grounds(tuple(map(render, silent_because(course, now))), ("missed", "skipped", "outreach", "heard"))
 
 
 KIND: Final = SilenceAlert()
 
 
-def silent_because(course: Course, now: int) -> list[str]:
+def silent_because(course: Course, now: int) -> list[Said]:
     """What nobody has heard, in plain words, at most three; the first says what the absence is."""
     found = []
     began = absent_since(course, now)
-    days = 0 if began is None else (now - began) // DAY
-    ago = "today" if days == 0 else "yesterday" if days == 1 else f"{days} days ago"
-    if course.lost_at is not None or course.kept_at is not None:
-        what = "missed" if course.last_lost == "missed" else "cancelled"
-        since = (
-            "nothing has been booked since" if course.lost_at is not None else "the next one stands as booked before"
-        )
-        found.append(f"The last visit was {what} {ago}, and {since}")
+    since = ago_of(0 if began is None else (now - began) // DAY)
+    missed = course.last_lost == "missed"
+    if course.lost_at is not None and missed:
+        found.append(said("The last visit was missed {ago}, and nothing has been booked since", ago=since))
+    elif course.lost_at is not None:
+        found.append(said("The last visit was cancelled {ago}, and nothing has been booked since", ago=since))
+    elif course.kept_at is not None and missed:
+        found.append(said("The last visit was missed {ago}, and the next one stands as booked before", ago=since))
+    elif course.kept_at is not None:
+        found.append(said("The last visit was cancelled {ago}, and the next one stands as booked before", ago=since))
     elif began is not None and course.last_session is not None:
-        found.append(f"No session is booked; the last one was {ago}")
+        found.append(said("No session is booked; the last one was {ago}", ago=since))
     elif began is not None:
-        found.append("No first session is booked")
+        found.append(said("No first session is booked"))
     if course.unanswered:
-        calls = "The last contact has" if course.unanswered == 1 else f"The last {course.unanswered} contacts have"
-        found.append(f"{calls} had no answer yet")
+        found.append(
+            counted(
+                course.unanswered,
+                "The last contact has had no answer yet",
+                "The last {count} contacts have had no answer yet",
+            )
+        )
     if course.skips_in_a_row > 1:
-        found.append(f"The last {course.skips_in_a_row} questionnaires were left out")
+        found.append(
+            counted(
+                course.skips_in_a_row,
+                "The last questionnaire was left out",
+                "The last {count} questionnaires were left out",
+            )
+        )
     return found

@@ -12,7 +12,7 @@ from typing import Final
 from keepwell.care.alliance import LEAST_FALL, Series
 from keepwell.care.course import Course, Progress
 from keepwell.care.instruments import Instrument
-from keepwell.contract.say import Said, render, said
+from keepwell.contract.say import Said, said
 
 InTerms = Callable[[Course], Said | None]
 """What a course says of a feature, where it can be told in the person's own terms."""
@@ -47,18 +47,20 @@ def rating(scale: str) -> InTerms:
     return tell
 
 
-def rated(scale: str) -> Callable[[Course], str | None]:
-    """The same in English, as alerts tell it."""
+def below_usual(scale: str) -> InTerms:
+    """The same where the last rating lies below what is usual, or is the first; None where it came back meanwhile."""
+    tell = rating(scale)
 
-    def tell(course: Course) -> str | None:
-        found = rating(scale)(course)
-        return None if found is None else render(found)
+    def fell(course: Course) -> Said | None:
+        series, _ = _rated_by(course, scale)
+        back = series is not None and series.given.count > 1 and series.last > series.given.usual - AS_USUAL
+        return None if back else tell(course)
 
-    return tell
+    return fell
 
 
 def lowest_pillar(course: Course) -> Said | None:
-    """The same of the pillar rated lowest."""
+    """The newest rating of the pillar rated lowest."""
     return rating(course.alliance.lowest)(course) if course.alliance.lowest is not None else None
 
 
