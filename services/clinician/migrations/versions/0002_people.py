@@ -118,20 +118,20 @@ def downgrade() -> None:
 
 
 _SAME = ("clinic", "seq", "at", "user", "role", "action", "about", "previous", "hash")
-_GONE = " OR ".join(f'NEW."{name}" IS NOT NULL' for name in ("episode", "object", "salt"))
+_GIVEN = " OR ".join(f'NEW."{name}" IS NOT NULL' for name in ("episode", "object", "salt"))
+_OTHER_ON_SQLITE = " OR ".join(f'NEW."{name}" IS NOT OLD."{name}"' for name in _SAME)
+_OTHER = " OR ".join(f'NEW."{name}" IS DISTINCT FROM OLD."{name}"' for name in _SAME)
 _TRIGGERS = {
     "sqlite": (
         "CREATE TRIGGER audit_stays BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'audit rows stay'); END",
-        "CREATE TRIGGER audit_is_fixed BEFORE UPDATE ON audit "
-        f"WHEN {' OR '.join(f'NEW."{name}" IS NOT OLD."{name}"' for name in _SAME)} OR {_GONE} "
+        f"CREATE TRIGGER audit_is_fixed BEFORE UPDATE ON audit WHEN {_OTHER_ON_SQLITE} OR {_GIVEN} "
         "BEGIN SELECT RAISE(ABORT, 'audit rows are only emptied'); END",
     ),
     "postgresql": (
         "CREATE OR REPLACE FUNCTION audit_refuses() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE EXCEPTION 'audit rows stay as they are'; END $$",
         "CREATE TRIGGER audit_stays BEFORE DELETE ON audit FOR EACH ROW EXECUTE FUNCTION audit_refuses()",
-        "CREATE TRIGGER audit_is_fixed BEFORE UPDATE ON audit FOR EACH ROW "
-        f"WHEN ({' OR '.join(f'NEW."{name}" IS DISTINCT FROM OLD."{name}"' for name in _SAME)} OR {_GONE}) "
+        f"CREATE TRIGGER audit_is_fixed BEFORE UPDATE ON audit FOR EACH ROW WHEN ({_OTHER} OR {_GIVEN}) "
         "EXECUTE FUNCTION audit_refuses()",
     ),
 }
