@@ -110,9 +110,9 @@ def end_all(connection: sa.Connection, user_id: str, now: int) -> None:
     _end(connection, browser_sessions.c.user == user_id, now)
 
 
-def is_its_token(session: BrowserSession, sent: str) -> bool:
+def is_the_same(csrf: SecretStr, sent: str) -> bool:
     """Whether what a form or script sent along is the session's token. Takes the same time either way."""
-    return hmac.compare_digest(session.csrf.get_secret_value().encode(), sent.encode())
+    return hmac.compare_digest(csrf.get_secret_value().encode(), sent.encode())
 
 
 def _end(connection: sa.Connection, which: sa.ColumnElement[bool], now: int) -> None:

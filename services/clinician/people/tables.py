@@ -118,6 +118,9 @@ audit: Final = sa.Table(
 """Who saw and did what, one chain a clinic; `services.clinician.people.audit` says how it is hashed. Triggers let rows only
 be added, and of an erased client the three columns that `about` is a digest of be emptied."""
 
+PEOPLE: Final = (users, tokens, browser_sessions, login_failures, covers, one_time_links, audit)
+"""All of them."""
+
 _KEPT: Final = ("clinic", "seq", "at", "user", "role", "action", "about", "previous", "hash")
 _EMPTIED: Final = ("episode", "object", "salt")
 _CHANGED: Final = " OR ".join(
