@@ -43,6 +43,7 @@ OfClinic = Annotated[str | None, typer.Option("--clinic", help="Only of this cli
 @app.command()
 def add(
     name: Name,
+    *,
     clinic: Annotated[str, typer.Option("--clinic", help="The clinic, as it stands first in `source`.")],
     role: Annotated[Role, typer.Option("--role", help="What the user may see and do.")],
     clinician: Annotated[

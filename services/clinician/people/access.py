@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import sqlalchemy as sa
 from fastapi import FastAPI
@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keepwell.web.app import body_of
 from services.clinician.people import accounts, browser, covers
-from services.clinician.people.headers import SecurityHeaders, cookie_of
+from services.clinician.people.headers import SecurityHeaders, cookie_of, host_of
 from services.clinician.people.who import ROLES, Role, User
 from services.clinician.views import Viewer
 
@@ -306,7 +306,8 @@ def came_from_us(headers: Headers) -> bool:
     if site is not None:
         return site in ("same-origin", "none")
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    asked = host_of(f"//{headers.get('host', '')}", port=True)
+    return origin is None or (asked != "" and host_of(origin, port=True) == asked)
 
 
 def _caller(

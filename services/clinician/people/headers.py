@@ -111,13 +111,26 @@ def client_host(scope: Scope) -> str:
     return client[0] if client else ""
 
 
+def host_of(address: str, *, port: bool = False) -> str:
+    """The host of an address, with its port if asked for; empty where the address is none.
+
+    >>> host_of("//[::1]:80"), host_of("https://Keepwell.example:444", port=True), host_of("null"), host_of("//[bad")
+    ('::1', 'keepwell.example:444', '', '')
+    """
+    try:
+        found = urlsplit(address)
+    except ValueError:
+        return ""
+    return found.netloc.lower() if port else found.hostname or ""
+
+
 def _stays_on_this_machine(scope: Scope) -> bool:
     """Whether a request came over http from this machine to this machine, and through no proxy that says so."""
     headers = Headers(scope=scope)
     return (
         scope["scheme"] == "http"
         and _is_loopback(client_host(scope))
-        and _is_loopback(urlsplit(f"//{headers.get('host', '')}").hostname or "")
+        and _is_loopback(host_of(f"//{headers.get('host', '')}"))
         and not any(name in headers for name in _FORWARDED)
     )
 
