@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from keepwell.contract.events import CLINIC_PATTERN
 from keepwell.contract.say import render
 from services.clinician.people import browser
+from services.clinician.people.alone import alone
 from services.clinician.people.audit import Action, AuditEntry, append
 from services.clinician.people.passwords import Passwords, objection, one_time
 from services.clinician.people.tables import tokens, users
@@ -106,6 +107,7 @@ def add(
     """
     name = normal_name(account.name)
     _check(account, name)
+    alone(connection, "users")
     if _row_named(connection, name) is not None:
         raise ValueError(f"there is a user {name!r} already; names are of one user each, in all clinics")
     given = one_time() if password is None else _chosen(password, name)
@@ -206,7 +208,11 @@ def issue_token(
 
 def all_tokens(connection: sa.Connection, clinic: str | None = None) -> Sequence[TokenRow]:
     """The tokens that were not revoked, of one clinic or all, by user and age."""
-    query = _tokens().where(tokens.c.revoked_at.is_(None)).order_by(users.c.clinic, users.c.name, tokens.c.created_at)
+    query = (
+        _tokens()
+        .where(tokens.c.revoked_at.is_(None))
+        .order_by(users.c.clinic, users.c.name, tokens.c.created_at, tokens.c.id)
+    )
     found = connection.execute(query if clinic is None else query.where(users.c.clinic == clinic))
     return [TokenRow(**row) for row in found.mappings()]
 

@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message
+from structlog.testing import capture_logs
 
 from keepwell.streams.worker.process import Check
 from keepwell.web.app import make_app
@@ -47,7 +48,7 @@ def well() -> Check:
 @pytest.fixture
 def house(engine: sa.Engine) -> Iterator[House]:
     clock = [START]
-    app = make_app("clinician", "Clinician's side", well, well, told={})
+    app = make_app("clinician", "Clinician's side", well, well, told={"/api/v1/me": "clinician.request"})
     people = People(engine, lambda: clock[0])
     there = {("GET", path) for path in ("/livez", "/readyz", "/metrics", "/openapi.json")}
 
@@ -137,6 +138,22 @@ def test_without_a_user_pages_lead_to_the_log_in_and_the_api_says_401(house: Hou
         else:
             assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer"
             assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_the_line_of_a_request_names_its_clinic_and_no_secret(house: House, passwords: Passwords) -> None:
+    user = add(house.people.engine, passwords)
+    token = bearer(house, user)
+    cookie, _ = session(house, user)
+    with capture_logs() as lines:
+        for headers in (token, cookie, {"Authorization": "Bearer kwu_1_made-up"}):
+            house.client(**headers).get("/api/v1/me")
+    assert [(line["event"], line["status"], line["clinic"]) for line in lines] == [
+        ("clinician.request", 200, "north"),
+        ("clinician.request", 200, "north"),
+        ("clinician.request", 401, None),
+    ]
+    secrets = (token["Authorization"].split()[1], cookie["Cookie"].partition("=")[2], "made-up", user.id, user.name)
+    assert not [secret for secret in secrets if secret in repr(lines)]
 
 
 def test_other_schemes_are_no_user(house: House, passwords: Passwords) -> None:

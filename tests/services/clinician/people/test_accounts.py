@@ -131,7 +131,8 @@ def test_a_token_is_found_until_it_ends(engine: sa.Engine, passwords: Passwords)
     for other in (text + "x", text[:-1], text.replace("kwu", "kw"), "", "kwu_", "kwu__", text.upper()):
         assert accounts.find(engine, other, START) is None
     with engine.begin() as connection:
-        assert [row.last_used_at for row in accounts.all_tokens(connection)] == [START, START + DAY - 1]
+        used = {row.id: row.last_used_at for row in accounts.all_tokens(connection)}
+        assert used == {forever.row.id: START, brief.row.id: START + DAY - 1}
         accounts.revoke(connection, forever.row.id, OPERATOR, START)
         with pytest.raises(ValueError, match="no token"):
             accounts.revoke(connection, brief.row.id, OPERATOR, START, clinic="south")
