@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Sequence
 
@@ -88,6 +89,15 @@ def test_a_changed_entry_is_found(place: int, field: str, value: str | None) -> 
     tampered = list(ROWS)
     tampered[place] = msgspec.structs.replace(ROWS[place], **{field: value})
     assert verify(tampered).holds == (tampered[place] == ROWS[place])
+
+
+@given(place=st.integers(0, 5))
+def test_a_changed_entry_whose_hash_was_computed_anew_breaks_the_next_one(place: int) -> None:
+    row = msgspec.structs.replace(ROWS[place], user="u-9")
+    parts = (row.clinic, row.seq, row.at_us, row.user, row.role, row.action, row.about, row.previous)
+    forged = msgspec.structs.replace(row, hash=hashlib.sha256(msgspec.json.encode(parts)).hexdigest())
+    verdict = verify([*ROWS[:place], forged, *ROWS[place + 1 :]])
+    assert (verdict.broken_at, verdict.why) == (place + 2, "it does not follow the one before it")
 
 
 @given(place=st.integers(0, 6), field=st.sampled_from(["seq", "at_us"]), by=st.integers(-3, 3))

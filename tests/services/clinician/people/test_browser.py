@@ -8,7 +8,7 @@ from services.clinician.people import browser
 from services.clinician.people.audit import rows
 from services.clinician.people.passwords import Passwords
 from services.clinician.people.sign_in import SignedIn, sign_in, sign_out
-from services.clinician.people.tables import browser_sessions
+from services.clinician.people.tables import browser_sessions, users
 from tests.services.clinician.people.made import DAY, GOOD, MINUTE, START, add
 
 
@@ -73,6 +73,16 @@ def test_a_session_has_one_token_for_its_forms(engine: sa.Engine, passwords: Pas
     assert found is not None and found.csrf == signed.opened.csrf
     assert browser.is_the_same(found.csrf, signed.opened.csrf.get_secret_value())
     assert not browser.is_the_same(found.csrf, "") and not browser.is_the_same(found.csrf, "ü")
+
+
+def test_an_account_that_is_gone_has_no_session_even_where_none_was_ended(
+    engine: sa.Engine, passwords: Passwords
+) -> None:
+    user = add(engine, passwords)
+    cookie = opened(engine, passwords).opened.cookie.get_secret_value()
+    with engine.begin() as connection:
+        connection.execute(sa.update(users).where(users.c.id == user.id).values(removed_at=START))
+    assert browser.find(engine, cookie, START) is None
 
 
 def test_sessions_that_are_long_over_are_forgotten(engine: sa.Engine, passwords: Passwords) -> None:
