@@ -37,6 +37,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "release": "List, verify, sign, publish, promote and compare releases of the model",
     "instruments": "Register clinics' own instruments in the log, and list them",
     "keys": "Issue, rotate, revoke and list the clinics' API keys",
+    "users": "Add, list and remove the people who use the clinician's side, and the tokens of their programs",
     "dead-letters": "List, show, replay and drop records that were refused",
 }
 """What `keepwell --help` lists, in its order: the first words of each command's own help, as a test holds. A command is the
