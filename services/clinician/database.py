@@ -25,10 +25,10 @@ def open_engine(url: str) -> sa.Engine:
     """
     kind = sa.make_url(url).drivername
     if kind == "postgresql+psycopg":
-        return sa.create_engine(url, pool_pre_ping=True)
+        return sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
     if kind != "sqlite":
         raise ValueError("KEEPWELL_DATABASE must be sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME")
-    engine = sa.create_engine(url, connect_args={"timeout": 10})
+    engine = sa.create_engine(url, connect_args={"timeout": 10}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _: object) -> None:
