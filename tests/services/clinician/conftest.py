@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import secrets
 import shutil
 import signal
@@ -11,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,16 +29,8 @@ def _program(name: str) -> str:
     return found
 
 
-def _demote() -> Callable[[], None] | None:
-    if os.getuid() != 0:
-        return None
-    user = pwd.getpwnam(UNPRIVILEGED)
-
-    def to_user() -> None:
-        os.setgid(user.pw_gid)
-        os.setuid(user.pw_uid)
-
-    return to_user
+def _user() -> str | None:
+    return UNPRIVILEGED if os.getuid() == 0 else None
 
 
 @pytest.fixture(scope="session")
@@ -51,14 +42,14 @@ def postgres() -> Iterator[str]:
             shutil.chown(folder, UNPRIVILEGED)
         environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": folder}
         made = [_program("initdb"), "-D", str(place), "-U", "keepwell", "-A", "trust", "-E", "UTF8", "--no-sync"]
-        subprocess.run(made, check=True, capture_output=True, preexec_fn=_demote(), env=environment, cwd=folder)
+        subprocess.run(made, check=True, capture_output=True, user=_user(), env=environment, cwd=folder)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={sockets}", "-c", "fsync=off"]
         server = subprocess.Popen(
             [_program("postgres"), "-D", str(place), "-p", str(port), *options],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_demote(), env=environment, cwd=folder,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=_user(), env=environment, cwd=folder,
         )  # fmt: skip
         url = f"postgresql+psycopg://keepwell@127.0.0.1:{port}/"
         try:

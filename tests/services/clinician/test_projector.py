@@ -35,7 +35,7 @@ def test_every_event_score_and_alert_stands_there_and_an_episode_as_its_course_s
 ) -> None:
     project(engine, log)
     told = [decode_accepted(one.value) for records in log.events.values() for one in records if one.value is not None]
-    of_episodes = [event for event in told if event.subject is not None and event.subject.startswith("ep-")]
+    of_episodes = [event for event in told if event.subject.startswith("ep-")]
     found = content(engine)
     assert len(found["events"]) == len(of_episodes) > 100
     assert len(found["scores"]) == sum(map(len, log.scores.values()))

@@ -1,0 +1,394 @@
+"""What a user may see of episodes and alerts, from the read model, in the order of what needs a thought first.
+
+Every question begins with who asks: it is of the user's clinic alone, and for clinicians of their own episodes and those that
+they cover. What may not be seen is not there.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+
+from keepwell.care.alliance import Rupture as Strain
+from keepwell.care.episode import Episode, Live
+from keepwell.care.history import Measure as Rated
+from keepwell.care.history import effective
+from keepwell.care.instruments import Instruments
+from keepwell.contract.events import (
+    AlertActioned,
+    AnyEvent,
+    EventRetracted,
+    RepairAttempted,
+    decode_accepted,
+    micros,
+    rfc3339,
+)
+from keepwell.contract.outputs import Alert, Reason, Score
+from keepwell.contract.words import State
+from services.clinician.projector import registered
+from services.clinician.tables import alerts, episodes, events, scores
+from services.clinician.views import (
+    Answer,
+    AnsweredAlert,
+    CaseloadItem,
+    Change,
+    EpisodeView,
+    Measure,
+    NextVisit,
+    Point,
+    Rupture,
+    ScoreAt,
+    TimelineEntry,
+    Viewer,
+    Why,
+)
+
+GREW: Final = 0.1
+"""Points (log-odds) by which a reason that was there before has to grow to be named in what changed; ours."""
+SOON: Final = timedelta(hours=20)
+"""A session within so long is today's, or the first thing tomorrow; ours."""
+LEAST_BAND: Final = 3
+"""Ratings before the newest from which a person has a band of their own; ours."""
+LATER: Final = 1 << 62
+_score = msgspec.json.Decoder(Score)
+_alert = msgspec.json.Decoder(Alert)
+
+
+class WrongCursor(ValueError):
+    """A cursor that this list did not give."""
+
+
+class Asked(NamedTuple):
+    """What is asked of a list of episodes: whose, with which piece of the pseudonym, with open alerts alone, in a state."""
+
+    clinician: str | None = None
+    q: str | None = None
+    alerts_open: bool = False
+    state: State = "open"
+
+
+class Told(NamedTuple):
+    """An episode as the database holds it."""
+
+    row: sa.Row[Any]
+    live: Live
+    events: Sequence[AnyEvent]
+    scores: Sequence[Score]
+    alerts: Sequence[AnsweredAlert]
+
+
+def caseload(
+    connection: sa.Connection, viewer: Viewer, now: datetime, asked: Asked | None = None, *, limit: int = 50,
+    cursor: str | None = None, calibrated_for: Collection[str] = (),
+) -> tuple[list[CaseloadItem], str | None]:  # fmt: skip
+    """Up to `limit` episodes in the order of what needs a thought first, and the cursor of the next page, None at the end.
+
+    First what is urgent (safety), then open alerts by how soon the next session is, then without one by risk, then the rest
+    by risk. Raises `WrongCursor`.
+    """
+    asked = asked or Asked()
+    found = sa.select(episodes).where(_seen(viewer), episodes.c.state == asked.state)
+    if asked.clinician is not None:
+        found = found.where(episodes.c.clinician == asked.clinician)
+    if asked.q:
+        found = found.where(episodes.c.key.icontains(asked.q, autoescape=True))
+    open_alerts = sa.select(alerts.c.episode, alerts.c.kind).where(
+        alerts.c.clinic == viewer.clinic, alerts.c.status != "resolved"
+    )
+    kinds: dict[str, set[str]] = defaultdict(set)
+    for key, kind in connection.execute(open_alerts):
+        kinds[key].add(kind)
+    at = micros(now)
+
+    def order(row: sa.Row[Any]) -> tuple[bool, bool, int, float, str]:
+        has = kinds.get(row.key, set())
+        ahead = row.next_visit if has and row.next_visit is not None and row.next_visit >= at else LATER
+        return "safety" not in has, not has, ahead, -(row.risk or 0.0), row.key
+
+    rows = sorted(connection.execute(found).all(), key=order)
+    if asked.alerts_open:
+        rows = [row for row in rows if kinds.get(row.key)]
+    start = 0
+    if cursor is not None:
+        after = _read_cursor(cursor)
+        keys = [row.key for row in rows]
+        start = keys.index(after) + 1 if after in keys else 0
+    page = rows[start : start + limit]
+    told = _told(connection, page)
+    items = [_item(one, now, calibrated_for) for one in told]
+    return items, _cursor(page[-1].key) if start + limit < len(rows) else None
+
+
+def episode(
+    connection: sa.Connection, viewer: Viewer, key: str, now: datetime, calibrated_for: Collection[str] = ()
+) -> EpisodeView | None:
+    """Everything of an episode; None where there is none that the user may see."""
+    row = connection.execute(sa.select(episodes).where(_seen(viewer), episodes.c.key == key)).first()
+    if row is None:
+        return None
+    [told] = _told(connection, [row], whole=True)
+    return EpisodeView(
+        item=_item(told, now, calibrated_for),
+        timeline=tuple(_timeline(told)),
+        scores=tuple(
+            ScoreAt(as_of=one.as_of, risk=one.risk, reasons=one.reasons, gaps=one.gaps, model=one.model)
+            for one in told.scores
+        ),
+        ruptures=tuple(_rupture(one) for one in told.live.course.alliance.ruptures),
+        measures=tuple(_measures(told)),
+        alerts=tuple(told.alerts),
+        answers=tuple(answers_of(told.events)),
+    )
+
+
+def visible(connection: sa.Connection, viewer: Viewer, key: str) -> bool:
+    """Whether there is an episode that the user may see."""
+    return connection.execute(sa.select(episodes.c.key).where(_seen(viewer), episodes.c.key == key)).first() is not None
+
+
+def alert(connection: sa.Connection, viewer: Viewer, name: str) -> AnsweredAlert | None:
+    """An alert with what was answered; None where there is none that the user may see."""
+    found = alert_list(connection, viewer, name=name, limit=1)[0]
+    return found[0] if found else None
+
+
+def alert_list(
+    connection: sa.Connection, viewer: Viewer, *, status: str | None = None, kind: str | None = None,
+    name: str | None = None, limit: int = 50, cursor: str | None = None,
+) -> tuple[list[AnsweredAlert], str | None]:  # fmt: skip
+    """Alerts, the newest first; `status` is `open` or `resolved`. Raises `WrongCursor`."""
+    found = (
+        sa.select(alerts).join(episodes, episodes.c.key == alerts.c.episode).where(_seen(viewer))
+        .order_by(alerts.c.raised_at.desc(), alerts.c.id.desc())
+    )  # fmt: skip
+    if status is not None:
+        found = found.where(alerts.c.status == "resolved" if status == "resolved" else alerts.c.status != "resolved")
+    if kind is not None:
+        found = found.where(alerts.c.kind == kind)
+    if name is not None:
+        found = found.where(alerts.c.id == name)
+    if cursor is not None:
+        raised, _, last = _read_cursor(cursor).partition(" ")
+        if not raised.isdigit():
+            raise WrongCursor("the cursor is none that this list gave: begin without one")
+        found = found.where(sa.tuple_(alerts.c.raised_at, alerts.c.id) < sa.tuple_(sa.literal(int(raised)), last))
+    rows = connection.execute(found.limit(limit + 1)).all()
+    given = _answers(connection, {row.episode for row in rows[:limit]})
+    items = [_answered(row, given[row.episode]) for row in rows[:limit]]
+    last_row = rows[limit - 1] if len(rows) > limit else None
+    return items, None if last_row is None else _cursor(f"{last_row.raised_at} {last_row.id}")
+
+
+def answers_of(told: Iterable[AnyEvent]) -> list[Answer]:
+    """What clinicians answered and tried in an episode, in the order of its events; a retraction may come before what it
+    takes back."""
+    given = list(told)
+    retracted = {(one.source, one.data.event_id) for one in given if isinstance(one, EventRetracted)}
+    found = []
+    for event in given:
+        back = (event.source, event.id) in retracted
+        at = rfc3339(micros(event.time))
+        if isinstance(event, AlertActioned):
+            data = event.data
+            until = None if data.until is None else rfc3339(micros(data.until))
+            found.append(
+                Answer(
+                    event_id=event.id, alert_id=data.alert_id, kind="answer", action=data.action, at=at, by=data.by,
+                    until=until, reason=data.reason, helpful=data.helpful, outcome=None, settled=True, retracted=back,
+                )
+            )  # fmt: skip
+        elif isinstance(event, RepairAttempted):
+            tried = event.data
+            found.append(
+                Answer(
+                    event_id=event.id, alert_id=tried.alert_id, kind="repair", action=tried.strategy or "attempted",
+                    at=at, by=None, until=None, reason=None, helpful=None, outcome=tried.outcome, settled=True,
+                    retracted=back,
+                )
+            )  # fmt: skip
+    return found
+
+
+def _seen(viewer: Viewer) -> sa.ColumnElement[bool]:
+    """The episodes that a user may see."""
+    mine = episodes.c.clinic == viewer.clinic
+    if viewer.role == "supervisor":
+        return mine
+    if viewer.role != "clinician":
+        return sa.false()
+    who = viewer.covers if viewer.clinician_id is None else viewer.covers | {viewer.clinician_id}
+    return sa.and_(mine, episodes.c.clinician.in_(sorted(who)))
+
+
+def _told(connection: sa.Connection, rows: Sequence[sa.Row[Any]], *, whole: bool = False) -> list[Told]:
+    """Episodes with their events folded, their scores and alerts. Without `whole`: only open alerts."""
+    keys = [row.key for row in rows]
+    known = registered(connection)
+    told: dict[str, list[AnyEvent]] = defaultdict(list)
+    asked = sa.select(events).where(events.c.episode.in_(keys)).order_by(events.c.partition, events.c.offset)
+    for row in connection.execute(asked):
+        told[row.episode].append(decode_accepted(row.value))
+    scored: dict[str, list[Score]] = defaultdict(list)
+    history = sa.select(scores).where(scores.c.episode.in_(keys)).order_by(scores.c.partition, scores.c.offset)
+    for row in connection.execute(history):
+        scored[row.episode].append(_score.decode(row.value))
+    raised: dict[str, list[AnsweredAlert]] = defaultdict(list)
+    of = sa.select(alerts).where(alerts.c.episode.in_(keys)).order_by(alerts.c.raised_at.desc(), alerts.c.id)
+    for row in connection.execute(of if whole else of.where(alerts.c.status != "resolved")):
+        raised[row.episode].append(_answered(row, answers_of(told[row.episode])))
+    return [
+        Told(row, _folded(row.key, told[row.key], known), told[row.key], scored[row.key], raised[row.key])
+        for row in rows
+    ]
+
+
+def _folded(key: str, told: Sequence[AnyEvent], known: Instruments) -> Live:
+    live = Live(Episode(key), partial(known.get, key.partition("/")[0]))
+    for event in told:
+        live.fold(event)
+    return live
+
+
+def _item(one: Told, now: datetime, calibrated_for: Collection[str]) -> CaseloadItem:
+    course, row = one.live.course, one.row
+    at = max(micros(now), one.live.episode.latest)
+    newest = one.scores[-1] if one.scores else None
+    starts = course.visits.next_visit(at)
+    following = None if starts is None else NextVisit(
+        starts_at=rfc3339(starts), missed=newest.next_visit_missed if newest else None
+    )  # fmt: skip
+    strain = course.alliance.open
+    known = _measures(one)
+    return CaseloadItem(
+        episode=row.key, clinician_id=row.clinician, state=row.state,
+        as_of=newest.as_of if newest else rfc3339(one.live.episode.latest),
+        risk=newest.risk if newest else None, change=_change(one), next_visit=following,
+        last_session=None if course.last_session is None else rfc3339(course.last_session), sessions=course.sessions,
+        reasons=newest.reasons if newest else (), gaps=newest.gaps if newest else (), alerts=tuple(
+            each for each in one.alerts if each.alert.status != "resolved"
+        ),
+        rupture=None if strain is None else _rupture(strain), model=newest.model if newest else "",
+        calibrated=row.clinic in calibrated_for, why=_why(one, starts, at), new=(),
+        measure=next(iter(known), None),
+    )  # fmt: skip
+
+
+def _why(one: Told, starts: int | None, at: int) -> Why:
+    kinds = {each.alert.kind: each for each in one.alerts if each.alert.status != "resolved"}
+    if "safety" in kinds:
+        return "safety"
+    if "rupture" in kinds:
+        return "voiced" if one.live.course.concerns.open else "rupture"
+    if "silence" in kinds:
+        return "silence"
+    if "ending" in kinds:
+        return "ending"
+    if "risk" in kinds:
+        return "rose"
+    if starts is not None and starts - at <= SOON.total_seconds() * 1e6:
+        return "session_today"
+    return "quiet"
+
+
+def _change(one: Told) -> Change | None:
+    """From the newest score before the last session to the newest now."""
+    last = one.live.course.last_session
+    if last is None or len(one.scores) < 2 or one.scores[-1].risk is None:
+        return None
+    since = rfc3339(last)
+    before = next((each for each in reversed(one.scores) if each.as_of < since and each.risk is not None), None)
+    if before is None or before.risk is None:
+        return None
+    points = {reason.feature: reason.points for reason in before.reasons}
+    grew: list[Reason] = [
+        reason for reason in one.scores[-1].reasons if abs(reason.points - points.get(reason.feature, 0.0)) >= GREW
+    ]
+    return Change(since=before.as_of, risk_30d=round(one.scores[-1].risk.d30 - before.risk.d30, 4), because=tuple(grew))
+
+
+def _measures(one: Told) -> list[Measure]:
+    """Every instrument's totals over the course, outcome measures first."""
+    interpret = one.live.course.interpret
+    points: dict[str, list[Point]] = defaultdict(list)
+    for entry in effective(one.live.episode.history):
+        instrument = interpret(entry.instrument) if isinstance(entry, Rated) else None
+        if not isinstance(entry, Rated) or instrument is None or entry.rater != "client":
+            continue
+        total = instrument.readable(entry.scores).get("total")
+        if total is not None:
+            points[instrument.name].append(Point(at=rfc3339(entry.at), value=total))
+    found = []
+    for name, given in points.items():
+        instrument = interpret(name)
+        if instrument is None:
+            continue
+        found.append(
+            Measure(
+                instrument=name, label=name, low=instrument.low, high=instrument.high,
+                higher_is_better=instrument.higher_is_better, cutoff=instrument.cutoff,
+                reliable_change=instrument.reliable_change, usual=_band([point.value for point in given[:-1]]),
+                points=tuple(given),
+            )
+        )  # fmt: skip
+    kinds = {name: instrument.kind for name in points if (instrument := interpret(name)) is not None}
+    return sorted(found, key=lambda measure: (kinds[measure.instrument] != "outcome", measure.instrument))
+
+
+def _band(values: Sequence[float]) -> tuple[float, float] | None:
+    if len(values) < LEAST_BAND:
+        return None
+    mean = sum(values) / len(values)
+    spread = (sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5
+    return round(mean - spread, 2), round(mean + spread, 2)
+
+
+def _rupture(strain: Strain) -> Rupture:
+    return Rupture(
+        opened_at=rfc3339(strain.opened_at), pillar=strain.pillar or None,
+        closed_at=None if strain.closed_at is None else rfc3339(strain.closed_at), repaired=strain.repaired,
+    )  # fmt: skip
+
+
+def _timeline(one: Told) -> Iterable[TimelineEntry]:
+    """What happened and holds, the newest first."""
+    episode = one.live.episode
+    by_name = {(event.source, event.id): event for event in one.events}
+    for entry in reversed(effective(episode.history)):
+        source = episode.sources[entry.source]
+        event = by_name[source, entry.id]
+        kind = str(type(event).__struct_config__.tag).removeprefix("keepwell.").removesuffix(".v1")
+        yield TimelineEntry(at=rfc3339(entry.at), kind=kind, text=kind, event=f"{source}#{entry.id}")
+
+
+def _answers(connection: sa.Connection, keys: Collection[str]) -> dict[str, list[Answer]]:
+    told: dict[str, list[AnyEvent]] = defaultdict(list)
+    asked = sa.select(events).where(events.c.episode.in_(keys)).order_by(events.c.partition, events.c.offset)
+    for row in connection.execute(asked):
+        told[row.episode].append(decode_accepted(row.value))
+    return defaultdict(list, {key: answers_of(found) for key, found in told.items()})
+
+
+def _answered(row: sa.Row[Any], given: Sequence[Answer]) -> AnsweredAlert:
+    return AnsweredAlert(
+        alert=_alert.decode(row.value), raised_at=rfc3339(row.raised_at),
+        answers=tuple(one for one in given if one.alert_id == row.id),
+    )  # fmt: skip
+
+
+def _cursor(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> str:
+    try:
+        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        raise WrongCursor("the cursor is none that this list gave: begin without one") from None
