@@ -79,7 +79,10 @@ def test_alerts_are_those_of_the_live_policy() -> None:
     policy = at(BASE, 0.3, 0.5)
     visits: list[Happening] = [(0, booked("v-1", 1)), *((n, Attended(appointment_id=f"v-{n}")) for n in (1, 2, 3, 30))]
     visits += [(n + 0.001, booked(f"v-{then}", then)) for n, then in ((1, 2), (2, 3), (3, 30))]
-    spoke = [(2.002, Feedback(pillar="trust", sentiment="negative")), (9, Feedback(pillar="trust", sentiment="positive"))]
+    spoke = [
+        (2.002, Feedback(pillar="trust", sentiment="negative")),
+        (9, Feedback(pillar="trust", sentiment="positive")),
+    ]
     sample = sample_of(build(InMemory(sorted(story((-1, opened()), *visits, *spoke), key=lambda event: event.time))))
     days = [(at - on(0)) / DAY for at in sample.as_of]
     risk = np.array([0.6 if round(day) in (1, 30) else 0.1 for day in days])
