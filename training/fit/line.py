@@ -38,8 +38,8 @@ LOWEST, HIGHEST = 0.02, 0.90
 STEPS: Final = 7
 """Halvings of that range: to a twentieth of log-odds."""
 ABSENT: Final = (0.3, 0.4, 0.5, 0.6, 0.7)
-"""Candidate lines of absence; ours. An alert saved in absence is one more while somebody still comes: in simulated worlds left
-out lines of .7 and .125 tell of 89 % of stops in time with fewer alerts than lines of .5 and .175, which tell of 74 %."""
+"""Candidate lines of absence; ours. An alert saved in absence is one more while somebody still comes: in simulated worlds
+left out lines of .7 and .125 tell of 89 % of stops in time with as many alerts as .5 and .175, which tell of 74 %."""
 LEFT: Final = 0.25
 """Where what is voiced uses up the budget, this part of it is spent on risk and absence all the same: a clinic whose clients
 speak openly would hear of nobody else; ours."""
