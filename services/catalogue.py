@@ -101,6 +101,16 @@ SERVICES: Final = (
         writes=(topics.DEAD_LETTERS,),
         needs="webhook",
     ),
+    ServiceRow(
+        "clinician",
+        "Follows events, scores and alerts into a database, and serves what clinicians see and answer.",
+        groups=(
+            Group(group_of("clinician"), topics.EPISODES),
+            Group(group_of("clinician-scores"), topics.SCORES),
+            Group(group_of("clinician-alerts"), topics.ALERTS),
+        ),
+        writes=(topics.SESSIONS,),
+    ),
 )
 """Every service, in the order in which an event passes them."""
 

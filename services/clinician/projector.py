@@ -34,6 +34,9 @@ from keepwell.contract.events import (
 from keepwell.contract.outputs import Alert, Score
 from keepwell.streams.log import Doubt, Partition, Record
 from keepwell.streams.worker.follow import Handled
+from services.clinician.people.audit import forget
+from services.clinician.people.who import Actor
+from services.clinician.sent import sent
 from services.clinician.tables import READ_MODEL, alerts, clients, episodes, events, instruments, positions, scores
 
 KEPT_LIVE: Final = 5_000
@@ -41,6 +44,8 @@ KEPT_LIVE: Final = 5_000
 AGAIN: Final = 2.0
 """Seconds until records are tried again where the database did not take them, or their episode is not known yet; ours."""
 NEVER: Final = -(1 << 62)
+FOLLOWER: Final = Actor("keepwell", "erasure")
+"""Who the audit names where an erasure reached it through the log."""
 
 _log = structlog.get_logger(__name__)
 _score = msgspec.json.Decoder(Score)
@@ -118,7 +123,7 @@ class EventsProjection(Projection):
                 case ClientErased():
                     _insert(connection, events, rows)
                     rows.clear()
-                    for key in _erase(connection, event.clinic, event.data.client_id):
+                    for key in _erase(connection, event.clinic, event.data.client_id, micros(event.time)):
                         self._lives.pop(key, None)
                         touched.pop(key, None)
                 case _:
@@ -295,14 +300,18 @@ def folded(connection: sa.Connection, key: str, known: Instruments) -> Live:
     return live
 
 
-def _erase(connection: sa.Connection, clinic: str, client: str) -> list[str]:
-    """Deletes what is held of a client, and returns the episodes it was of."""
+def _erase(connection: sa.Connection, clinic: str, client: str, at: int) -> list[str]:
+    """Deletes what is held of a client, answers that wait and the audit's subjects too, and returns the episodes it was of.
+    `at` is when the erasure was asked for (µs)."""
     mine = sa.select(clients.c.episode).where(clients.c.clinic == clinic, clients.c.client == client)
     keys = list(connection.execute(mine).scalars())
     for table in (events, scores, alerts):
         connection.execute(sa.delete(table).where(table.c.episode.in_(keys)))
     connection.execute(sa.delete(episodes).where(episodes.c.key.in_(keys)))
     connection.execute(sa.delete(clients).where(clients.c.episode.in_(keys)))
+    connection.execute(sa.delete(sent).where(sent.c.episode.in_(keys)))
+    for key in keys:
+        forget(connection, at, clinic, key, FOLLOWER)
     return keys
 
 

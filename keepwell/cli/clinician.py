@@ -1,0 +1,32 @@
+"""`keepwell clinician`: follows the log into the read model and serves clinicians."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from keepwell.cli._options import Drain, Host, Instance, LogUrl, Port, Prefix
+from keepwell.cli._settings import read
+from services.clinician.bootstrap import run
+from services.clinician.settings import ClinicianSettings
+
+
+def command(
+    *,
+    log: LogUrl = None,
+    database: Annotated[
+        str | None, typer.Option(help="sqlite:///FILE, or postgresql+psycopg://USER:PASSWORD@HOST/NAME.")
+    ] = None,
+    topic_prefix: Prefix = None,
+    instance: Instance = None,
+    host: Host = None,
+    port: Port = None,
+    drain: Drain = False,
+) -> None:
+    """Follow scores, alerts and events into a database, and serve what clinicians see and answer."""
+    settings = read(
+        ClinicianSettings, log=log, database=database, topic_prefix=topic_prefix, instance=instance,
+        clinician_host=host, clinician_port=port,
+    )  # fmt: skip
+    run(settings, drain=drain)
