@@ -71,7 +71,7 @@ def _run(folder: Path, once: bool) -> None:
     stop = stop_on_signals() if not once else threading.Event()
     log = clock.open_log()
     try:
-        with Together(log, settings_of(flags, without=("clock", "notify"))) as services:
+        with Together(log, settings_of(flags, without=("clock", "notify", "clinician"))) as services:
             url = f"http://{services.addresses['ingest']}/v1/events"
             clinic = _Clinic(log, url, token, services)
             began = time.monotonic()

@@ -27,7 +27,7 @@ def command(
         "log": log, "topic_prefix": topic_prefix, "instance": instance, "ingest_host": host, "ingest_port": port,
         "keys": keys, "tick_interval": interval, "webhook": webhook,
     }  # fmt: skip
-    settings = settings_of(flags)
+    settings = settings_of(flags, without=("clinician",))
     shared = settings["ingest"]
     setup_logging("up", shared.instance)
     stop = stop_on_signals()
