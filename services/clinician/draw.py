@@ -98,8 +98,8 @@ def ratings(measure: Measure, *, small: bool = False) -> Ratings | None:
     return Ratings(frame, path(dots), dots, cutoff, band, tuple(ticks))
 
 
-def steps(scores: Sequence[ScoreAt]) -> RiskSteps | None:
-    """The 30-day risk over time, on a scale of its own; None where there never was one."""
+def steps(scores: Sequence[ScoreAt], until: datetime | None = None) -> RiskSteps | None:
+    """The 30-day risk over time, on a scale of its own; None where there never was one. The last one holds to `until`."""
     known = sorted(scores, key=lambda score: parsed(score.as_of))
     risks = [score.risk.d30 for score in known if score.risk is not None]
     if not risks:
@@ -107,7 +107,9 @@ def steps(scores: Sequence[ScoreAt]) -> RiskSteps | None:
     width, height = CHART
     room = (LEFT, TOP, width - RIGHT, height - BOTTOM)
     high = max(LEAST_TOP, 1.15 * max(risks))
-    frame = Frame(width, height, *room, parsed(known[0].as_of), parsed(known[-1].as_of), 0.0, high)
+    last = parsed(known[-1].as_of)
+    end = last if until is None else max(until, last)
+    frame = Frame(width, height, *room, parsed(known[0].as_of), end, 0.0, high)
     lines: list[list[tuple[float, float]]] = [[]]
     for score in known:
         at = frame.x(parsed(score.as_of))
@@ -117,6 +119,8 @@ def steps(scores: Sequence[ScoreAt]) -> RiskSteps | None:
             lines.append([])
         elif not lines[-1] or lines[-1][-1] != (at, frame.y(score.risk.d30)):
             lines[-1].append((at, frame.y(score.risk.d30)))
+    if lines[-1] and lines[-1][-1][0] < frame.x(end):
+        lines[-1].append((frame.x(end), lines[-1][-1][1]))
     if len(lines[-1]) == 1:
         at, up = lines[-1][0]
         lines[-1] = [(at - 4, up), (at + 4, up)]

@@ -123,8 +123,9 @@ def client(context: PageContext, view: EpisodeView, risks: Sequence[float]) -> s
     mine = [one for one in view.answers if one.event_id not in shown and _can_take_back(context, one, "client")]
     return _page(
         "client.html", context, None, title=_subject(item.episode), here=None, view=view, risks=risks,
-        numbers=context.calibrated and item.calibrated, drawn=draw.steps(view.scores),
-        steps=telling.condensed(view.scores), mine=mine,
+        numbers=context.calibrated and item.calibrated, 
+        drawn=draw.steps(view.scores, context.now if item.state == "open" else None),
+        steps=telling.condensed(view.scores), mine=mine, ideas=telling.ideas(item.alerts),
         others=[one for one in view.answers if one.event_id not in of_alerts],
     )  # fmt: skip
 
@@ -262,8 +263,9 @@ def _environment(language: Language) -> Environment:
         frequency=telling.frequency, moved=telling.moved, weight=telling.weight, newest=_newest, given=telling.given,
         holding=telling.holding, put_off_often=telling.put_off_often, snoozes=telling.snoozes,
         can_take_back=_can_take_back, in_order=draw.in_order, ratings=draw.ratings, places=_places,
-        htmx_config=json.dumps(HTMX, separators=(",", ":")),
+        htmx_config=json.dumps(HTMX, separators=(",", ":")), short=_short,
     )  # fmt: skip
+    made.finalize = lambda value: render(value, language) if isinstance(value, Said) else value
     return made
 
 
@@ -295,6 +297,10 @@ def _clock(moment: str | datetime, context: PageContext) -> Said:
 def _date(moment: str | datetime, context: PageContext) -> Said:
     there, here = _moment(moment).astimezone(context.zone), context.now.astimezone(context.zone)
     return sentences.date(there, context.zone, year=there.year != here.year)
+
+
+def _short(moment: str | datetime, context: PageContext) -> Said:
+    return sentences.day_of_month(_moment(moment), context.now, context.zone)
 
 
 def _ago(moment: datetime, now: datetime, zone: ZoneInfo) -> Said:

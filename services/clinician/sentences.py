@@ -102,6 +102,7 @@ WORDS: Final[Mapping[str, Said]] = {
     "sections": said("On this page"),
     "why_now": said("Why now"),
     "how_it_moved": said("What moved since {when}"),
+    "moved_since": said("{moved} ({when})"),
     "ratings": said("What was rated"),
     "strains": said("Strains between the two"),
     "no_strains": said("None was noticed."),
@@ -305,9 +306,26 @@ def date(moment: datetime, zone: tzinfo, *, year: bool = False) -> Said:
     return said("{weekday} {day} {month}", weekday=weekday, day=there.day, month=month)
 
 
+def day_of_month(moment: datetime, now: datetime, zone: tzinfo) -> Said:
+    """The date without its weekday, where there is little room."""
+    there = moment.astimezone(zone)
+    if there.year != now.astimezone(zone).year:
+        return date(moment, zone, year=True)
+    return said("{day} {month}", day=there.day, month=MONTHS[there.month - 1])
+
+
 def clock(moment: datetime, now: datetime, zone: tzinfo) -> Said:
     """A day and the time of day, in a zone."""
-    return said("{day} at {time}", day=day(moment, now, zone), time=f"{moment.astimezone(zone):%H:%M}")
+    there, here = moment.astimezone(zone), now.astimezone(zone)
+    time = f"{there:%H:%M}"
+    near = {
+        here.date(): said("today at {time}", time=time),
+        here.date() + timedelta(days=1): said("tomorrow at {time}", time=time),
+        here.date() - timedelta(days=1): said("yesterday at {time}", time=time),
+    }
+    if there.date() in near:
+        return near[there.date()]
+    return said("{date}, {time}", date=date(moment, zone, year=there.year != here.year), time=time)
 
 
 def ago(moment: datetime, now: datetime, zone: tzinfo) -> Said:

@@ -8,6 +8,7 @@ from typing import Final
 
 from keepwell.alerting.playbook import PLAYBOOK, PlaybookEntry
 from keepwell.contract.events import rfc3339
+from keepwell.contract.outputs import Alert, Suggestion
 from keepwell.contract.say import Said, counted, said
 from keepwell.contract.words import Action, AlertKind, DismissReason
 from services.clinician.sentences import meaning
@@ -147,6 +148,18 @@ def given(answer: Answer) -> Said:
 def holding(answered: AnsweredAlert) -> Answer | None:
     """The newest answer that was not taken back."""
     return next((one for one in sorted(answered.answers, key=_at, reverse=True) if not one.retracted), None)
+
+
+def ideas(alerts: Sequence[AnsweredAlert]) -> list[tuple[Alert, tuple[Suggestion, ...]]]:
+    """What open alerts suggest, each suggestion once, with the first alert that has it."""
+    seen: set[str] = set()
+    found = []
+    for answered in alerts:
+        fresh = tuple(one for one in answered.alert.suggestions if one.id not in seen)
+        seen |= {one.id for one in fresh}
+        if fresh:
+            found.append((answered.alert, fresh))
+    return found
 
 
 def put_off_often(answered: AnsweredAlert) -> bool:

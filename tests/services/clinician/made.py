@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -36,6 +36,10 @@ STEADY: Final = Reason(
     feature="attendance", pillar="attendance", value=8, points=-0.31, text="8 sessions attended in a row"
 )
 SMALL: Final = Reason(feature="other_parts", pillar="context", value=None, points=0.07, text="Other small parts, together")
+
+
+def _weeks_ago(weeks: int) -> str:
+    return f"{NOW - timedelta(weeks=weeks):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def context(**changes: Any) -> PageContext:
@@ -73,7 +77,7 @@ def measure(name: str = "SRS", values: tuple[float, ...] = (36, 37, 35, 36, 27),
     usual: dict[str, Any] = {
         "instrument": name, "label": name, "low": 0, "high": 40, "higher_is_better": True, "cutoff": 36,
         "reliable_change": 5, "usual": (35.2, 36.8) if len(values) > 3 else None,
-        "points": tuple(Point(at=f"2026-02-{1 + 6 * n:02}T10:00:00Z", value=value) for n, value in enumerate(values)),
+        "points": tuple(Point(at=_weeks_ago(len(values) - n), value=value) for n, value in enumerate(values)),
     }  # fmt: skip
     return Measure(**usual | changes)
 
@@ -106,7 +110,7 @@ def view(of: CaseloadItem | None = None, **changes: Any) -> EpisodeView:
     given = of or item()
     scores = tuple(
         ScoreAt(
-            as_of=f"2026-0{1 + n // 4}-{1 + 6 * (n % 4):02}T10:00:00Z", risk=Risk(d14=d30 / 2, d30=d30, d60=d30 * 1.4),
+            as_of=_weeks_ago(8 - n), risk=Risk(d14=d30 / 2, d30=d30, d60=d30 * 1.4),
             reasons=(BOND,) if d30 > 0.2 else (STEADY,), gaps=(), model="sha256:abc",
         )
         for n, d30 in enumerate((0.12, 0.1, 0.1, 0.14, 0.13, 0.19, 0.19, 0.31))

@@ -17,11 +17,13 @@
   });
 
   // A second click while the first is under way sends nothing.
+  let sender = null;
   document.addEventListener("htmx:beforeRequest", (event) => {
     const place = event.target.closest("[data-alert]");
     if (!place) return;
     if (place.getAttribute("aria-busy") === "true") event.preventDefault();
     place.setAttribute("aria-busy", "true");
+    sender = document.activeElement;
   });
 
   // After an answer the focus goes to what was answered, in the same row.
@@ -44,6 +46,7 @@
     const place = event.target.closest && event.target.closest("[data-alert]");
     if (place) place.removeAttribute("aria-busy");
     say(said.dataset.error);
+    setTimeout(() => { if (sender && sender.isConnected) sender.focus(); });
   };
   document.addEventListener("htmx:responseError", trouble);
   document.addEventListener("htmx:sendError", trouble);
