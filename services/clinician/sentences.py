@@ -69,7 +69,6 @@ WORDS: Final[Mapping[str, Said]] = {
     "one_thing": said("One thing you might do"),
     "three_options": said("Three options of equal standing"),
     "why_this": said("Why this, and where it is from"),
-    "more_ideas": said("Other ideas"),
     "contact": said("Today, by a call or a message"),
     "session": said("In the next session"),
     "clinic": said("At the clinic, without the client"),
@@ -152,6 +151,7 @@ WORDS: Final[Mapping[str, Said]] = {
     "cutoff": said("cut-off {value}"),
     "cutoff_words": said("Dashed line: the cut-off, {value}."),
     "usual": said("Shaded: what is usual for this person, {low} to {high}."),
+    "usual_so_far": said("Shaded: what was usual so far, {low} to {high}."),
     "higher_better": said("Higher is better."),
     "lower_better": said("Lower is better."),
     "ratings_title": said("{instrument} over time"),
@@ -160,7 +160,6 @@ WORDS: Final[Mapping[str, Said]] = {
     "steps_title": said("How likely a stop was over time"),
     "steps_words": said("A line in steps from {start} to {end}. Higher means that a stop was more likely."),
     "more_likely": said("more likely"),
-    "less_likely": said("less likely"),
     # together
     "together_text": said("This page is for the two of you. It shows how it went and what was said, and nothing else."),
     "our_course": said("The way so far"),
@@ -176,7 +175,10 @@ WORDS: Final[Mapping[str, Said]] = {
     "ask_change": said("What would you like to be different?"),
     "ask_next": said("What would be a good next step?"),
     # supervision
-    "supervision_text": said("Numbers below five are not shown, and others are rounded to five. The order is by name and nothing else."),
+    "supervision_text": said(
+        "Numbers below five, and those that would give them away, are not shown. Others are rounded to five. The order is "
+        "by name and nothing else."
+    ),
     "period": said("From {start} to {end}."),
     "raised_count": said("Matters pointed out"),
     "answered_count": said("Answered"),
@@ -192,7 +194,7 @@ WORDS: Final[Mapping[str, Said]] = {
     "by_clinician": said("By clinician"),
     "open_courses": said("Courses under way"),
     "open_now": said("Open now"),
-    "few": said("fewer than 5"),
+    "few": said("not shown"),
     "no_team": said("There is nothing to show yet."),
     # data quality
     "quality_text": said("What is missing, by the system that would send it, and what was called wrong."),
@@ -226,7 +228,6 @@ COUNTS: Final[Mapping[str, tuple[str, str]]] = {
     "quiet": pair("{count} client", "{count} clients"),
     "sessions": pair("{count} session", "{count} sessions"),
     "minutes_ago": pair("{count} minute ago", "{count} minutes ago"),
-    "other_matters": pair("{count} other matter", "{count} other matters"),
     "episodes": pair("{count} client", "{count} clients"),
 }
 """What templates call a sentence that is counted."""

@@ -8,7 +8,7 @@
   // A form is sent once; htmx disables the buttons of those that it sends.
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.method !== "post" || form.hasAttribute("hx-post")) return;
+    if (form.method !== "post" || form.hasAttribute("data-hx-post")) return;
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "1";
   });
