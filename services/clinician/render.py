@@ -189,6 +189,11 @@ def announced_of(item: CaseloadItem, *, back: bool = False) -> Said:
     return words("announced_back" if back else "announced", subject=_subject(item.episode))
 
 
+def anchor(alert_id: str) -> str:
+    """The id of an alert's element on a page, to lead back to it after an answer without script."""
+    return f"alert-{_named(alert_id)}"
+
+
 def risks_of(items: Iterable[CaseloadItem]) -> tuple[float, ...]:
     """The 30-day risks of a caseload, among which one has its place."""
     return tuple(item.risk.d30 for item in items if item.risk is not None)
@@ -253,6 +258,7 @@ def _environment(language: Language) -> Environment:
         "services.clinician",
         {
             "say": spoken, "capital": capital, "subject": _subject, "piece": partial(quote, safe=""),
+            "named": _named, "anchor": anchor,
             "day": lambda moment, context: say(_day(moment, context)),
             "clock": lambda moment, context: say(_clock(moment, context)),
             "points": lambda points: signed(points, 1),
@@ -276,6 +282,15 @@ def _places(viewer: Viewer) -> tuple[tuple[str, str], ...]:
 def _subject(episode: str) -> str:
     """The pseudonym of an episode, without its clinic."""
     return episode.partition("/")[2] or episode
+
+
+def _named(name: str) -> str:
+    """A pseudonym as a part of an id that HTML and SVG allow; other names are other parts.
+
+    >>> _named("north/ep_17")
+    'north_2f.ep_5f.17'
+    """
+    return "".join(one if one.isascii() and (one.isalnum() or one == "-") else f"_{ord(one):x}." for one in name)
 
 
 def _newest(measure: Measure) -> Said:

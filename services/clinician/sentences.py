@@ -292,7 +292,11 @@ def meaning(vocabulary: str, word: str) -> Said:
 def day(moment: datetime, now: datetime, zone: tzinfo) -> Said:
     """A day as it is told in a zone: today, or its date, with the year where it is another one."""
     there, here = moment.astimezone(zone).date(), now.astimezone(zone).date()
-    near = {here: said("today"), here + timedelta(days=1): said("tomorrow"), here - timedelta(days=1): said("yesterday")}
+    near = {
+        here: said("today"),
+        here + timedelta(days=1): said("tomorrow"),
+        here - timedelta(days=1): said("yesterday"),
+    }
     if there in near:
         return near[there]
     return date(moment, zone, year=there.year != here.year)

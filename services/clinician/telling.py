@@ -113,7 +113,9 @@ def newest(measure: Measure) -> Said | None:
     if not measure.points:
         return None
     value = measure.points[-1].value
-    told = said("{instrument} {value} of {high}", instrument=measure.label, value=float(value), high=float(measure.high))
+    told = said(
+        "{instrument} {value} of {high}", instrument=measure.label, value=float(value), high=float(measure.high)
+    )
     if measure.usual is None:
         return told
     low, high = measure.usual

@@ -35,7 +35,9 @@ BOND: Final = Reason(
 STEADY: Final = Reason(
     feature="attendance", pillar="attendance", value=8, points=-0.31, text="8 sessions attended in a row"
 )
-SMALL: Final = Reason(feature="other_parts", pillar="context", value=None, points=0.07, text="Other small parts, together")
+SMALL: Final = Reason(
+    feature="other_parts", pillar="context", value=None, points=0.07, text="Other small parts, together"
+)
 
 
 def _weeks_ago(weeks: int) -> str:
