@@ -1,4 +1,4 @@
-"""The clinician's pages as HTML: from what is known (`services.clinician.views`) and who looks to a whole page or a row of it.
+"""The clinician's pages as HTML: from what is known (`services.clinician.views`) and who looks to a page or a row of it.
 
 No database, no request: whoever answers a request gives what the user may see.
 """
@@ -123,7 +123,7 @@ def client(context: PageContext, view: EpisodeView, risks: Sequence[float]) -> s
     mine = [one for one in view.answers if one.event_id not in shown and _can_take_back(context, one, "client")]
     return _page(
         "client.html", context, None, title=_subject(item.episode), here=None, view=view, risks=risks,
-        numbers=context.calibrated and item.calibrated, 
+        numbers=context.calibrated and item.calibrated,
         drawn=draw.steps(view.scores, context.now if item.state == "open" else None),
         steps=telling.condensed(view.scores), mine=mine, ideas=telling.ideas(item.alerts),
         others=[one for one in view.answers if one.event_id not in of_alerts],

@@ -104,7 +104,7 @@ WORDS: Final[Mapping[str, Said]] = {
     "moved_since": said("{moved} ({when})"),
     "ratings": said("What was rated"),
     "strains": said("Strains between the two"),
-    "no_strains": said("None was noticed."),
+    "no_strains": said("No strain was noticed."),
     "opened": said("Noticed"),
     "about": said("About"),
     "closed": said("How it went on"),

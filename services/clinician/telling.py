@@ -71,15 +71,16 @@ def likelihood(risk: float, risks: Sequence[float], calibrated: bool) -> Said:
     below = sum(one < risk for one in risks)
     alike = max(sum(one == risk for one in risks), 1)
     place = (below + alike / 2) / max(len(risks), below + alike)
+    if place <= 0.1:
+        return said("among the lowest of your list")
     for edge, words in (
         (0.9, said("among the highest of your list")),
         (0.6, said("higher than most of your list")),
         (0.4, said("about the middle of your list")),
-        (0.1, said("lower than most of your list")),
     ):
         if place >= edge:
             return words
-    return said("among the lowest of your list")
+    return said("lower than most of your list")
 
 
 def frequency(risk: float) -> Said:

@@ -118,7 +118,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happened, in words of `keepwell.contract.say`; `kind` is the short type of its event (`session.attended`)."""
+    """One thing that happened, in words of `keepwell.contract.say`; `kind` is the short type of its event."""
 
     at: Moment
     kind: str
