@@ -6,6 +6,7 @@ No database, no request: whoever answers a request gives what the user may see.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cache, partial
@@ -50,6 +51,7 @@ PLACES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "data": (("/quality", "quality"), ("/model", "model")),
 }
 """What each role finds at the head of a page."""
+_ODD: Final = re.compile(r"[^A-Za-z0-9-]")
 MOST_TOGETHER: Final = 4
 """Measures in the together view, and things said to help on it are half as many again: with them it prints on one page."""
 
@@ -237,8 +239,10 @@ def _environment(language: Language) -> Environment:
     def say(text: Said | None) -> str:
         return "" if text is None else render(text, language)
 
+    bare = {name: render(text, language) for name, text in sentences.WORDS.items()}
+
     def t(name: str, **arguments: Argument) -> str:
-        return render(words(name, **arguments), language)
+        return render(words(name, **arguments), language) if arguments else bare[name]
 
     def n(name: str, count: int) -> str:
         return render(sentences.so_many(name, count), language)
@@ -290,7 +294,7 @@ def _named(name: str) -> str:
     >>> _named("north/ep_17")
     'north_2f.ep_5f.17'
     """
-    return "".join(one if one.isascii() and (one.isalnum() or one == "-") else f"_{ord(one):x}." for one in name)
+    return _ODD.sub(lambda found: f"_{ord(found[0]):x}.", name)
 
 
 def _newest(measure: Measure) -> Said:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from typing import Final
 
 from keepwell.contract.say import Argument, Said, counted, pair, said
@@ -67,7 +67,7 @@ WORDS: Final[Mapping[str, Said]] = {
     "not_known": said("What is not known"),
     "all_known": said("Nothing that was looked for is missing."),
     "one_thing": said("One thing you might do"),
-    "three_options": said("Three options of equal standing"),
+    "three_options": said("Three equal options"),
     "why_this": said("Why this, and where it is from"),
     "contact": said("Today, by a call or a message"),
     "session": said("In the next session"),
@@ -292,13 +292,13 @@ def meaning(vocabulary: str, word: str) -> Said:
 def day(moment: datetime, now: datetime, zone: tzinfo) -> Said:
     """A day as it is told in a zone: today, or its date, with the year where it is another one."""
     there, here = moment.astimezone(zone).date(), now.astimezone(zone).date()
-    near = {
-        here: said("today"),
-        here + timedelta(days=1): said("tomorrow"),
-        here - timedelta(days=1): said("yesterday"),
-    }
-    if there in near:
-        return near[there]
+    match (there - here).days:
+        case 0:
+            return said("today")
+        case 1:
+            return said("tomorrow")
+        case -1:
+            return said("yesterday")
     return date(moment, zone, year=there.year != here.year)
 
 
@@ -323,13 +323,13 @@ def clock(moment: datetime, now: datetime, zone: tzinfo) -> Said:
     """A day and the time of day, in a zone."""
     there, here = moment.astimezone(zone), now.astimezone(zone)
     time = f"{there:%H:%M}"
-    near = {
-        here.date(): said("today at {time}", time=time),
-        here.date() + timedelta(days=1): said("tomorrow at {time}", time=time),
-        here.date() - timedelta(days=1): said("yesterday at {time}", time=time),
-    }
-    if there.date() in near:
-        return near[there.date()]
+    match (there.date() - here.date()).days:
+        case 0:
+            return said("today at {time}", time=time)
+        case 1:
+            return said("tomorrow at {time}", time=time)
+        case -1:
+            return said("yesterday at {time}", time=time)
     return said("{date}, {time}", date=date(moment, zone, year=there.year != here.year), time=time)
 
 

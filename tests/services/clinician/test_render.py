@@ -382,7 +382,7 @@ def test_what_asks_for_no_thought_lies_below_the_line() -> None:
 def test_three_options_are_equal_and_others_are_one_with_its_source() -> None:
     ending = sound(row(made.context(), made.item(alerts=(made.alert("ending"),)), ()), whole=False)
     assert all(one.text in ending.text for one in suggest("ending", None, frozenset(), limit=3))
-    assert "Three options of equal standing" in ending.text and "One thing you might do" not in ending.text
+    assert "Three equal options" in ending.text and "One thing you might do" not in ending.text
     risk = sound(row(made.context(), made.item(), ()), whole=False)
     first, second, *_ = made.alert().alert.suggestions
     assert first.text in risk.text and first.why in risk.text and second.text not in risk.text
