@@ -160,3 +160,85 @@ class Viewer(msgspec.Struct, frozen=True, kw_only=True):
     clinician_id: str | None
     covers: frozenset[str] = frozenset()
     """Clinicians of the same clinic whose episodes this user sees for now, as cover."""
+
+
+class TeamMember(msgspec.Struct, frozen=True, kw_only=True):
+    """One clinician's numbers in supervision. None: hidden, as it or its complement is below five; others are rounded."""
+
+    clinician_id: str
+    episodes: int | None
+    open: int | None
+    answered: int | None
+    unseen: int | None
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How many courses ended in a way. `count` is None where it is hidden."""
+
+    how: str
+    """A word of `keepwell.contract.words.EndReason`."""
+    count: int | None
+
+
+class TeamView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a supervisor sees of a clinic, over a while; None: hidden."""
+
+    since: Moment
+    until: Moment
+    raised: int | None
+    answered: int | None
+    unseen: int | None
+    hours_to_answer: float | None
+    repairs: int | None
+    repairs_better: int | None
+    burden: float | None
+    """Alerts raised a clinician and week."""
+    budget: float | None
+    endings: tuple[Ending, ...]
+    members: tuple[TeamMember, ...]
+    """By `clinician_id`."""
+
+
+class SystemGaps(msgspec.Struct, frozen=True, kw_only=True):
+    """What is missing of one system that sends events."""
+
+    system: str
+    """The `source` of its events."""
+    last_event: Moment | None
+    events: int
+    gaps: tuple[tuple[str, int], ...]
+    """What is missing, in words, and of how many clients."""
+
+
+class CalledWrong(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a reason was shown in an alert, and how often such an alert was called wrong."""
+
+    feature: str
+    text: str
+    shown: int
+    wrong: int
+
+
+class QualityView(msgspec.Struct, frozen=True, kw_only=True):
+    """What is missing, and what was called wrong."""
+
+    systems: tuple[SystemGaps, ...]
+    wrong: tuple[CalledWrong, ...]
+
+
+class ModelView(msgspec.Struct, frozen=True, kw_only=True):
+    """The release in use in a clinic."""
+
+    release: str
+    """Its digest."""
+    role: str
+    """A word of `keepwell.contract.words.Role`."""
+    since: Moment | None
+    calibrated: bool
+    """Whether it was fitted or recalibrated to the clinic."""
+    sources: tuple[tuple[str, str], ...]
+    """Source attributes: a name and a value."""
+    card: tuple[tuple[str, str], ...]
+    """Sections: a heading and a text."""
+    limits: tuple[str, ...]
+    wrong: tuple[CalledWrong, ...]
