@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 import structlog
@@ -26,9 +27,11 @@ from services.clinician.answers import Answers
 from services.clinician.api import Asked, router
 from services.clinician.database import open_engine
 from services.clinician.people.access import People, install
+from services.clinician.people.passwords import Passwords
 from services.clinician.projector import AlertsProjection, EventsProjection, ScoresProjection
 from services.clinician.schema import migrate
 from services.clinician.settings import ClinicianSettings
+from services.clinician.web import Pages, add_pages
 
 RELAY_SECONDS: Final = 2.0
 """How often answers that the log has not taken are looked for; ours."""
@@ -117,6 +120,10 @@ def make(settings: ClinicianSettings, log: Log) -> Service:
     def face(live: Checked, ready: Checked) -> Server:
         app = make_app("clinician", "Keepwell for clinicians", live, ready, told={})
         app.include_router(router(Asked(engine, answers, _now, frozenset())))
+        zone = ZoneInfo("UTC")
+        add_pages(
+            app, Pages(engine, answers, Passwords(), _now, lambda _: zone, lambda clinic: clinic.startswith("sim-"))
+        )
         install(app, People(engine, lambda: micros(_now())))
         server = Server(app, settings.clinician_host, settings.clinician_port)
         _log.info("clinician.open", host=settings.clinician_host, port=server.port)

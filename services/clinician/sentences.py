@@ -33,6 +33,8 @@ WORDS: Final[Mapping[str, Said]] = {
     "password": said("Your password"),
     "together": said("Looking at it together"),
     "login": said("Sign in"),
+    "wrong_login": said("Name or password are not right, or the one-time password is too old."),
+    "too_many": said("There were many attempts. Please wait a few minutes, then try again."),
     "not_found": said("There is no such page"),
     "not_found_text": said("It may have moved, or it may not be yours to see."),
     "to_today": said("Back to the list"),
