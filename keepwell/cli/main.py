@@ -23,7 +23,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "clock": "Tell every partition the time, so that silence is noticed",
     "erasure": "Carry erasures out: delete what the log holds of a client",
     "notify": "Post every alert to a webhook",
-    "clinician": "Serve what clinicians see and answer",
+    "clinician": "Follow scores, alerts and events into a database, and serve what clinicians see and answer",
     "replay": "Run the live code over FILES, or over a log",
     "score": "Score episodes of FILES at chosen moments",
     "import-csv": "Turn a clinic's own tables into events of the contract",

@@ -15,12 +15,12 @@ from pydantic import SecretStr
 
 from keepwell.cli._settings import read
 from keepwell.contract.events import rfc3339
-from services.clinician.database import METADATA, open_engine
+from services.clinician.database import open_engine
 from services.clinician.people import accounts
 from services.clinician.people.accounts import Account, TokenRow
 from services.clinician.people.passwords import Passwords
-from services.clinician.people.tables import PEOPLE
 from services.clinician.people.who import OPERATOR, Role, User
+from services.clinician.schema import migrate
 from services.clinician.settings import ClinicianSettings
 
 app = typer.Typer(
@@ -82,12 +82,13 @@ def show(clinic: OfClinic = None, database: Database = None, as_json: AsJson = F
 
 
 @app.command()
-def remove(name: Name, database: Database = None) -> None:
+def remove(name: Name, database: Database = None, as_json: AsJson = False) -> None:
     """End an account, its sessions and its tokens at once."""
     with _changing(database) as connection:
         user = accounts.named(connection, name)
         accounts.remove(connection, user, OPERATOR, _now())
-    print(f"removed {user.id} of {user.clinic}")
+    told = msgspec.json.encode({"user": user.id, "clinic": user.clinic, "removed": True}).decode()
+    print(told if as_json else f"removed {user.id} of {user.clinic}")
 
 
 @app.command()
@@ -143,11 +144,13 @@ def tokens(clinic: OfClinic = None, database: Database = None, as_json: AsJson =
 def revoke(
     token_id: Annotated[str, typer.Argument(help="The id of the token, as `tokens` shows it.")],
     database: Database = None,
+    as_json: AsJson = False,
 ) -> None:
     """End a token at once."""
     with _changing(database) as connection:
         row = accounts.revoke(connection, token_id, OPERATOR, _now())
-    print(f"revoked {row.id} of {row.name}")
+    told = msgspec.json.encode({"token": row.id, "revoked": True}).decode()
+    print(told if as_json else f"revoked {row.id} of {row.name}")
 
 
 @contextmanager
@@ -155,8 +158,8 @@ def _changing(database: str | None) -> Iterator[sa.Connection]:
     """A transaction on the database of the settings, with the tables there."""
     engine = open_engine(read(ClinicianSettings, database=database).database)
     try:
+        migrate(engine)
         with engine.begin() as connection:
-            METADATA.create_all(connection, PEOPLE)
             yield connection
     except sa.exc.OperationalError as error:
         raise OSError(f"the database cannot be used: {type(error.orig).__name__}") from error

@@ -23,7 +23,7 @@ class ClinicianSettings(Settings):
     )
     clinician_host: str = Field("127.0.0.1", description="Address of the page, the API and the health pages.")
     clinician_port: int = Field(
-        8085, ge=0, le=65_535, description="Port of the page, the API and the health pages; 0: any free one."
+        8086, ge=0, le=65_535, description="Port of the page, the API and the health pages; 0: any free one."
     )
 
     @field_validator("database")
