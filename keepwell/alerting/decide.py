@@ -24,7 +24,7 @@ that a history which is still being sent at a tick is not told of in its middle;
 ENDORSED_DAYS: Final = 30
 """A safety item that came as history is told at its end where it was endorsed at most so long ago; ours."""
 QUIET_ANSWERS: Final = frozenset(("dismissed", "snoozed"))
-"""Answers after which an alert is not escalated."""
+"""Answers that put an alert aside: it is not escalated, and nothing joins it."""
 BETTER: Final = frozenset(("repaired", "returned", "risk_fell"))
 """Why an alert is resolved where something changed for the better."""
 CAUGHT_UP: Final = "caught-up"
@@ -71,7 +71,7 @@ def decide(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decisio
     if now.state == "open":
         for kind in ORDER:
             name = kind.name
-            if kind.holds(policy, now) != "holds" or _told_of(kind, kept, now):
+            if kind.holds(policy, now) != "holds" or _told_of(policy, kind, kept, now):
                 continue
             if name not in again and not _is_time(policy, kind, now, raised, resolved):
                 continue
@@ -212,10 +212,10 @@ def _escalates(policy: Policy, alert: OpenAlert, now: Situation) -> bool:
     return now.course.answers.get(alert.id) not in QUIET_ANSWERS and _LASTING[alert.kind].escalates(policy, alert, now)
 
 
-def _told_of(kind: LastingKind, alerts: list[OpenAlert], now: Situation) -> bool:
+def _told_of(policy: Policy, kind: LastingKind, alerts: list[OpenAlert], now: Situation) -> bool:
     """Whether an open alert tells of what holds already, or can be told once more to do so. Of what happened since, one that
     was dismissed says nothing, and one that was escalated cannot where each news is a matter of its own. What is no news
-    joins whatever is open and was not put aside: it is the same client, and the same talk."""
+    joins for the refractory time what was told of the client and not put aside: it is the same talk, and not for ever."""
     news = kind.news(now)
 
     def tells(alert: OpenAlert) -> bool:
@@ -224,7 +224,10 @@ def _told_of(kind: LastingKind, alerts: list[OpenAlert], now: Situation) -> bool
 
     if any(alert.kind == kind.name and tells(alert) for alert in alerts):
         return True
-    return kind.joins and any(now.course.answers.get(alert.id) not in QUIET_ANSWERS for alert in alerts)
+    since = now.now - policy.refractory_days * DAY
+    return kind.joins and any(
+        alert.told_at > since and now.course.answers.get(alert.id) not in QUIET_ANSWERS for alert in alerts
+    )
 
 
 def _heard(memory: Memory, now: Situation) -> Situation:

@@ -203,6 +203,11 @@ def test_a_risk_joins_what_is_open_of_the_client_and_is_told_where_that_is_settl
     assert told.when(0.9, 14.02, *later, dismissed) == RAISED
     told = Told()
     told.when(0.9, 7.01, *said)
+    weeks: list[Happening] = [(26, booked("c", 28)), (28, Attended(appointment_id="c")), (28.01, booked("d", 35))]
+    assert told.when(0.9, 28, *later, *weeks[:2]) == []
+    assert told.when(0.9, 28.02, *later, *weeks) == RAISED, "nobody is left unsaid for ever by what nobody answered"
+    told = Told()
+    told.when(0.9, 7.01, *said)
     settled = (14, Feedback(pillar="trust", sentiment="positive"))
     assert told.when(0.9, 14.01, *later, settled) == [("rupture", "resolved", "repaired"), *RAISED]
 
