@@ -14,6 +14,7 @@ import msgspec
 
 from keepwell.alerting.kinds import LASTING, LastingKind
 from keepwell.alerting.policy import CatchUp, Memory, OpenAlert, Policy, Situation
+from keepwell.alerting.signals import matters_of
 from keepwell.care.course import Course
 from keepwell.care.endings import DAY
 from keepwell.contract.words import AlertKind, AlertStatus, ResolvedBecause
@@ -25,8 +26,8 @@ ENDORSED_DAYS: Final = 30
 """A safety item that came as history is told at its end where it was endorsed at most so long ago; ours."""
 QUIET_ANSWERS: Final = frozenset(("dismissed", "snoozed"))
 """Answers that put an alert aside: it is not escalated, and nothing joins it."""
-BETTER: Final = frozenset(("repaired", "returned", "risk_fell"))
-"""Why an alert is resolved where something changed for the better."""
+SETTLED: Final = frozenset(("repaired", "returned", "risk_fell"))
+"""Why an alert is resolved whose matter is settled: neither put off nor cut short by the end of the course."""
 CAUGHT_UP: Final = "caught-up"
 """Name of the timer at which a history has come to its end."""
 _HOUR: Final = 3_600_000_000
@@ -67,7 +68,7 @@ def decide(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decisio
     if over:
         resolved = {**resolved, **over}
     raised, count = memory.raised, memory.count
-    better = any(one.why in BETTER for one in told)
+    settled = any(one.why in SETTLED for one in told)
     if now.state == "open":
         for kind in ORDER:
             name = kind.name
@@ -87,14 +88,9 @@ def decide(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decisio
     if now.endorsed is not None or (catch_up is not None and _endorsed(catch_up, now)):
         told.append(_raised("safety", now))
     return told, Memory(
-        tuple(kept),
-        raised,
-        resolved,
-        count,
-        None,
-        now.matters,
-        (0 if better else memory.unchanged) + count - memory.count,
-    )
+        open=tuple(kept), raised=raised, resolved=resolved, count=count, heard=matters_of(now.course),
+        unsettled=(0 if settled else memory.unsettled) + count - memory.count,
+    )  # fmt: skip
 
 
 def _followed(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decision], list[OpenAlert], set[str]]:
@@ -232,11 +228,11 @@ def _told_of(policy: Policy, kind: LastingKind, alerts: list[OpenAlert], now: Si
 
 def _heard(memory: Memory, now: Situation) -> Situation:
     """The situation in which what came late is as new as it is to the reader: voiced when it is first heard of."""
-    new = set(now.matters).difference(memory.heard)
-    voiced, wished = now.signals.voiced_at, now.signals.wished_at
-    if wished is not None and new & set(now.course.wishes.values()):
-        new -= set(now.course.wishes.values())
-        now = now._replace(signals=now.signals._replace(wished_at=max(wished, now.now)))
-    if voiced is not None and new:
-        now = now._replace(signals=now.signals._replace(voiced_at=max(voiced, now.now)))
-    return now
+    new = set(matters_of(now.course)).difference(memory.heard)
+    wishes = new.intersection(now.course.wishes.values())
+    found = now.signals
+    if wishes and found.wished_at is not None:
+        found = found._replace(wished_at=max(found.wished_at, now.now))
+    if new - wishes and found.voiced_at is not None:
+        found = found._replace(voiced_at=max(found.voiced_at, now.now))
+    return now._replace(signals=found)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from keepwell.alerting.decide import Decision, alert_id, decide, snoozes, timers, withheld
 from keepwell.alerting.kinds.silence import LOOKS_DAYS
 from keepwell.alerting.policy import Memory, OpenAlert, Policy, Situation
-from keepwell.alerting.signals import Signals, absent_since, matters_of, signals_of
+from keepwell.alerting.signals import Signals, absent_since, signals_of
 from keepwell.care.course import Course
 from keepwell.contract.events import (
     Actioned,
@@ -74,7 +74,7 @@ class Told:
         course = course_of(*happenings)
         now = Situation(
             self.episode, f"/north/booking#t-{self.count}", "sha256:0", on(day), state, risk, course,
-            signals_of(course, on(day)), on(day) if safety else None, matters=matters_of(course),
+            signals_of(course, on(day)), on(day) if safety else None,
         )  # fmt: skip
         told, self.memory = decide(self.policy, self.memory, now)
         return told
@@ -694,15 +694,15 @@ def test_several_kinds_are_told_in_one_order() -> None:
     assert kinds == ["rupture", "ending", "silence", "safety"]
 
 
-def test_alerts_count_as_unchanged_until_one_is_settled_because_things_went_better() -> None:
+def test_alerts_count_as_unsettled_until_a_matter_is_settled() -> None:
     told = Told()
     told.when(0.1, 1, (1, NEGATIVE))
-    assert told.memory.unchanged == 1
+    assert told.memory.unsettled == 1
     both = ((1, NEGATIVE), (2, Feedback(pillar="tasks", sentiment="neutral", wants_change="format")))
     told.when(0.1, 2, *both)
-    assert told.memory.unchanged == 2
+    assert told.memory.unsettled == 2
     told.when(0.1, 3, *both, (3, Feedback(pillar="trust", sentiment="positive")))
-    assert (told.memory.unchanged, told.memory.count) == (0, 2)
+    assert (told.memory.unsettled, told.memory.count) == (0, 2)
 
 
 # ── ids ─────────────────────────────────────────────────────────────────────────────────────────────────
