@@ -32,7 +32,7 @@ from training.evaluate.worlds.judge import Setting, judge
 from training.evaluate.worlds.table import table_of
 from training.evaluate.worlds.world import Place
 from training.fit.fit import Fitted, Options, fit
-from training.fit.line import at, line_of
+from training.fit.line import OF_LINES, at, line_of
 from training.fit.publish import release
 from training.fit.sample import sample_of
 from training.simulate import simulate
@@ -50,7 +50,6 @@ ROLLOUTS: Final = 32
 BUDGET: Final = 8.0
 """Alerts per 100 sessions, of the kinds that a line decides: how much is voiced besides is another matter in every clinic;
 ours."""
-OF_LINES: Final = frozenset(("risk", "silence"))
 LINED: Final = (9011, 9012, 9013, 9014)
 """Seeds of the worlds by which the lines are chosen: the release was fitted to none of them, and is judged in others."""
 

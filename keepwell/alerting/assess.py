@@ -13,7 +13,7 @@ from keepwell.alerting.kinds import KINDS
 from keepwell.alerting.kinds.rupture import MENDED
 from keepwell.alerting.playbook import suggest
 from keepwell.alerting.policy import Memory, Policy, Situation
-from keepwell.alerting.signals import matters_of, signals_of
+from keepwell.alerting.signals import signals_of
 from keepwell.care.endings import DEFINITION
 from keepwell.care.episode import Live
 from keepwell.contract.events import rfc3339
@@ -76,7 +76,6 @@ class Assessor:
         situation = Situation(
             live.episode.key, origin, self.model, now, score.state, score.risk.d30 if score.risk else None,
             live.course, signals_of(live.course, now), trigger.endorsed, trigger.history_at, trigger.caught_up,
-            matters_of(live.course),
         )  # fmt: skip
         decisions, memory = decide(self.policy, memory, situation)
         if not decisions:
@@ -105,7 +104,7 @@ class Assessor:
             alert_id=decision.id, episode=score.episode, clinician_id=score.clinician_id, kind=decision.kind,
             status=decision.status, at=score.as_of, risk=risk,
             horizon="30d" if risk is not None else None, reasons=words, pillar=pillar,
-            suggestions=suggest(decision.kind, about, conditions_of(course, now, memory.unchanged - 1)) if told else (),
+            suggestions=suggest(decision.kind, about, conditions_of(course, now, memory.unsettled - 1)) if told else (),
             also=tuple(one.id for one in memory.open if one.id != decision.id),
             evidence=_evidence(live, found.topics, origin), model=self.model,
             why=decision.why if decision.why is not None else UNSET, traceparent=score.traceparent,

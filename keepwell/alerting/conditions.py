@@ -65,7 +65,7 @@ CYCLES: Final = 2
 
 def conditions_of(course: Course, now: int, told: int = 0) -> frozenset[Condition]:
     """All that is true of a course at a moment (µs). `told`: alerts of this client that were told before, and
-    since which nothing changed for the better."""
+    since which nothing was settled."""
     alliance, concerns, sessions = course.alliance, course.concerns.open, course.sessions
     rupture = alliance.open
     abouts = {about for about, _ in concerns}

@@ -14,6 +14,7 @@ import msgspec
 
 from keepwell.alerting.kinds import LASTING, LastingKind
 from keepwell.alerting.policy import CatchUp, Memory, OpenAlert, Policy, Situation
+from keepwell.alerting.signals import matters_of
 from keepwell.care.course import Course
 from keepwell.care.endings import DAY
 from keepwell.contract.words import AlertKind, AlertStatus, ResolvedBecause
@@ -24,9 +25,9 @@ that a history which is still being sent at a tick is not told of in its middle;
 ENDORSED_DAYS: Final = 30
 """A safety item that came as history is told at its end where it was endorsed at most so long ago; ours."""
 QUIET_ANSWERS: Final = frozenset(("dismissed", "snoozed"))
-"""Answers after which an alert is not escalated."""
-BETTER: Final = frozenset(("repaired", "returned", "risk_fell"))
-"""Why an alert is resolved where something changed for the better."""
+"""Answers that put an alert aside: it is not escalated, and nothing joins it."""
+SETTLED: Final = frozenset(("repaired", "returned", "risk_fell"))
+"""Why an alert is resolved whose matter is settled: neither put off nor cut short by the end of the course."""
 CAUGHT_UP: Final = "caught-up"
 """Name of the timer at which a history has come to its end."""
 _HOUR: Final = 3_600_000_000
@@ -67,11 +68,11 @@ def decide(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decisio
     if over:
         resolved = {**resolved, **over}
     raised, count = memory.raised, memory.count
-    better = any(one.why in BETTER for one in told)
+    settled = any(one.why in SETTLED for one in told)
     if now.state == "open":
         for kind in ORDER:
             name = kind.name
-            if kind.holds(policy, now) != "holds" or _told_of(kind, kept, now):
+            if kind.holds(policy, now) != "holds" or _told_of(policy, kind, kept, now):
                 continue
             if name not in again and not _is_time(policy, kind, now, raised, resolved):
                 continue
@@ -87,14 +88,9 @@ def decide(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decisio
     if now.endorsed is not None or (catch_up is not None and _endorsed(catch_up, now)):
         told.append(_raised("safety", now))
     return told, Memory(
-        tuple(kept),
-        raised,
-        resolved,
-        count,
-        None,
-        now.matters,
-        (0 if better else memory.unchanged) + count - memory.count,
-    )
+        open=tuple(kept), raised=raised, resolved=resolved, count=count, heard=matters_of(now.course),
+        unsettled=(0 if settled else memory.unsettled) + count - memory.count,
+    )  # fmt: skip
 
 
 def _followed(policy: Policy, memory: Memory, now: Situation) -> tuple[list[Decision], list[OpenAlert], set[str]]:
@@ -212,10 +208,10 @@ def _escalates(policy: Policy, alert: OpenAlert, now: Situation) -> bool:
     return now.course.answers.get(alert.id) not in QUIET_ANSWERS and _LASTING[alert.kind].escalates(policy, alert, now)
 
 
-def _told_of(kind: LastingKind, alerts: list[OpenAlert], now: Situation) -> bool:
+def _told_of(policy: Policy, kind: LastingKind, alerts: list[OpenAlert], now: Situation) -> bool:
     """Whether an open alert tells of what holds already, or can be told once more to do so. Of what happened since, one that
     was dismissed says nothing, and one that was escalated cannot where each news is a matter of its own. What is no news
-    joins whatever is open and was not put aside: it is the same client, and the same talk."""
+    joins for the refractory time what was told of the client and not put aside: it is the same talk, and not for ever."""
     news = kind.news(now)
 
     def tells(alert: OpenAlert) -> bool:
@@ -224,16 +220,19 @@ def _told_of(kind: LastingKind, alerts: list[OpenAlert], now: Situation) -> bool
 
     if any(alert.kind == kind.name and tells(alert) for alert in alerts):
         return True
-    return kind.joins and any(now.course.answers.get(alert.id) not in QUIET_ANSWERS for alert in alerts)
+    since = now.now - policy.refractory_days * DAY
+    return kind.joins and any(
+        alert.told_at > since and now.course.answers.get(alert.id) not in QUIET_ANSWERS for alert in alerts
+    )
 
 
 def _heard(memory: Memory, now: Situation) -> Situation:
     """The situation in which what came late is as new as it is to the reader: voiced when it is first heard of."""
-    new = set(now.matters).difference(memory.heard)
-    voiced, wished = now.signals.voiced_at, now.signals.wished_at
-    if wished is not None and new & set(now.course.wishes.values()):
-        new -= set(now.course.wishes.values())
-        now = now._replace(signals=now.signals._replace(wished_at=max(wished, now.now)))
-    if voiced is not None and new:
-        now = now._replace(signals=now.signals._replace(voiced_at=max(voiced, now.now)))
-    return now
+    new = set(matters_of(now.course)).difference(memory.heard)
+    wishes = new.intersection(now.course.wishes.values())
+    found = now.signals
+    if wishes and found.wished_at is not None:
+        found = found._replace(wished_at=max(found.wished_at, now.now))
+    if new - wishes and found.voiced_at is not None:
+        found = found._replace(voiced_at=max(found.voiced_at, now.now))
+    return now._replace(signals=found)

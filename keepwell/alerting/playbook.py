@@ -97,6 +97,10 @@ def load(file: Path) -> tuple[PlaybookEntry, ...]:
     for entry in entries:
         if {"ending", "safety"} & set(entry.kinds) and (entry.pillars or entry.when or entry.unless):
             raise ValueError(f"playbook: {entry.id} is for endings or safety, so it names no pillar and no condition")
+        if entry.first and "ending" not in entry.kinds:
+            raise ValueError(
+                f"playbook: {entry.id} is no option at an ending, so it has no `first`: the others go by `when`"
+            )
         if set(entry.when) & set(entry.unless):
             raise ValueError(f"playbook: {entry.id} can never fit: what it asks for it rules out")
     return entries

@@ -86,8 +86,7 @@ class CatchUp(msgspec.Struct, array_like=True, frozen=True):
 class Memory(msgspec.Struct, array_like=True, frozen=True):
     """What the policy remembers of an episode: the open alerts; when one of each kind was last raised, and last
     resolved (µs); how many were raised, safety apart; whether it waits for the end of a history; and which of the open
-    matters it has heard of (`Situation.matters`). `unchanged`: how many were raised since one was last resolved because
-    things went better."""
+    matters it has heard of (`matters_of`). `unsettled`: how many were raised since a matter was last settled."""
 
     open: tuple[OpenAlert, ...] = ()
     raised: dict[str, int] = {}
@@ -95,7 +94,7 @@ class Memory(msgspec.Struct, array_like=True, frozen=True):
     count: int = 0
     catch_up: CatchUp | None = None
     heard: tuple[int, ...] = ()
-    unchanged: int = 0
+    unsettled: int = 0
 
 
 class Situation(NamedTuple):
@@ -116,5 +115,3 @@ class Situation(NamedTuple):
     """The newest tick (µs), where the event that is being taken is history then."""
     caught_up: bool = False
     """A history has come to its end: what holds is told now."""
-    matters: tuple[int, ...] = ()
-    """When each open matter was voiced (µs), wishes among them."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from keepwell.alerting.decide import Decision, alert_id, decide, snoozes, timers, withheld
 from keepwell.alerting.kinds.silence import LOOKS_DAYS
 from keepwell.alerting.policy import Memory, OpenAlert, Policy, Situation
-from keepwell.alerting.signals import Signals, absent_since, matters_of, signals_of
+from keepwell.alerting.signals import Signals, absent_since, signals_of
 from keepwell.care.course import Course
 from keepwell.contract.events import (
     Actioned,
@@ -74,7 +74,7 @@ class Told:
         course = course_of(*happenings)
         now = Situation(
             self.episode, f"/north/booking#t-{self.count}", "sha256:0", on(day), state, risk, course,
-            signals_of(course, on(day)), on(day) if safety else None, matters=matters_of(course),
+            signals_of(course, on(day)), on(day) if safety else None,
         )  # fmt: skip
         told, self.memory = decide(self.policy, self.memory, now)
         return told
@@ -201,6 +201,11 @@ def test_a_risk_joins_what_is_open_of_the_client_and_is_told_where_that_is_settl
     assert told.when(0.9, 14.01, *later) == []
     dismissed = told.answer("dismissed", 14.01)
     assert told.when(0.9, 14.02, *later, dismissed) == RAISED
+    told = Told()
+    told.when(0.9, 7.01, *said)
+    weeks: list[Happening] = [(26, booked("c", 28)), (28, Attended(appointment_id="c")), (28.01, booked("d", 35))]
+    assert told.when(0.9, 28, *later, *weeks[:2]) == []
+    assert told.when(0.9, 28.02, *later, *weeks) == RAISED, "nobody is left unsaid for ever by what nobody answered"
     told = Told()
     told.when(0.9, 7.01, *said)
     settled = (14, Feedback(pillar="trust", sentiment="positive"))
@@ -689,15 +694,15 @@ def test_several_kinds_are_told_in_one_order() -> None:
     assert kinds == ["rupture", "ending", "silence", "safety"]
 
 
-def test_alerts_count_as_unchanged_until_one_is_settled_because_things_went_better() -> None:
+def test_alerts_count_as_unsettled_until_a_matter_is_settled() -> None:
     told = Told()
     told.when(0.1, 1, (1, NEGATIVE))
-    assert told.memory.unchanged == 1
+    assert told.memory.unsettled == 1
     both = ((1, NEGATIVE), (2, Feedback(pillar="tasks", sentiment="neutral", wants_change="format")))
     told.when(0.1, 2, *both)
-    assert told.memory.unchanged == 2
+    assert told.memory.unsettled == 2
     told.when(0.1, 3, *both, (3, Feedback(pillar="trust", sentiment="positive")))
-    assert (told.memory.unchanged, told.memory.count) == (0, 2)
+    assert (told.memory.unsettled, told.memory.count) == (0, 2)
 
 
 # ── ids ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,7 +12,7 @@ from keepwell.contract.words import ALERT_KINDS
 from keepwell.scoring.features import BY_NAME
 from keepwell.scoring.reasons import Ground, said_of
 from keepwell.scoring.scorecard import Part
-from tests.episodes import booked, lived, opened, story
+from tests.episodes import booked, lived, opened, srs, story
 
 
 def test_every_file_is_a_kind_of_the_contract_and_says_its_own_name() -> None:
@@ -35,3 +35,10 @@ def test_where_nothing_known_raises_the_risk_an_alert_says_so_and_what_is_missin
     )
     known = Ground(Part(BY_NAME["mandated"], 1.0, 0.2), 0.2)
     assert strongest_grounds(course, [known, missing]).words[0] == render(said_of(known.part, course))
+
+
+def test_a_fall_is_told_as_a_fall_though_the_last_rating_lies_where_it_usually_does_by_now() -> None:
+    ratings = ((1, 9.0), (8, 9.0), (15, 2.0), (22, 6.0), (29, 7.0))
+    course = lived(story(*((day, srs(9, 9, bond, 9)) for day, bond in ratings))).course
+    words = KINDS["rupture"].grounds(course, 0, ()).words
+    assert words == ("An alliance rating fell well below what is usual for this person",)

@@ -135,6 +135,28 @@ def test_of_the_three_options_what_the_client_wishes_for_is_named_first(conditio
     assert (offers[0].id, len(offers)) == (first, 3)
 
 
+@pytest.mark.parametrize(
+    ("kind", "pillar", "true", "ruled_out", "offer"),
+    [
+        ("silence", None, {"absent", "missed"}, {"booked", "unanswered"}, "silence-reach-out-soon"),
+        ("silence", None, {"absent", "cancelled"}, {"booked", "unanswered"}, "silence-new-times-for-a-cancelled-visit"),
+        ("silence", None, {"absent"}, {"before_first", "missed", "cancelled"}, "silence-offer-the-next-time"),
+        ("risk", "logistics", {"remote"}, {"before_first"}, "remote-how-is-it-this-way"),
+        ("risk", "logistics", set(), {"remote"}, "logistics-another-format"),
+        ("risk", "tasks", set(), {"later", "absent"}, "tasks-how-therapy-works"),
+    ],
+)  # fmt: skip
+def test_no_offer_where_what_is_true_rules_it_out(
+    kind: AlertKind, pillar: Pillar | None, true: set[Condition], ruled_out: set[Condition], offer: str
+) -> None:
+    def offered(conditions: set[Condition]) -> list[str]:
+        return [one.id for one in suggest(kind, pillar, frozenset(conditions), limit=99)]
+
+    assert offer in offered(true)
+    for one in ruled_out:
+        assert offer not in offered({*true, one}), one
+
+
 @pytest.mark.parametrize("limit", [1, 3, 9])
 def test_an_ending_gets_exactly_three_options_whatever_the_limit(limit: int) -> None:
     offers = suggest("ending", "bond", frozenset(("absent", "repeated")), limit=limit)
@@ -166,6 +188,7 @@ def test_safety_says_only_to_follow_the_clinics_protocol(pillar: Pillar | None) 
         ('when = ["homework"]', 'when = ["homeworks"]', "homeworks"),
         ('when = ["homework"]', 'when = ["homework"]\nunless = ["homework"]', "can never fit"),
         ('kinds = ["ending"]\npillars = []', 'kinds = ["ending"]\npillars = []\nwhen = ["voiced"]', "no condition"),
+        ('when = ["homework"]', 'when = ["homework"]\nfirst = ["stalled"]', "no option at an ending"),
     ],
 )
 def test_a_broken_playbook_is_refused_with_what_is_wrong(tmp_path: Path, old: str, new: str, names: str) -> None:

@@ -9,6 +9,7 @@ from keepwell.contract.say import Language, render
 from keepwell.scoring.features.in_scale import (
     InTerms,
     at_first,
+    below_usual,
     beside_best,
     beside_cutoff,
     in_first_sessions,
@@ -51,6 +52,20 @@ def test_a_rating_is_told_in_the_instruments_own_scale() -> None:
 def test_it_stands_beside_what_is_usual_and_a_trifle_is_no_difference(then: float, told: str) -> None:
     course = course_of((1, srs(9, 9, 9, 9)), (8, srs(9, 9, 9, 9)), (15, srs(9, 9, then, 9)))
     assert told_of(rating("bond"), course) == told
+
+
+@pytest.mark.parametrize(
+    ("then", "told"),
+    [
+        (5.0, "SRS bond 5 of 10; usually about 9"),
+        (8.5, "SRS bond 8.5 of 10; usually about 9"),
+        (8.6, None),
+        (10.0, None),
+    ],
+)
+def test_a_fall_is_told_while_the_rating_lies_below_what_is_usual(then: float, told: str | None) -> None:
+    course = course_of((1, srs(9, 9, 9, 9)), (8, srs(9, 9, 9, 9)), (15, srs(9, 9, then, 9)))
+    assert told_of(below_usual("bond"), course) == told
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from keepwell.care.course import Course
-from keepwell.contract.events import AnyEvent
+from keepwell.contract.events import AnyEvent, Feedback
 from keepwell.contract.say import render
 from keepwell.scoring.features import BY_NAME, FEATURES
 from keepwell.scoring.reasons import LEAST_POINTS, OTHER, Ground, Reasons, pushing, raising, said_of, words_of
@@ -70,6 +70,14 @@ def test_in_an_alert_what_changed_lately_leads_of_the_three_strongest_and_nothin
 
 def test_what_was_known_at_the_start_is_told_in_an_alert_where_there_is_nothing_else() -> None:
     assert [one.part.feature.name for one in raising([ground("mandated", 1.0, 0.7)])] == ["mandated"]
+
+
+def test_a_wish_that_lapsed_is_not_told_as_one_that_is_open() -> None:
+    wish = Feedback(pillar="tasks", sentiment="neutral", wants_change="format")
+    course = lived(story((0, opened()), (1, wish))).course
+    feature = BY_NAME["wish_recent"]
+    told = [words_of(Part(feature, feature.read(course, on(day)), 0.3), course) for day in (2, 90)]
+    assert told == ["Would like another approach, clinician or format", "No open wish for a change"]
 
 
 def test_what_is_missing_is_told_in_an_alert_after_what_was_known_at_the_start() -> None:

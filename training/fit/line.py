@@ -38,13 +38,12 @@ LOWEST, HIGHEST = 0.02, 0.90
 STEPS: Final = 7
 """Halvings of that range: to a twentieth of log-odds."""
 ABSENT: Final = (0.3, 0.4, 0.5, 0.6, 0.7)
-"""Candidate lines of absence; ours. An alert saved in absence is one more while somebody still comes: in simulated worlds
-left out lines of .7 and .125 tell of 89 % of stops in time with as many alerts as .5 and .175, which tell of 74 %."""
+"""Candidate lines of absence; ours. An alert that is saved of somebody gone is one more of somebody who still comes."""
 LEFT: Final = 0.25
-"""Where what is voiced uses up the budget, this part of it is spent on risk and absence all the same: a clinic whose clients
-speak openly would hear of nobody else; ours."""
-SPOKEN: Final = ("rupture", "ending")
-"""Kinds that are told whatever the lines are, or nearly so."""
+"""This part of a budget is spent on `risk` whatever else is told: where clients speak openly, and many stay away, a clinician
+would hear of nobody else; ours."""
+OF_LINES: Final = frozenset(("risk", "silence"))
+"""Kinds that a line decides. The others are told whatever the lines are, or nearly so."""
 MOST_ROWS: Final = 60_000
 """Rows, of whole caseloads, on which alerts are counted."""
 IN_TIME_HOURS: Final = 20
@@ -105,13 +104,12 @@ def line_of(
         return _judged(asked, at(base, line, line), f"cost ratio {cost_ratio:g}")
     of = "" if counted is None else f" of {' and '.join(sorted(counted))}"
     chosen_by = f"budget of {budget:g} alerts{of} per 100 sessions"
-    if counted is None:
-        spoken = sum(one.kind in SPOKEN for one in _told(asked, at(base, HIGHEST, max(ABSENT))))
-        budget = max(budget, 100 * spoken / max(asked.sessions, 1) + LEFT * budget)
     policies = [_within(asked, base, absent, budget) for absent in ABSENT]
     burdens = [_burden(asked, policy) for policy in policies]
     # Of those within the budget, or of least burden where nothing keeps to it, the one that tells of most stops.
     most = max(budget, min(burdens))
+    if most > budget:
+        chosen_by += ", which the other kinds alone use up"
     fitting = [
         _judged(asked, policy, chosen_by) for policy, found in zip(policies, burdens, strict=True) if found <= most
     ]
@@ -180,24 +178,31 @@ def _caseloads(sample: Sample, risk: Vector, counted: Collection[str] | None) ->
 
 
 def _within(asked: _Caseloads, base: Policy, absent: float, budget: float) -> Policy:
-    """The policy with the lowest line by which no more alerts are raised than the budget allows."""
+    """The policy with the lowest line by which the budget is kept, or no more than `LEFT` of it is spent on risk."""
 
-    def burden(place: int) -> float:
-        return _burden(asked, at(base, _step(place), absent))
+    def keeps(place: int) -> bool:
+        told = _counted(asked, at(base, _step(place), absent))
+        on_risk = [one for one in told if one.kind == "risk"]
+        most = budget * asked.sessions / 100
+        return len(told) <= most or len(on_risk) <= LEFT * most
 
     low, high = 0, 2**STEPS
-    if burden(low) <= budget:
+    if keeps(low):
         return at(base, _step(low), absent)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if burden(middle) <= budget else (middle, high)
+        low, high = (low, middle) if keeps(middle) else (middle, high)
     return at(base, _step(high), absent)
+
+
+def _counted(asked: _Caseloads, policy: Policy) -> list[Told]:
+    """What is raised of the kinds that the budget is of."""
+    return [one for one in _told(asked, policy) if asked.counted is None or one.kind in asked.counted]
 
 
 def _burden(asked: _Caseloads, policy: Policy) -> float:
     """Alerts per 100 sessions, of the kinds that the budget is of."""
-    told = [one for one in _told(asked, policy) if asked.counted is None or one.kind in asked.counted]
-    return 100 * len(told) / max(asked.sessions, 1)
+    return 100 * len(_counted(asked, policy)) / max(asked.sessions, 1)
 
 
 def _told(asked: _Caseloads, policy: Policy) -> list[Told]:

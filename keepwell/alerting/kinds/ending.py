@@ -12,8 +12,14 @@ from keepwell.alerting.signals import doing_well, stalled
 from keepwell.care.course import Course
 from keepwell.contract.say import counted, render, said
 from keepwell.contract.words import ResolvedBecause
-from keepwell.scoring.features.feedback import WISHES
 from keepwell.scoring.reasons import Ground
+
+WISHES: Final = {
+    "approach": said("Would like another approach"),
+    "clinician": said("Would like another clinician"),
+    "format": said("Would like another format"),
+}
+"""What a wish is, in words, by `WantedChange`."""
 
 
 class EndingAlert(LastingKind):

@@ -46,7 +46,7 @@ class LastingKind(Kind):
     """Whether a policy's hold-out leaves it unsaid for a share of episodes."""
 
     joins: ClassVar[bool] = False
-    """Whether it is left to what is open of the client already, where something is."""
+    """Whether it is left for a while to what was told of the client already and is open."""
     each_news: ClassVar[bool] = False
     """Whether each news is a matter of its own, and not the same said again."""
 

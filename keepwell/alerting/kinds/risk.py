@@ -16,7 +16,7 @@ from keepwell.scoring.reasons import Ground, words_of
 class RiskAlert(LastingKind):
     """Raised at or above the line, at a moment at which somebody decides, while a talk in the next session is possible, and
     resolved below the release, so that a risk at the line does not flicker. An absence is `silence`'s to tell of, and a
-    client of whom an alert is open already is on the clinician's mind."""
+    client of whom an alert was told lately is on the clinician's mind."""
 
     name = "risk"
     withheld = True

@@ -36,18 +36,6 @@ def _negative(pillar: str) -> Read:
     return read
 
 
-WISHES: Final = {
-    "approach": said("Would like another approach"),
-    "clinician": said("Would like another clinician"),
-    "format": said("Would like another format"),
-}
-"""What a wish is, in words, by `WantedChange`."""
-
-
-def _wished(c: Course) -> Said | None:
-    return WISHES[max(c.wishes, key=lambda one: (c.wishes[one], one))] if c.wishes else None
-
-
 def _any_wish(c: Course, now: int) -> Value:
     return float(bool(c.wishes) and recent(max(c.wishes.values()), now))
 
@@ -96,7 +84,7 @@ FEEDBACK: Final[Sequence[Feature]] = (
             said("No criticism, wish for a change or complaint so far"), "feedback"),
     Feature("wish_recent", "feedback", "0/1", _any_wish,
             says(said("Would like another approach, clinician or format"), said("No open wish for a change")), None,
-            "feedback", _wished),
+            "feedback"),
     Feature("negative_feedback_recent", "feedback", "0/1", lambda c, now: float(recent(c.negative_at, now)),
             says(said("Critical feedback in the last two months"), said("No critical feedback in the last two months")),
             None, "feedback"),

@@ -13,7 +13,7 @@ from training.fit.fit import Fitted, Options, fit
 
 START = datetime(2023, 1, 2, tzinfo=UTC)
 BUDGET = 25
-"""Alerts per 100 sessions: more than what is voiced in this clinic makes alone (20.4), so that a line can keep to it."""
+"""Alerts per 100 sessions: more than the kinds make that no line decides, so that a line can keep to it."""
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keepwell.care.endings import DAY
+from keepwell.care.moments import MOMENTS
 from keepwell.contract.events import Attended, EventRetracted, Feedback
 from keepwell.scoring.scorecard import HEADLINE, Scorer
 from keepwell.streams.topics import Topics
@@ -23,7 +24,7 @@ from training.evaluate.definitions import outcomes
 from training.evaluate.replays import replayed
 from training.evaluate.report import risks_of
 from training.fit.fit import Fitted
-from training.fit.line import at, line_of, raised, whole_caseloads
+from training.fit.line import ABSENT, LEFT, at, line_of, raised, whole_caseloads
 from training.fit.sample import Sample, sample_of
 
 BASE = default().policy
@@ -60,6 +61,26 @@ def test_what_is_voiced_is_told_even_where_it_alone_exceeds_the_budget(sample: S
     least = line_of(sample, risk, BASE, 0.01, None)
     told = raised(at(BASE, least.line, least.absent), sample, whole_caseloads(sample), risk[whole_caseloads(sample)])
     assert least.alerts_per_100_sessions > 0.01 and {one.kind for one in told} & {"rupture", "ending"}
+
+
+def test_where_the_other_kinds_use_up_a_budget_a_quarter_of_it_is_left_to_risk_and_that_is_said(
+    sample: Sample, risk: np.ndarray
+) -> None:
+    rows, budget = whole_caseloads(sample), 12.0
+    sessions = int((sample.moment[rows] == MOMENTS.index("session")).sum())
+
+    def per_100(line: float) -> tuple[float, float]:
+        told = raised(at(BASE, line, max(ABSENT)), sample, rows, risk[rows])
+        of_risk = sum(one.kind == "risk" for one in told)
+        return 100 * of_risk / sessions, 100 * (len(told) - of_risk) / sessions
+
+    found = line_of(sample, risk, BASE, budget, None)
+    of_risk, others = per_100(found.line)
+    assert others > budget, "else nothing is tried"
+    assert found.absent == max(ABSENT)
+    assert 0 < of_risk <= LEFT * budget < per_100(0.9 * found.line)[0]
+    assert found.chosen_by == "budget of 12 alerts per 100 sessions, which the other kinds alone use up"
+    assert line_of(sample, risk, BASE, 40.0, None).chosen_by == "budget of 40 alerts per 100 sessions"
 
 
 def test_a_cost_ratio_is_the_line_of_decision_theory(sample: Sample, risk: np.ndarray) -> None:
