@@ -34,6 +34,7 @@ from keepwell.contract.events import (
 from keepwell.contract.outputs import Alert, Reason, Score
 from keepwell.contract.words import State
 from services.clinician.projector import registered
+from services.clinician.sent import sent
 from services.clinician.tables import alerts, episodes, events, scores
 from services.clinician.views import (
     Answer,
@@ -83,6 +84,7 @@ class Told(NamedTuple):
     events: Sequence[AnyEvent]
     scores: Sequence[Score]
     alerts: Sequence[AnsweredAlert]
+    answers: Sequence[Answer]
 
 
 def caseload(
@@ -145,7 +147,7 @@ def episode(
         ruptures=tuple(_rupture(one) for one in told.live.course.alliance.ruptures),
         measures=tuple(_measures(told)),
         alerts=tuple(told.alerts),
-        answers=tuple(answers_of(told.events)),
+        answers=tuple(told.answers),
     )
 
 
@@ -187,14 +189,16 @@ def alert_list(
     return items, None if last_row is None else _cursor(f"{last_row.raised_at} {last_row.id}")
 
 
-def answers_of(told: Iterable[AnyEvent]) -> list[Answer]:
+def answers_of(told: Iterable[AnyEvent], on_their_way: Iterable[AnyEvent] = ()) -> list[Answer]:
     """What clinicians answered and tried in an episode, in the order of its events; a retraction may come before what it
-    takes back."""
+    takes back. `on_their_way`: what users sent that did not come back through the log yet; it counts at once."""
     given = list(told)
+    accepted = {(one.source, one.id) for one in given}
+    given += [one for one in on_their_way if (one.source, one.id) not in accepted]
     retracted = {(one.source, one.data.event_id) for one in given if isinstance(one, EventRetracted)}
     found = []
     for event in given:
-        back = (event.source, event.id) in retracted
+        back, settled = (event.source, event.id) in retracted, (event.source, event.id) in accepted
         at = rfc3339(micros(event.time))
         if isinstance(event, AlertActioned):
             data = event.data
@@ -202,7 +206,7 @@ def answers_of(told: Iterable[AnyEvent]) -> list[Answer]:
             found.append(
                 Answer(
                     event_id=event.id, alert_id=data.alert_id, kind="answer", action=data.action, at=at, by=data.by,
-                    until=until, reason=data.reason, helpful=data.helpful, outcome=None, settled=True, retracted=back,
+                    until=until, reason=data.reason, helpful=data.helpful, outcome=None, settled=settled, retracted=back,
                 )
             )  # fmt: skip
         elif isinstance(event, RepairAttempted):
@@ -210,7 +214,7 @@ def answers_of(told: Iterable[AnyEvent]) -> list[Answer]:
             found.append(
                 Answer(
                     event_id=event.id, alert_id=tried.alert_id, kind="repair", action=tried.strategy or "attempted",
-                    at=at, by=None, until=None, reason=None, helpful=None, outcome=tried.outcome, settled=True,
+                    at=at, by=None, until=None, reason=None, helpful=None, outcome=tried.outcome, settled=settled,
                     retracted=back,
                 )
             )  # fmt: skip
@@ -236,6 +240,7 @@ def _told(connection: sa.Connection, rows: Sequence[sa.Row[Any]], *, whole: bool
     asked = sa.select(events).where(events.c.episode.in_(keys)).order_by(events.c.partition, events.c.offset)
     for row in connection.execute(asked):
         told[row.episode].append(decode_accepted(row.value))
+    waiting = _on_their_way(connection, keys)
     scored: dict[str, list[Score]] = defaultdict(list)
     history = sa.select(scores).where(scores.c.episode.in_(keys)).order_by(scores.c.partition, scores.c.offset)
     for row in connection.execute(history):
@@ -243,11 +248,14 @@ def _told(connection: sa.Connection, rows: Sequence[sa.Row[Any]], *, whole: bool
     raised: dict[str, list[AnsweredAlert]] = defaultdict(list)
     of = sa.select(alerts).where(alerts.c.episode.in_(keys)).order_by(alerts.c.raised_at.desc(), alerts.c.id)
     for row in connection.execute(of if whole else of.where(alerts.c.status != "resolved")):
-        raised[row.episode].append(_answered(row, answers_of(told[row.episode])))
+        raised[row.episode].append(_answered(row, answers_of(told[row.episode], waiting[row.episode])))
     return [
-        Told(row, _folded(row.key, told[row.key], known), told[row.key], scored[row.key], raised[row.key])
+        Told(
+            row, _folded(row.key, told[row.key], known), told[row.key], scored[row.key], raised[row.key],
+            answers_of(told[row.key], waiting[row.key]),
+        )
         for row in rows
-    ]
+    ]  # fmt: skip
 
 
 def _folded(key: str, told: Sequence[AnyEvent], known: Instruments) -> Live:
@@ -373,7 +381,16 @@ def _answers(connection: sa.Connection, keys: Collection[str]) -> dict[str, list
     asked = sa.select(events).where(events.c.episode.in_(keys)).order_by(events.c.partition, events.c.offset)
     for row in connection.execute(asked):
         told[row.episode].append(decode_accepted(row.value))
-    return defaultdict(list, {key: answers_of(found) for key, found in told.items()})
+    waiting = _on_their_way(connection, keys)
+    return defaultdict(list, {key: answers_of(told[key], waiting[key]) for key in keys})
+
+
+def _on_their_way(connection: sa.Connection, keys: Collection[str]) -> dict[str, list[AnyEvent]]:
+    """What users sent about episodes, by episode in the order of sending, whether it came back or not."""
+    found: dict[str, list[AnyEvent]] = defaultdict(list)
+    for row in connection.execute(sa.select(sent).where(sent.c.episode.in_(keys)).order_by(sent.c.at)):
+        found[row.episode].append(decode_accepted(row.value))
+    return found
 
 
 def _answered(row: sa.Row[Any], given: Sequence[Answer]) -> AnsweredAlert:

@@ -164,6 +164,9 @@ def test_an_answer_goes_through_the_log_once_and_is_settled_when_it_comes_back(c
     assert given.status_code == 201 and given.json()["settled"] is False
     assert user.post(path, json={"action": "repair_planned"}, headers=again).json() == given.json()
     assert user.post(path, json={"action": "dismissed"}, headers=again).status_code == 422
+    [waiting] = user.get(f"/api/v1/alerts/{name}").json()["answers"]
+    assert (waiting["event_id"], waiting["settled"], waiting["retracted"]) == (given.json()["event_id"], False, False)
+    assert waiting in user.get(f"/api/v1/episodes/{key}").json()["answers"]
     [message] = clinic.log.taken
     taken = decode(message.value or b"", now=NOW + timedelta(seconds=1), instruments=Instruments())
     assert isinstance(taken, Accepted) and isinstance(taken.event, AlertActioned)
@@ -204,6 +207,8 @@ def test_an_answer_of_ones_own_is_taken_back_within_a_day_and_nobody_elses(clini
     assert other.request("DELETE", f"/api/v1/answers/{event}").status_code == 404
     back = user.request("DELETE", f"/api/v1/answers/{event}")
     assert back.status_code == 200
+    [shown] = user.get(f"/api/v1/alerts/{name}").json()["answers"]
+    assert (shown["event_id"], shown["retracted"]) == (event, True)
     assert user.request("DELETE", f"/api/v1/answers/{event}").json() == back.json()
     assert user.request("DELETE", f"/api/v1/answers/{back.json()['event_id']}").status_code == 404
     last = msgspec.json.decode(clinic.log.taken[-1].value or b"", type=EventRetracted)
