@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from keepwell.cli._options import Drain, Host, Instance, LogUrl, Port, Prefix
+from keepwell.cli._options import Database, Drain, Host, Instance, LogUrl, Port, Prefix
 from keepwell.cli._settings import read
 from services.clinician.bootstrap import run
 from services.clinician.settings import ClinicianSettings
@@ -15,9 +11,7 @@ from services.clinician.settings import ClinicianSettings
 def command(
     *,
     log: LogUrl = None,
-    database: Annotated[
-        str | None, typer.Option(help="sqlite:///FILE, or postgresql+psycopg://USER:PASSWORD@HOST/NAME.")
-    ] = None,
+    database: Database = None,
     topic_prefix: Prefix = None,
     instance: Instance = None,
     host: Host = None,

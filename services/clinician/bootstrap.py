@@ -7,10 +7,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 import structlog
+from starlette.types import ASGIApp
 
 from keepwell.contract.events import micros
 from keepwell.streams.log import Log, LogError
@@ -25,6 +25,7 @@ from keepwell.web.server import Server
 from keepwell.web.service import Checked, Service, Until
 from services.clinician.answers import Answers
 from services.clinician.api import Asked, router
+from services.clinician.clinics import facts_of
 from services.clinician.database import open_engine
 from services.clinician.people.access import People, install
 from services.clinician.people.passwords import Passwords
@@ -117,19 +118,19 @@ def make(settings: ClinicianSettings, log: Log) -> Service:
     answers = Answers(engine, log, topics.sessions, _now)
     work = ReadModel(log, topics, settings.instance, engine, answers)
 
-    def face(live: Checked, ready: Checked) -> Server:
+    def app(live: Checked, ready: Checked) -> ASGIApp:
         app = make_app("clinician", "Keepwell for clinicians", live, ready, told={})
         app.include_router(router(Asked(engine, answers, _now, frozenset())))
-        zone = ZoneInfo("UTC")
-        add_pages(
-            app, Pages(engine, answers, Passwords(), _now, lambda _: zone, lambda clinic: clinic.startswith("sim-"))
-        )
+        add_pages(app, Pages(engine, answers, Passwords(), _now, partial(facts_of, settings.clinics)))
         install(app, People(engine, lambda: micros(_now())))
-        server = Server(app, settings.clinician_host, settings.clinician_port)
+        return app
+
+    def face(live: Checked, ready: Checked) -> Server:
+        server = Server(app(live, ready), settings.clinician_host, settings.clinician_port)
         _log.info("clinician.open", host=settings.clinician_host, port=server.port)
         return server
 
-    return Service(work, face, for_people=True)
+    return Service(work, face, app=app)
 
 
 def _now() -> datetime:

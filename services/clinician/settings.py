@@ -8,6 +8,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from keepwell.settings import Settings
+from services.clinician.clinics import ClinicFacts, read_clinics
 
 
 class ClinicianSettings(Settings):
@@ -25,6 +26,16 @@ class ClinicianSettings(Settings):
     clinician_port: int = Field(
         8086, ge=0, le=65_535, description="Port of the page, the API and the health pages; 0: any free one."
     )
+
+    clinics: dict[str, ClinicFacts] = Field(
+        default_factory=dict,
+        description="A table for each clinic: zone, language, digest_at, quiet_hours, pushes_a_week, made_up.",
+    )
+
+    @field_validator("clinics", mode="plain")
+    @classmethod
+    def _facts(cls, given: object) -> dict[str, ClinicFacts]:
+        return read_clinics(given)
 
     @field_validator("database")
     @classmethod

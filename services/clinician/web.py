@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple, get_args
 from urllib.parse import parse_qsl, urlencode
-from zoneinfo import ZoneInfo
 
 import msgspec
 import sqlalchemy as sa
@@ -23,6 +22,7 @@ from keepwell.contract.words import Action, RepairOutcome, State
 from keepwell.web.app import body_of
 from services.clinician import queries, render
 from services.clinician.answers import Answers, Asking, Conflict, NotThere
+from services.clinician.clinics import ClinicFacts
 from services.clinician.people.access import HOME, LOGIN, Caller, caller
 from services.clinician.people.audit import Action as Audited
 from services.clinician.people.audit import AuditEntry, append
@@ -45,14 +45,13 @@ Who = Annotated[Caller, Depends(caller)]
 
 
 class Pages(NamedTuple):
-    """What the pages need from outside. `zone_of` tells the zone of a clinic; `simulated` whether its data are made up."""
+    """What the pages need from outside. `facts_of` tells the facts of a clinic."""
 
     engine: sa.Engine
     answers: Answers
     passwords: Passwords
     now: Callable[[], datetime]
-    zone_of: Callable[[str], ZoneInfo]
-    simulated: Callable[[str], bool]
+    facts_of: Callable[[str], ClinicFacts]
 
 
 def add_pages(app: FastAPI, pages: Pages) -> None:
@@ -217,14 +216,17 @@ class _Views:
         if heard is not None:
             at = datetime.fromtimestamp(heard / 1e6, now.tzinfo)
             last = Heard(at=at, stale=now - at > STALE)
+        facts = self._pages.facts_of(who.user.clinic)
         return PageContext(
-            viewer=who.viewer, csrf=None if who.csrf is None else who.csrf.get_secret_value(),
-            zone=self._pages.zone_of(who.user.clinic), now=now, heard=last,
-            simulated=self._pages.simulated(who.user.clinic),
+            viewer=who.viewer, csrf=None if who.csrf is None else who.csrf.get_secret_value(), zone=facts.zone, now=now,
+            heard=last, language=facts.language, simulated=facts.made_up,
         )  # fmt: skip
 
     def _bare(self) -> PageContext:
-        return PageContext(viewer=None, csrf=None, zone=ZoneInfo("UTC"), now=self._pages.now())
+        facts = self._pages.facts_of("")
+        return PageContext(
+            viewer=None, csrf=None, zone=facts.zone, now=self._pages.now(), language=facts.language, simulated=facts.made_up
+        )
 
     def _note(self, connection: sa.Connection, who: Caller, action: Audited, keys: list[str]) -> None:
         entries = [AuditEntry(clinic=who.user.clinic, by=who.user.actor, action=action, episode=key) for key in keys]

@@ -90,7 +90,6 @@ RULES: Final = (
     _rule(ANYBODY, "POST /login"),
     _rule(ANYBODY, "GET /welcome"),
     _rule(ANYBODY, "POST /welcome"),
-    _rule(ANYBODY, "POST /v1/events", changes=False),  # the intake asks for a clinic's key itself, and knows no cookie
     _rule(EVERYONE, "POST /logout", always=True),
     _rule(EVERYONE, "GET /password", always=True),
     _rule(EVERYONE, "POST /password", always=True),

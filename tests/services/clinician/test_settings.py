@@ -21,7 +21,7 @@ def test_without_a_word_it_is_a_file_here_and_this_machine_alone() -> None:
     assert (settings.database, settings.clinician_host, settings.clinician_port) == (
         "sqlite:///keepwell-clinician.db",
         "127.0.0.1",
-        8085,
+        8086,
     )
 
 
