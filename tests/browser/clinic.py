@@ -156,9 +156,12 @@ class WholeClinic:
                 if rule.method != "GET" or not rule.is_page or not allowed or ":path" in rule.path:
                     continue
                 places = shown if "{subject}" in rule.path else [f"{CLINIC}/"]
+                lists = ("", "?state=stopped", "?q=nobody") if rule.path == "/" else ("",)
+                if role != "clinician":  # the same again
+                    places, lists = places[:1], lists[:1]
                 for place in places:
                     clinic, _, subject = place.partition("/")
-                    for more in ("", "?state=stopped", "?q=nobody") if rule.path == "/" else ("",):
+                    for more in lists:
                         path = rule.path.format(clinic=clinic, subject=subject) + more
                         text = self._html(role, path)
                         if text is not None:

@@ -55,7 +55,7 @@ def wrong_html(pages: Mapping[str, str], folder: Path) -> dict[str, list[str]]:
         (folder / file).write_text(pages[name], "utf-8")
     jar = _modules() / "vnu-jar" / "build" / "dist" / "vnu.jar"
     done = subprocess.run(
-        ["java", "-XX:TieredStopAtLevel=1", "-jar", str(jar), "--exit-zero-always", "--format", "json", *files],
+        ["java", "-Xss4m", "-XX:TieredStopAtLevel=1", "-jar", str(jar), "--exit-zero-always", "--format", "json", *files],
         capture_output=True, text=True, check=True, timeout=120, cwd=folder,
     )  # fmt: skip
     found: dict[str, list[str]] = {}
