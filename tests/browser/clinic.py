@@ -146,6 +146,11 @@ class WholeClinic:
         """Every open episode that the clinician sees, in the order of the list."""
         return [one["episode"] for one in self._asked("/api/v1/caseload?limit=200")]
 
+    def sessions(self, episode: str) -> int:
+        """How many sessions an open episode has had."""
+        found = self._asked("/api/v1/caseload?limit=200")
+        return next(int(one["sessions"]) for one in found if one["episode"] == episode)
+
     def pages(self) -> list[LookedAt]:
         """Every page that there is, once for each role that sees it, found by the rules of the door; not those yet to come."""
         found: dict[tuple[Role | None, str], LookedAt] = {}
