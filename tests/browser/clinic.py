@@ -16,7 +16,7 @@ import httpx
 from keepwell.cli._together import Together, settings_of
 from keepwell.contract.control import tick
 from keepwell.contract.events import AnyEvent, decode_accepted, encode, micros
-from keepwell.streams.log import Log, Partition
+from keepwell.streams.log import Log, Partition, Record
 from keepwell.streams.open import open_log
 from keepwell.streams.topics import Topics, to_every_partition
 from keepwell.testing.made_up import CLINIC, made_up_clinic
@@ -36,6 +36,8 @@ HERS: Final = "c-4"
 EPISODES: Final = 14
 DAYS: Final = 80
 SEED: Final = 11
+OTHERS: Final = 3
+"""Of so many clinicians in a row one is somebody else than `HERS`."""
 _CLINICIANS: Final = re.compile(rb'"c-(\d+)"')
 
 
@@ -58,10 +60,8 @@ class WholeClinic:
 
     url: str
 
-    def __init__(self, episodes: int = EPISODES, others: int = 3) -> None:
-        """`others`: of so many clinicians in a row one is somebody else than `HERS`."""
-        self._episodes = episodes
-        self._others = others
+    def __init__(self, episodes: int = EPISODES, seed: int = SEED) -> None:
+        self._lived = (episodes, seed)
         self._open = ExitStack()
         self._cookies: dict[Role, dict[str, str]] = {}
         self._sent = 0
@@ -152,7 +152,7 @@ class WholeClinic:
         return next(int(one["sessions"]) for one in found if one["episode"] == episode)
 
     def pages(self) -> list[LookedAt]:
-        """Every page that there is, once for each role that sees it, found by the rules of the door; not those yet to come."""
+        """Every page that there is, once for each role that sees it, found by the rules of the door."""
         found: dict[tuple[Role | None, str], LookedAt] = {}
         shown = list(dict.fromkeys([*self.matters()[:2], *self.episodes()[-1:]]))
         for role in (None, *ROLES):
@@ -186,11 +186,11 @@ class WholeClinic:
         return answer.text if answer.status_code == 200 and html else None
 
     def _values(self, topic: str, subject: str) -> Sequence[bytes]:
-        found = []
+        found: list[Record] = []
         for number in range(self.log.partitions(topic)):
             place = Partition(topic, number)
             first, end = self.log.bounds(place)
-            found += [record for record in self.log.read(place, first, end)]
+            found += self.log.read(place, first, end)
         return [one.value for one in found if one.value is not None and f'"{subject}"'.encode() in one.value]
 
     def _add_users(self, database: str) -> None:
@@ -205,8 +205,8 @@ class WholeClinic:
     def _live(self) -> None:
         """The weeks before now. They come before the first tick: what is older than a tick would be told once, at its end."""
         until = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        lived = [encode(event) for event in made_up_clinic(self._episodes, SEED, until - timedelta(days=DAYS), DAYS)]
-        told = [_CLINICIANS.sub(self._whose, value) for value in lived]
+        lived = [encode(event) for event in made_up_clinic(*self._lived, until - timedelta(days=DAYS), DAYS)]
+        told = [_CLINICIANS.sub(_whose, value) for value in lived]
         for start in range(0, len(told), 500):
             self.post(*told[start : start + 500])
         self.settle()
@@ -214,5 +214,6 @@ class WholeClinic:
         self.log.append(to_every_partition(tick(datetime.now(UTC)), topic, self.log.partitions(topic)))
         self.settle()
 
-    def _whose(self, found: re.Match[bytes]) -> bytes:
-        return f'"{HERS if int(found[1]) % self._others else "c-5"}"'.encode()
+
+def _whose(found: re.Match[bytes]) -> bytes:
+    return f'"{HERS if int(found[1]) % OTHERS else "c-5"}"'.encode()

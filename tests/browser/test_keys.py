@@ -19,7 +19,14 @@ def test_slash_goes_to_the_search_and_the_keys_are_letters_there(opening: Openin
 def test_j_and_k_go_from_row_to_row_and_stay_at_the_ends(clinic: WholeClinic, opening: Opening) -> None:
     page, episodes = opening("clinician"), clinic.episodes()
     link = page.locator("[data-episode] h3 a")
-    for press, place in (("j", 0), ("j", 1), ("k", 0), ("k", 0), *[("j", 1)], *[("j", n) for n in range(2, len(episodes))]):
+    for press, place in (
+        ("j", 0),
+        ("j", 1),
+        ("k", 0),
+        ("k", 0),
+        *[("j", 1)],
+        *[("j", n) for n in range(2, len(episodes))],
+    ):
         page.keyboard.press(press)
         expect(link.nth(place)).to_be_focused()
     page.keyboard.press("j")
