@@ -64,13 +64,14 @@ def there(clinic: WholeClinic) -> list[LookedAt]:
 
 def looked_over(
     opening: Opening, pages: list[LookedAt], look: Callable[[Page], list[str]],
-    *, scripts: tuple[str, ...] = (), **options: Any,
+    *, scripts: tuple[str, ...] = (), begin: Callable[[Page], object] = str, **options: Any,
 ) -> dict[str, list[str]]:  # fmt: skip
-    """What `look` finds, by page; pages without a finding are left out."""
+    """What `look` finds, by page; pages without a finding are left out. `begin` is for each role, before it looks."""
     found, opened = {}, {}
     for one in pages:
         if one.role not in opened:
             opened[one.role] = opening(one.role, one.path, scripts, **options)
+            begin(opened[one.role])
         page = opened[one.role]
         page.goto(one.path)
         if wrong := look(page):
@@ -106,19 +107,17 @@ def test_axe_finds_nothing_after_an_answer(clinic: WholeClinic, opening: Opening
 def test_no_page_breaks_the_policy_or_tells_the_console(opening: Opening, there: list[LookedAt]) -> None:
     told: list[str] = []
 
+    def listen(page: Page) -> None:
+        page.on("console", lambda one: told.append(one.text) if one.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: told.append(str(error)))
+
     def look(page: Page) -> list[str]:
-        if not getattr(page, "heard", False):
-            page.on("console", lambda one: told.append(one.text) if one.type in ("error", "warning") else None)
-            page.on("pageerror", lambda error: told.append(str(error)))
-            page.__dict__["heard"] = True
-            page.reload()
         page.evaluate(OPENED)
-        page.wait_for_load_state("load")
         found: list[str] = [*page.evaluate("window.violations"), *told]
         told.clear()
         return found
 
-    assert looked_over(opening, there, look, scripts=(VIOLATIONS,)) == {}
+    assert looked_over(opening, there, look, scripts=(VIOLATIONS,), begin=listen) == {}
 
 
 def test_every_page_is_valid_html(there: list[LookedAt], tmp_path: Path) -> None:
@@ -143,9 +142,11 @@ def test_no_page_scrolls_sideways_on_a_phone(opening: Opening, there: list[Looke
 
 
 def test_tab_reaches_every_control_with_the_focus_to_be_seen(opening: Opening, there: list[LookedAt]) -> None:
+    def alone(page: Page) -> None:
+        """No row is renewed meanwhile."""
+        page.route("**/api/v1/stream", lambda route: route.abort())
+
     def look(page: Page) -> list[str]:
-        page.route("**/api/v1/stream", lambda route: route.abort())  # no row is renewed meanwhile
-        page.reload()
         controls: list[str] = page.evaluate(CONTROLS)
         reached, unseen = set(), []
         for _ in range(len(controls) + 2):
@@ -162,7 +163,7 @@ def test_tab_reaches_every_control_with_the_focus_to_be_seen(opening: Opening, t
     by_kind: dict[tuple[Role | None, str], LookedAt] = {}
     for one in there:  # a client's page for one client is enough
         by_kind.setdefault((one.role, re.sub(r"/north/[^/?]+", "/north/…", one.path)), one)
-    assert looked_over(opening, list(by_kind.values()), look) == {}
+    assert looked_over(opening, list(by_kind.values()), look, begin=alone) == {}
 
 
 def test_the_together_view_prints_on_one_page_and_without_what_is_for_the_screen(
