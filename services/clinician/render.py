@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Final
 from urllib.parse import quote
@@ -265,6 +265,7 @@ def _environment(language: Language) -> Environment:
             "named": _named, "anchor": anchor,
             "day": lambda moment, context: say(_day(moment, context)),
             "clock": lambda moment, context: say(_clock(moment, context)),
+            "stamp": _stamp,
             "points": lambda points: signed(points, 1),
         },
         t=t, n=n, say=spoken, told=told, num=partial(number, language=language), words=words, meaning=meaning,
@@ -311,6 +312,15 @@ def _day(moment: str | datetime, context: PageContext) -> Said:
 
 def _clock(moment: str | datetime, context: PageContext) -> Said:
     return sentences.clock(_moment(moment), context.now, context.zone)
+
+
+def _stamp(moment: str | datetime) -> str:
+    """A moment as `time` has it: HTML allows three digits of a second, events have six.
+
+    >>> _stamp("2026-03-02T10:00:00.123456Z")
+    '2026-03-02T10:00:00Z'
+    """
+    return f"{_moment(moment).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _date(moment: str | datetime, context: PageContext) -> Said:

@@ -35,12 +35,16 @@
   });
   document.addEventListener("htmx:afterSettle", () => {
     if (answered === null) return;
-    const place = [...document.querySelectorAll("[data-alert]")].find((one) => one.dataset.alert === answered);
+    focusOn(answered);
     answered = null;
-    const focus = place && (place.querySelector("[data-focus]") || place);
-    if (focus) focus.focus({ preventScroll: true });
     leaveSoon(document);
   });
+
+  function focusOn(alert) {
+    const place = [...document.querySelectorAll("[data-alert]")].find((one) => one.dataset.alert === alert);
+    const focus = place && (place.querySelector("[data-focus]") || place);
+    if (focus) focus.focus({ preventScroll: true });
+  }
 
   const trouble = (event) => {
     const place = event.target.closest && event.target.closest("[data-alert]");
@@ -122,14 +126,24 @@
     replace(fresh);
   }
 
+  // Where the focus is only on what was answered, there is nothing to lose: the new row takes it over.
+  const restsOn = (row) => {
+    const on = document.activeElement;
+    if (!row.contains(on) || !on.matches("[data-focus]") || row.querySelector("details[open], [aria-busy=true]")) return null;
+    return on.closest("[data-alert]").dataset.alert;
+  };
+
   function replace(fresh) {
     const old = new Map([...list.querySelectorAll("[data-episode]")].map((row) => [row.dataset.episode, row]));
     fresh.querySelectorAll("[data-episode]").forEach((row) => {
       const was = old.get(row.dataset.episode);
-      if (!was || busy(was)) return;
+      if (!was) return;
+      const rests = restsOn(was);
+      if (rests === null && busy(was)) return;
       was.replaceWith(row);
       htmx.process(row);
       leaveSoon(row);
+      if (rests !== null) focusOn(rests);
     });
   }
 
