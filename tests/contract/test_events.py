@@ -540,6 +540,8 @@ def _check_outcome(outcome: Accepted | Refusal) -> None:
     named = outcome.path
     for member in ("scores", "fairness", "subscales"):
         named = named.removeprefix(f"$.data.{member}.")
+    for end in ("lowest", "highest"):
+        named = named.removesuffix(f".{end}")
     assert CANARY not in outcome.path or named == CANARY  # the key of an object is named, its value never
     assert CANARY not in outcome.detail
 
@@ -548,6 +550,16 @@ def _check_outcome(outcome: Accepted | Refusal) -> None:
 @given(broken())
 def test_decode_never_raises_and_a_refusal_holds_no_value_of_the_event(event: dict[str, Any]) -> None:
     _check_outcome(read(event))
+
+
+@pytest.mark.parametrize("end", ["lowest", "highest"])
+def test_a_range_without_an_end_is_refused_by_the_name_of_its_score(end: str) -> None:
+    event = golden("keepwell.instrument.registered.v1")
+    event["data"]["subscales"] = {CANARY: {"lowest": 0, "highest": 9}}
+    del event["data"]["subscales"][CANARY][end]
+    outcome = read(json.dumps(event).encode())
+    assert isinstance(outcome, Refusal) and outcome.path == f"$.data.subscales.{CANARY}.{end}"
+    _check_outcome(outcome)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
