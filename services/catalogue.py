@@ -123,7 +123,7 @@ def readers(topic: TopicRow) -> list[str]:
     """The services that read a topic.
 
     >>> readers(topics.EPISODES)
-    ['predictor', 'erasure']
+    ['predictor', 'erasure', 'clinician']
     """
     return [row.name for row in SERVICES if any(group.topic is topic for group in row.groups)]
 

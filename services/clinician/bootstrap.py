@@ -32,6 +32,7 @@ from services.clinician.people.passwords import Passwords
 from services.clinician.projector import AlertsProjection, EventsProjection, ScoresProjection
 from services.clinician.schema import migrate
 from services.clinician.settings import ClinicianSettings
+from services.clinician.visits import add_visits
 from services.clinician.web import Pages, add_pages
 
 RELAY_SECONDS: Final = 2.0
@@ -121,7 +122,10 @@ def make(settings: ClinicianSettings, log: Log) -> Service:
     def app(live: Checked, ready: Checked) -> ASGIApp:
         app = make_app("clinician", "Keepwell for clinicians", live, ready, told={})
         app.include_router(router(Asked(engine, answers, _now, frozenset())))
-        add_pages(app, Pages(engine, answers, Passwords(), _now, partial(facts_of, settings.clinics)))
+        pages = Pages(engine, answers, Passwords(), _now, partial(facts_of, settings.clinics))
+        add_pages(app, pages)
+        if any(facts.made_up for facts in settings.clinics.values()):
+            add_visits(app, pages)
         install(app, People(engine, lambda: micros(_now())))
         return app
 

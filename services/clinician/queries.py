@@ -26,13 +26,16 @@ from keepwell.contract.events import (
     AlertActioned,
     AnyEvent,
     EventRetracted,
+    FeedbackGiven,
     RepairAttempted,
     decode_accepted,
     micros,
     rfc3339,
 )
 from keepwell.contract.outputs import Alert, Reason, Score
+from keepwell.contract.say import render
 from keepwell.contract.words import State
+from services.clinician.happened import happened
 from services.clinician.projector import registered
 from services.clinician.sent import sent
 from services.clinician.tables import alerts, episodes, events, scores
@@ -137,9 +140,15 @@ def episode(
     if row is None:
         return None
     [told] = _told(connection, [row], whole=True)
+    timeline = list(_timeline(told))
     return EpisodeView(
         item=_item(told, now, calibrated_for),
-        timeline=tuple(_timeline(told)),
+        timeline=tuple(entry for entry, _ in timeline),
+        helped=tuple(
+            entry
+            for entry, event in timeline
+            if isinstance(event, FeedbackGiven) and event.data.sentiment == "positive"
+        ),
         scores=tuple(
             ScoreAt(as_of=one.as_of, risk=one.risk, reasons=one.reasons, gaps=one.gaps, model=one.model)
             for one in told.scores
@@ -365,15 +374,17 @@ def _rupture(strain: Strain) -> Rupture:
     )  # fmt: skip
 
 
-def _timeline(one: Told) -> Iterable[TimelineEntry]:
-    """What happened and holds, the newest first."""
+def _timeline(one: Told) -> Iterable[tuple[TimelineEntry, AnyEvent]]:
+    """What happened and holds, the newest first, each with its event."""
     episode = one.live.episode
     by_name = {(event.source, event.id): event for event in one.events}
     for entry in reversed(effective(episode.history)):
         source = episode.sources[entry.source]
         event = by_name[source, entry.id]
         kind = str(type(event).__struct_config__.tag).removeprefix("keepwell.").removesuffix(".v1")
-        yield TimelineEntry(at=rfc3339(entry.at), kind=kind, text=kind, event=f"{source}#{entry.id}")
+        told = happened(event, one.live.course.interpret)
+        text = "" if told is None else render(told)
+        yield TimelineEntry(at=rfc3339(entry.at), kind=kind, text=text, event=f"{source}#{entry.id}"), event
 
 
 def _answers(connection: sa.Connection, keys: Collection[str]) -> dict[str, list[Answer]]:

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from jinja2 import Environment
 
+from keepwell.contract.retold import retold
 from keepwell.contract.say import Argument, Language, Said, number, render, said
 from keepwell.contract.words import State
 from keepwell.web.figures import signed
@@ -51,6 +52,8 @@ PLACES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "data": (("/quality", "quality"), ("/model", "model")),
 }
 """What each role finds at the head of a page."""
+TOUR: Final = {"tour-1": "tour_strain", "tour-2": "tour_absence", "tour-3": "tour_ending"}
+"""What each client of the demo is an example of (`keepwell.testing.tour`)."""
 _ODD: Final = re.compile(r"[^A-Za-z0-9-]")
 MOST_TOGETHER: Final = 4
 """Measures in the together view, and things said to help on it are half as many again: with them it prints on one page."""
@@ -108,6 +111,7 @@ def today(
     return _page(
         "today.html", context, "today", here="/", first=first, rest=rest, waiting=len(first), more=more,
         risks=risks_of(items) if risks is None else risks, filters=filters or Filters(), clinicians=clinicians,
+        tour=_tour(context, items),
     )  # fmt: skip
 
 
@@ -201,13 +205,15 @@ def risks_of(items: Iterable[CaseloadItem]) -> tuple[float, ...]:
     return tuple(item.risk.d30 for item in items if item.risk is not None)
 
 
-def _helped(view: EpisodeView) -> list[tuple[str, Said]]:
+def _tour(context: PageContext, items: Sequence[CaseloadItem]) -> list[tuple[str, Said]]:
+    """The clients that a visitor of the demo might begin with, and what each is an example of."""
+    there = {_subject(item.episode): item.episode for item in items} if context.simulated else {}
+    return [(there[subject], words(name)) for subject, name in TOUR.items() if subject in there]
+
+
+def _helped(view: EpisodeView) -> list[tuple[str, Said | str]]:
     """What was said, or was better after it was tried; the newest first."""
-    found = [
-        (entry.at, Said(entry.text))
-        for entry in view.timeline
-        if entry.kind == "feedback.given" and entry.text and entry.text != entry.kind
-    ]
+    found: list[tuple[str, Said | str]] = [(entry.at, entry.text) for entry in view.helped]
     for one in view.answers:
         if one.kind == "repair" and one.outcome == "better" and not one.retracted:
             tried = telling.OF_THE_PLAYBOOK.get(one.action)
@@ -248,11 +254,11 @@ def _environment(language: Language) -> Environment:
         return render(sentences.so_many(name, count), language)
 
     def told(text: str) -> str:
-        """A sentence of the playbook or the predictor, translated where the catalogue has it."""
-        return render(Said(text), language) if text else ""
+        """A sentence of the log or the playbook."""
+        return retold(text, language)
 
     def spoken(text: Said | str) -> str:
-        return text if isinstance(text, str) else render(text, language)
+        return retold(text, language) if isinstance(text, str) else render(text, language)
 
     def capital(text: Said | str) -> str:
         whole = spoken(text)

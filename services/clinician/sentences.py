@@ -76,6 +76,12 @@ WORDS: Final[Mapping[str, Said]] = {
     "clinic": said("At the clinic, without the client"),
     "tried": said("I tried this"),
     "tried_hint": said("How was it afterwards?"),
+    # the demo
+    "tour": said("Three clients to begin with"),
+    "tour_text": said("Nobody here is real. Whatever you answer goes through the log, as it would in a clinic."),
+    "tour_strain": said("said that something is hard, and a rating fell: a strain that can still be repaired."),
+    "tour_absence": said("came twice, and then missed two visits: what might help somebody come back."),
+    "tour_ending": said("is doing well, and the end that was planned is near: time to talk about ending well."),
     # answers
     "your_answer": said("Your answer for {subject}"),
     "look_later": said("Look again later"),

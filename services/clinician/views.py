@@ -118,7 +118,8 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happened, in words of `keepwell.contract.say`; `kind` is the short type of its event."""
+    """One thing that happened. `kind` is the short type of its event, `text` an English sentence of the catalogue that says
+    more, or empty."""
 
     at: Moment
     kind: str
@@ -142,6 +143,8 @@ class EpisodeView(msgspec.Struct, frozen=True, kw_only=True):
 
     item: CaseloadItem
     timeline: tuple[TimelineEntry, ...]
+    helped: tuple[TimelineEntry, ...]
+    """What the client said is going well."""
     scores: tuple[ScoreAt, ...]
     ruptures: tuple[Rupture, ...]
     measures: tuple[Measure, ...]

@@ -225,7 +225,12 @@ class _Views:
     def _bare(self) -> PageContext:
         facts = self._pages.facts_of("")
         return PageContext(
-            viewer=None, csrf=None, zone=facts.zone, now=self._pages.now(), language=facts.language, simulated=facts.made_up
+            viewer=None,
+            csrf=None,
+            zone=facts.zone,
+            now=self._pages.now(),
+            language=facts.language,
+            simulated=facts.made_up,
         )
 
     def _note(self, connection: sa.Connection, who: Caller, action: Audited, keys: list[str]) -> None:

@@ -36,9 +36,11 @@ def test_each_service_takes_the_flags_that_it_knows(flags: dict[str, Any]) -> No
 
 
 def test_the_address_tells_of_every_service_whether_it_lives(flags: dict[str, Any]) -> None:
-    with Together(MemoryLog(), settings_of(flags)) as services:
-        with urllib.request.urlopen(f"http://{services.address}/livez", timeout=10) as answer:
-            why = json.load(answer)["why"]
+    with (
+        Together(MemoryLog(), settings_of(flags)) as services,
+        urllib.request.urlopen(f"http://{services.address}/livez", timeout=10) as answer,
+    ):
+        why = json.load(answer)["why"]
     assert all(f"{name}: " in why for name in settings_of(flags))
 
 
@@ -46,7 +48,9 @@ def test_intake_and_pages_are_served_at_one_address(flags: dict[str, Any]) -> No
     with Together(MemoryLog(), settings_of(flags)) as services:
         with urllib.request.urlopen(f"http://{services.address}/", timeout=10) as answer:
             assert answer.url.endswith("/login") and 'name="password"' in answer.read().decode()
-        post = urllib.request.Request(f"http://{services.address}/v1/events", b"{}", {"Content-Type": "application/json"})
+        post = urllib.request.Request(
+            f"http://{services.address}/v1/events", b"{}", {"Content-Type": "application/json"}
+        )
         with pytest.raises(urllib.error.HTTPError) as refused, urllib.request.urlopen(post, timeout=10):
             pass
         with closing(refused.value):

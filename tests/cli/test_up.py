@@ -233,7 +233,8 @@ def test_a_new_installation_gets_a_link_for_its_first_administrator_and_later_no
         link = next(word for word in up.told().split() if "/welcome?key=" in word)
     engine = open_engine(f"sqlite:///{tmp_path / 'keepwell-clinician.db'}")
     with engine.begin() as connection:
-        assert links.use(connection, links.FIRST_ADMINISTRATOR, link.partition("key=")[2], micros(datetime.now(UTC))) == "north"
+        key, now = link.partition("key=")[2], micros(datetime.now(UTC))
+        assert links.use(connection, links.FIRST_ADMINISTRATOR, key, now) == "north"
         accounts.add(
             connection, Account("ada", "north", "administrator", None), OPERATOR, 1, passwords=Passwords(),
             password="seventeen quiet geese",

@@ -90,6 +90,7 @@ RULES: Final = (
     _rule(ANYBODY, "POST /login"),
     _rule(ANYBODY, "GET /welcome"),
     _rule(ANYBODY, "POST /welcome"),
+    _rule(ANYBODY, "GET /visit/{role}"),
     _rule(EVERYONE, "POST /logout", always=True),
     _rule(EVERYONE, "GET /password", always=True),
     _rule(EVERYONE, "POST /password", always=True),

@@ -24,5 +24,6 @@ def first_links(engine: sa.Engine, clinics: Collection[str], now: int) -> list[F
         if not links.nobody_yet(connection):
             return []
         return [
-            FirstLink(clinic, links.make(connection, links.FIRST_ADMINISTRATOR, clinic, now)) for clinic in sorted(clinics)
+            FirstLink(clinic, links.make(connection, links.FIRST_ADMINISTRATOR, clinic, now))
+            for clinic in sorted(clinics)
         ]

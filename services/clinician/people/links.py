@@ -1,4 +1,4 @@
-"""Links that open one door once: so that a new installation gets its first administrator."""
+"""Links that open a door: once for the first administrator of a new installation, and for visitors of the demo."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from services.clinician.people.audit import AuditEntry, append
 from services.clinician.people.tables import one_time_links, users
 from services.clinician.people.who import OPERATOR, digest
 
-Purpose = Literal["first_administrator"]
+Purpose = Literal["first_administrator", "visit"]
 FIRST_ADMINISTRATOR: Final[Purpose] = "first_administrator"
+VISIT: Final[Purpose] = "visit"
+"""Of a clinic that is made up: whoever has the link looks at it as one of its users."""
 LIVES_US: Final = 3_600_000_000
 """An hour. Ours: a new one is a restart away."""
 
 
-def make(connection: sa.Connection, purpose: Purpose, clinic: str, now: int) -> SecretStr:
-    """What a link ends in; only its digest is kept. Links of the same purpose and clinic made before are void."""
+def make(connection: sa.Connection, purpose: Purpose, clinic: str, now: int, lives: int = LIVES_US) -> SecretStr:
+    """What a link ends in; only its digest is kept. Former links of the same purpose and clinic are void. `lives` in µs."""
     connection.execute(
         sa.update(one_time_links)
         .where(
@@ -30,7 +32,7 @@ def make(connection: sa.Connection, purpose: Purpose, clinic: str, now: int) -> 
         .values(used_at=now)
     )
     secret = secrets.token_urlsafe(32)
-    row = {"sha256": digest(secret), "purpose": purpose, "clinic": clinic, "expires_at": now + LIVES_US}
+    row = {"sha256": digest(secret), "purpose": purpose, "clinic": clinic, "expires_at": now + lives}
     connection.execute(sa.insert(one_time_links), row)
     append(connection, now, AuditEntry(clinic=clinic, by=OPERATOR, action="link.made", object=purpose))
     return SecretStr(secret)

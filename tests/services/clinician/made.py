@@ -107,6 +107,11 @@ def bare(name: str = "ep-0", **changes: Any) -> CaseloadItem:
     return item(name, **nothing | changes)
 
 
+PACE = TimelineEntry(
+    at="2026-02-20T10:00:00Z", kind="feedback.given", text="the pace: is going well", event="/north#3"
+)  # fmt: skip
+
+
 def view(of: CaseloadItem | None = None, **changes: Any) -> EpisodeView:
     """The whole of an episode, with a course of two months."""
     given = of or item()
@@ -121,12 +126,11 @@ def view(of: CaseloadItem | None = None, **changes: Any) -> EpisodeView:
         "item": given,
         "timeline": (
             TimelineEntry(at="2026-03-02T10:00:00Z", kind="measure.completed", text="SRS 27 of 40", event="/north/m#1"),
-            TimelineEntry(at="2026-02-25T10:00:00Z", kind="session.attended", text="session.attended", event="/north#2"),
-            TimelineEntry(
-                at="2026-02-20T10:00:00Z", kind="feedback.given", text="The pace is going well", event="/north#3"
-            ),
+            TimelineEntry(at="2026-02-25T10:00:00Z", kind="session.attended", text="", event="/north#2"),
+            PACE,
             TimelineEntry(at="2026-01-01T10:00:00Z", kind="episode.opened", text="by video", event="/north#4"),
         ),
+        "helped": (PACE,),
         "scores": scores,
         "ruptures": (
             Rupture(opened_at="2026-01-10T10:00:00Z", pillar="tasks", closed_at="2026-01-24T10:00:00Z", repaired=True),

@@ -155,6 +155,7 @@ def evil_view() -> EpisodeView:
     return made.view(
         of, timeline=(TimelineEntry(at="2026-03-02T10:00:00Z", kind=EVIL, text=EVIL, event=EVIL),
                       TimelineEntry(at="2026-03-02T10:00:00Z", kind="feedback.given", text=EVIL, event=EVIL)),
+        helped=(TimelineEntry(at="2026-03-02T10:00:00Z", kind="feedback.given", text=EVIL, event=EVIL),),
         measures=(made.measure(label=EVIL),), answers=(made.answer(kind="repair", by=EVIL, action=EVIL, outcome=EVIL),),
         ruptures=(Rupture(opened_at="2026-03-02T10:00:00Z", pillar=EVIL, closed_at=None, repaired=False),),
     )  # fmt: skip
@@ -201,7 +202,9 @@ LISTS: Final = {
 }  # fmt: skip
 VIEWS: Final = {
     "usual": made.view(),
-    "empty": EpisodeView(item=made.bare(), timeline=(), scores=(), ruptures=(), measures=(), alerts=(), answers=()),
+    "empty": EpisodeView(
+        item=made.bare(), timeline=(), helped=(), scores=(), ruptures=(), measures=(), alerts=(), answers=()
+    ),
     "one score": made.view(made.item(measure=None), scores=made.view().scores[:1], measures=(made.measure(values=(27,)),)),
     "no risk ever": made.view(scores=tuple(msgspec.structs.replace(one, risk=None) for one in made.view().scores)),
     "every kind": made.view(ALL_KINDS),
@@ -430,10 +433,10 @@ def test_the_together_view_holds_no_risk_and_no_alert() -> None:
         assert page.having("data-alert") == page.having("data-episode") == [], name
         assert not re.search(r"likely|risk|stop|alert|points|pointed out", page.text, re.IGNORECASE), name
     usual = sound(together(made.context(), made.view())).text
-    assert "The pace is going well" in usual and "Better after talking about it: agreement on how to work" in usual
-    many = made.view(measures=tuple(made.measure(f"M{n}") for n in range(9)), timeline=made.view().timeline * 9)
+    assert "the pace: is going well" in usual and "Better after talking about it: agreement on how to work" in usual
+    many = made.view(measures=tuple(made.measure(f"M{n}") for n in range(9)), helped=made.view().helped * 9)
     page = sound(together(made.context(), many))
-    assert len(page.all("svg")) == 4 and page.text.count("The pace is going well") <= 6, "it fits on one page"
+    assert len(page.all("svg")) == 4 and page.text.count("the pace: is going well") <= 6, "it fits on one page"
 
 
 def test_every_page_says_how_fresh_it_is_and_whether_it_is_made_up() -> None:
