@@ -36,6 +36,7 @@ from keepwell.streams.log import Doubt, Partition, Record
 from keepwell.streams.worker.follow import Handled
 from services.clinician.people.audit import forget
 from services.clinician.people.who import Actor
+from services.clinician.seen import seen
 from services.clinician.sent import sent
 from services.clinician.tables import READ_MODEL, alerts, clients, episodes, events, instruments, positions, scores
 
@@ -309,7 +310,8 @@ def _erase(connection: sa.Connection, clinic: str, client: str, at: int) -> list
         connection.execute(sa.delete(table).where(table.c.episode.in_(keys)))
     connection.execute(sa.delete(episodes).where(episodes.c.key.in_(keys)))
     connection.execute(sa.delete(clients).where(clients.c.episode.in_(keys)))
-    connection.execute(sa.delete(sent).where(sent.c.episode.in_(keys)))
+    for table in (sent, seen):
+        connection.execute(sa.delete(table).where(table.c.episode.in_(keys)))
     for key in keys:
         forget(connection, at, clinic, key, FOLLOWER)
     return keys

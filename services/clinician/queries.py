@@ -25,19 +25,29 @@ from keepwell.care.instruments import Instruments
 from keepwell.contract.events import (
     AlertActioned,
     AnyEvent,
+    AppointmentCancelled,
+    AppointmentMissed,
+    ClinicianChanged,
+    ContactMade,
+    EpisodeEnded,
     EventRetracted,
     FeedbackGiven,
+    MeasureCompleted,
     RepairAttempted,
+    RuptureNoted,
+    SessionAttended,
     decode_accepted,
     micros,
     rfc3339,
 )
 from keepwell.contract.outputs import Alert, Reason, Score
-from keepwell.contract.say import render
+from keepwell.contract.say import render, said
 from keepwell.contract.words import State
 from services.clinician.happened import happened
 from services.clinician.projector import registered
+from services.clinician.seen import last_seen
 from services.clinician.sent import sent
+from services.clinician.sentences import KINDS, meaning
 from services.clinician.tables import alerts, episodes, events, scores
 from services.clinician.views import (
     Answer,
@@ -62,6 +72,16 @@ SOON: Final = timedelta(hours=20)
 LEAST_BAND: Final = 3
 """Ratings before the newest from which a person has a band of their own; ours."""
 LATER: Final = 1 << 62
+MOST_AT_ONCE: Final = 200
+"""Clients whose matters are marked as seen at once, after a leave; ours."""
+_WHY: Final[tuple[tuple[str, Why], ...]] = (("silence", "silence"), ("ending", "ending"), ("risk", "rose"))
+MOST_NEWS: Final = 4
+"""News of a client on one card; ours."""
+TOLD_AS_NEW: Final = (
+    SessionAttended, AppointmentMissed, AppointmentCancelled, MeasureCompleted, FeedbackGiven, RuptureNoted,
+    RepairAttempted, ContactMade, ClinicianChanged, EpisodeEnded,
+)  # fmt: skip
+"""What is told as news where it happened since somebody last looked; bookings and work between sessions can wait."""
 _score = msgspec.json.Decoder(Score)
 _alert = msgspec.json.Decoder(Alert)
 
@@ -128,7 +148,8 @@ def caseload(
         start = keys.index(after) + 1 if after in keys else 0
     page = rows[start : start + limit]
     told = _told(connection, page)
-    items = [_item(one, now, calibrated_for) for one in told]
+    looked = last_seen(connection, viewer.user, [row.key for row in page])
+    items = [_item(one, now, calibrated_for, looked.get(one.row.key)) for one in told]
     return items, _cursor(page[-1].key) if start + limit < len(rows) else None
 
 
@@ -141,8 +162,9 @@ def episode(
         return None
     [told] = _told(connection, [row], whole=True)
     timeline = list(_timeline(told))
+    looked = last_seen(connection, viewer.user, [key]).get(key)
     return EpisodeView(
-        item=_item(told, now, calibrated_for),
+        item=_item(told, now, calibrated_for, looked),
         timeline=tuple(entry for entry, _ in timeline),
         helped=tuple(
             entry
@@ -158,6 +180,24 @@ def episode(
         alerts=tuple(told.alerts),
         answers=tuple(told.answers),
     )
+
+
+def unanswered(connection: sa.Connection, viewer: Viewer, now: datetime) -> list[AnsweredAlert]:
+    """The open alerts, safety apart, of a user's open episodes that ask for something now."""
+    items, _ = caseload(connection, viewer, now, Asked(alerts_open=True), limit=MOST_AT_ONCE)
+    told = rfc3339(micros(now))
+    return [
+        each
+        for item in items
+        for each in item.alerts
+        if each.alert.kind != "safety" and not is_answered(each, item.last_session, told)
+    ]
+
+
+def risks(connection: sa.Connection, viewer: Viewer) -> tuple[float, ...]:
+    """The 30-day risks of the open episodes that a user may see, among which one has its place."""
+    asked = sa.select(episodes.c.risk).where(_seen(viewer), episodes.c.state == "open", episodes.c.risk.is_not(None))
+    return tuple(connection.execute(asked).scalars())
 
 
 def visible(connection: sa.Connection, viewer: Viewer, key: str) -> bool:
@@ -274,7 +314,7 @@ def _folded(key: str, told: Sequence[AnyEvent], known: Instruments) -> Live:
     return live
 
 
-def _item(one: Told, now: datetime, calibrated_for: Collection[str]) -> CaseloadItem:
+def _item(one: Told, now: datetime, calibrated_for: Collection[str], looked: int | None) -> CaseloadItem:
     course, row = one.live.course, one.row
     at = max(micros(now), one.live.episode.latest)
     newest = one.scores[-1] if one.scores else None
@@ -293,26 +333,78 @@ def _item(one: Told, now: datetime, calibrated_for: Collection[str]) -> Caseload
             each for each in one.alerts if each.alert.status != "resolved"
         ),
         rupture=None if strain is None else _rupture(strain), model=newest.model if newest else "",
-        calibrated=row.clinic in calibrated_for, why=_why(one, starts, at), new=(),
+        calibrated=row.clinic in calibrated_for, why=_why(one, starts, now),
+        new=() if looked is None else tuple(_news(one, rfc3339(looked))),
         measure=next(iter(known), None),
     )  # fmt: skip
 
 
-def _why(one: Told, starts: int | None, at: int) -> Why:
-    kinds = {each.alert.kind: each for each in one.alerts if each.alert.status != "resolved"}
-    if "safety" in kinds:
+def _news(one: Told, since: str) -> list[str]:
+    """What is new since then, the newest first: alerts that were raised or told again, and what happened that asks for a
+    thought."""
+    found = []
+    for each in one.alerts:
+        if each.alert.status == "raised" and each.raised_at > since:
+            found.append((each.raised_at, render(said("New: {what}", what=meaning("alert_kind", each.alert.kind)))))
+        elif each.alert.status == "escalated" and each.alert.at > since:
+            told = said("More urgent than before: {what}", what=meaning("alert_kind", each.alert.kind))
+            found.append((each.alert.at, render(told)))
+    for entry, event in _timeline(one):
+        if entry.at <= since:
+            break
+        if isinstance(event, TOLD_AS_NEW) and not _is_an_answer_to(event):
+            told = KINDS[entry.kind]
+            found.append(
+                (entry.at, render(said("{what}: {about}", what=told, about=entry.text) if entry.text else told))
+            )
+    return [text for _, text in sorted(found, reverse=True)[:MOST_NEWS]]
+
+
+def _is_an_answer_to(event: AnyEvent) -> bool:
+    """Whether it came about on these pages, where it is told as an answer."""
+    return event.source.endswith("/keepwell")
+
+
+def _why(one: Told, starts: int | None, now: datetime) -> Why:
+    """What asks for a thought: open alerts that nobody answered since they were last told, then a session that is near."""
+    course = one.live.course
+    last = None if course.last_session is None else rfc3339(course.last_session)
+    waiting = {each.alert.kind for each in one.alerts if not is_answered(each, last, rfc3339(micros(now)))}
+    if "safety" in waiting:
         return "safety"
-    if "rupture" in kinds:
-        return "voiced" if one.live.course.concerns.open else "rupture"
-    if "silence" in kinds:
-        return "silence"
-    if "ending" in kinds:
-        return "ending"
-    if "risk" in kinds:
-        return "rose"
-    if starts is not None and starts - at <= SOON.total_seconds() * 1e6:
+    if any(_is_back(each) for each in one.alerts if each.alert.kind in waiting):
+        return "back_from_snooze"
+    if "rupture" in waiting:
+        return "voiced" if course.concerns.open else "rupture"
+    for kind, why in _WHY:
+        if kind in waiting:
+            return why
+    if starts is not None and starts - micros(now) <= SOON.total_seconds() * 1e6:
         return "session_today"
     return "quiet"
+
+
+def is_answered(each: AnsweredAlert, last_session: str | None, now: str) -> bool:
+    """Whether an alert asks for nothing now: it is settled, or was answered since it was last told and is not put off until
+    a time that has come. Without an end it is put off until after the next session."""
+    if each.alert.status == "resolved":
+        return True
+    holds = _newest_answer(each)
+    if holds is None or holds.at < each.alert.at:
+        return False
+    if holds.action != "snoozed":
+        return True
+    return holds.until > now if holds.until is not None else last_session is None or last_session <= holds.at
+
+
+def _is_back(each: AnsweredAlert) -> bool:
+    holds = _newest_answer(each)
+    return holds is not None and holds.action == "snoozed" and holds.at >= each.alert.at
+
+
+def _newest_answer(each: AnsweredAlert) -> Answer | None:
+    given = [one for one in each.answers if one.kind == "answer" and not one.retracted]
+    return max(given, key=lambda one: one.at, default=None)
 
 
 def _change(one: Told) -> Change | None:

@@ -52,6 +52,8 @@ PLACES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "data": (("/quality", "quality"), ("/model", "model")),
 }
 """What each role finds at the head of a page."""
+BULK_FROM: Final = 3
+"""Clients worth a thought from which on the list offers to mark all as seen; ours."""
 TOUR: Final = {"tour-1": "tour_strain", "tour-2": "tour_absence", "tour-3": "tour_ending"}
 """What each client of the demo is an example of (`keepwell.testing.tour`)."""
 _ODD: Final = re.compile(r"[^A-Za-z0-9-]")
@@ -111,7 +113,7 @@ def today(
     return _page(
         "today.html", context, "today", here="/", first=first, rest=rest, waiting=len(first), more=more,
         risks=risks_of(items) if risks is None else risks, filters=filters or Filters(), clinicians=clinicians,
-        tour=_tour(context, items),
+        tour=_tour(context, items), bulk=_can_mark_all(context, items),
     )  # fmt: skip
 
 
@@ -205,6 +207,12 @@ def risks_of(items: Iterable[CaseloadItem]) -> tuple[float, ...]:
     return tuple(item.risk.d30 for item in items if item.risk is not None)
 
 
+def _can_mark_all(context: PageContext, items: Sequence[CaseloadItem]) -> bool:
+    """Whether so much waits for a clinician that it may be marked as seen at once."""
+    waiting = sum(item.why not in ("quiet", "session_today", "safety") for item in items)
+    return context.viewer is not None and context.viewer.role == "clinician" and waiting >= BULK_FROM
+
+
 def _tour(context: PageContext, items: Sequence[CaseloadItem]) -> list[tuple[str, Said]]:
     """The clients that a visitor of the demo might begin with, and what each is an example of."""
     there = {_subject(item.episode): item.episode for item in items} if context.simulated else {}
@@ -276,8 +284,9 @@ def _environment(language: Language) -> Environment:
         },
         t=t, n=n, say=spoken, told=told, num=partial(number, language=language), words=words, meaning=meaning,
         day=_day, clock=_clock, date=_date, ago=_ago, WHY=WHY, KINDS=KINDS, PLAYBOOK=telling.OF_THE_PLAYBOOK,
-        ANSWERS=telling.ANSWERS, DISMISSALS=telling.DISMISSALS, LAST=telling.LAST, likelihood=telling.likelihood,
-        frequency=telling.frequency, moved=telling.moved, weight=telling.weight, newest=_newest, given=telling.given,
+        cards=telling.cards, ANSWERS=telling.ANSWERS, DISMISSALS=telling.DISMISSALS, LAST=telling.LAST,
+        likelihood=telling.likelihood, frequency=telling.frequency, moved=telling.moved, weight=telling.weight,
+        newest=_newest, given=telling.given,
         holding=telling.holding, put_off_often=telling.put_off_often, snoozes=telling.snoozes,
         can_take_back=_can_take_back, in_order=draw.in_order, ratings=draw.ratings, places=_places,
         htmx_config=json.dumps(HTMX, separators=(",", ":")), short=_short,

@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 
-from services.clinician import sent, tables  # noqa: F401  # their tables belong to METADATA
+from services.clinician import seen, sent, tables  # noqa: F401  # their tables belong to METADATA
 from services.clinician.database import METADATA
 from services.clinician.people import tables as people  # noqa: F401
 

@@ -153,6 +153,13 @@ def holding(answered: AnsweredAlert) -> Answer | None:
     return next((one for one in sorted(answered.answers, key=_at, reverse=True) if not one.retracted), None)
 
 
+def cards(alerts: Sequence[AnsweredAlert]) -> list[tuple[AnsweredAlert, tuple[AnsweredAlert, ...]]]:
+    """Alerts as cards, each with those that stand in it besides: all of safety are one."""
+    safety = tuple(one for one in alerts if one.alert.kind == "safety")
+    found = [(safety[0], safety[1:])] if safety else []
+    return found + [(one, ()) for one in alerts if one.alert.kind != "safety"]
+
+
 def ideas(alerts: Sequence[AnsweredAlert]) -> list[tuple[Alert, tuple[Suggestion, ...]]]:
     """What open alerts suggest, each suggestion once, with the first alert that has it."""
     seen: set[str] = set()

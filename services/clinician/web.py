@@ -31,9 +31,9 @@ from services.clinician.people.limits import TooMany
 from services.clinician.people.passwords import Passwords
 from services.clinician.people.sign_in import SignedIn, sign_in, sign_out
 from services.clinician.render import Filters, Heard, PageContext
+from services.clinician.seen import saw
 from services.clinician.sentences import words
 from services.clinician.tables import positions
-from services.clinician.views import CaseloadItem
 
 STATIC: Final = Path(__file__).with_name("pages") / "static"
 STALE: Final = timedelta(minutes=5)
@@ -62,6 +62,7 @@ def add_pages(app: FastAPI, pages: Pages) -> None:
     found.get("/episodes/{clinic}/{subject}/together")(views.together)
     found.post("/episodes/{clinic}/{subject}/repairs")(views.repair)
     found.post("/alerts/{alert_id}/answers")(views.answer)
+    found.post("/alerts/seen")(views.all_seen)
     found.post("/answers/{event_id}/take-back")(views.take_back)
     found.get("/login")(views.login)
     found.post("/login")(views.sign_in)
@@ -88,11 +89,11 @@ class _Views:
                 )
             except queries.WrongCursor:
                 raise HTTPException(404) from None
-            context = self._context(connection, who)
+            context, risks = self._context(connection, who), queries.risks(connection, who.viewer)
             self._note(connection, who, "caseload.seen", [item.episode for item in items])
         filters = Filters(q=q, alerts=bool(alerts), state=state, clinician=clinician)
         more = None if after is None else "/?" + urlencode({"cursor": after})
-        return HTMLResponse(render.today(context, items, filters=filters, more=more))
+        return HTMLResponse(render.today(context, items, risks=risks, filters=filters, more=more))
 
     def client(self, who: Who, clinic: str, subject: str) -> Response:
         return self._of_episode(who, f"{clinic}/{subject}", "episode.seen")
@@ -116,9 +117,44 @@ class _Views:
             )  # fmt: skip
         except msgspec.ValidationError as error:
             raise HTTPException(422, str(error)) from error
-        given = await self._give(lambda: self._pages.answers.answer(_asking(who, form), alert_id, data))
-        del given
+        asking = _asking(who, form)
+        await self._give(lambda: self._pages.answers.answer(asking, alert_id, data))
+        for other in await run_in_threadpool(self._same, who, alert_id):
+            await self._answer_too(asking, other, data)
         return await run_in_threadpool(self._after, request, who, form, alert_id)
+
+    async def _answer_too(self, asking: Asking, alert_id: str, data: Actioned) -> None:
+        again = (
+            asking if asking.idempotency is None else asking._replace(idempotency=f"{asking.idempotency} {alert_id}")
+        )
+        told = msgspec.structs.replace(data, alert_id=alert_id)
+        await self._give(lambda: self._pages.answers.answer(again, alert_id, told))
+
+    def _same(self, who: Caller, alert_id: str) -> list[str]:
+        """The other alerts that stand in one card with this one: a client's open safety alerts."""
+        with self._pages.engine.connect().execution_options(reads=True) as connection:
+            found = queries.alert(connection, who.viewer, alert_id)
+            if found is None or found.alert.kind != "safety":
+                return []
+            view = queries.episode(connection, who.viewer, found.alert.episode, self._pages.now())
+        open_ones = () if view is None else view.item.alerts
+        return [
+            one.alert.alert_id for one in open_ones if one.alert.kind == "safety" and one.alert.alert_id != alert_id
+        ]
+
+    async def all_seen(self, who: Who) -> Response:
+        """After a leave: every matter of a clinician that nobody answered is marked as seen; safety never is."""
+
+        def give() -> None:
+            with self._pages.engine.connect().execution_options(reads=True) as connection:
+                waiting = queries.unanswered(connection, who.viewer, self._pages.now())
+            for each in waiting:
+                data = Actioned(alert_id=each.alert.alert_id, action="acknowledged", by=who.user.id, via="page")
+                asking = Asking(who.user, who.viewer, f"seen {each.alert.alert_id} {each.alert.at}")
+                self._pages.answers.answer(asking, each.alert.alert_id, data)
+
+        await self._give(give)
+        return RedirectResponse("/", 303)
 
     async def repair(self, request: Request, who: Who, clinic: str, subject: str) -> Response:
         form, key = await _form(request), f"{clinic}/{subject}"
@@ -173,9 +209,10 @@ class _Views:
             if view is None:
                 return HTMLResponse(render.not_found(context), 404)
             self._note(connection, who, action, [key])
+            saw(connection, who.user.id, key, micros(self._pages.now()))
             if action == "together.seen":
                 return HTMLResponse(render.together(context, view))
-            risks = render.risks_of(self._all(connection, who))
+            risks = queries.risks(connection, who.viewer)
         return HTMLResponse(render.client(context, view, risks))
 
     def _after(self, request: Request, who: Caller, form: Mapping[str, str], alert_id: str) -> Response:
@@ -185,21 +222,19 @@ class _Views:
             if found is None:
                 return RedirectResponse("/", 303)
             key = found.alert.episode
+            saw(connection, who.user.id, key, micros(self._pages.now()))
             if "hx-request" not in request.headers:
                 place = f"/episodes/{key}#{render.anchor(alert_id)}" if form.get("from") == "client" else "/"
                 return RedirectResponse(place, 303)
             view = queries.episode(connection, who.viewer, key, self._pages.now())
             context = self._context(connection, who)
-            risks = render.risks_of(self._all(connection, who))
+            risks = queries.risks(connection, who.viewer)
         if view is None:
             raise HTTPException(404)
         told = render.announced_of(view.item)
         if form.get("from") == "client":
             return HTMLResponse(render.alert(context, view.item, found, told))
         return HTMLResponse(render.row(context, view.item, risks, told))
-
-    def _all(self, connection: sa.Connection, who: Caller) -> list[CaseloadItem]:
-        return queries.caseload(connection, who.viewer, self._pages.now(), limit=MOST_ROWS)[0]
 
     async def _give(self, give: Callable[[], Any]) -> Any:
         try:

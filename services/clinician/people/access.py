@@ -76,6 +76,7 @@ def _rule(roles: frozenset[Role] | None, line: str, **more: bool) -> AccessRule:
 ANYBODY: Final = None
 EVERYONE: Final = frozenset(ROLES)
 CARE: Final[frozenset[Role]] = frozenset(("clinician", "supervisor"))
+CLINICIAN: Final[frozenset[Role]] = frozenset(("clinician",))
 SUPERVISOR: Final[frozenset[Role]] = frozenset(("supervisor",))
 DATA: Final[frozenset[Role]] = frozenset(("administrator", "data"))
 ADMINISTRATOR: Final[frozenset[Role]] = frozenset(("administrator",))
@@ -99,6 +100,7 @@ RULES: Final = (
     _rule(CARE, "GET /episodes/{clinic}/{subject}/together"),
     _rule(CARE, "POST /episodes/{clinic}/{subject}/repairs"),
     _rule(CARE, "POST /alerts/{alert_id}/answers"),
+    _rule(CLINICIAN, "POST /alerts/seen"),
     _rule(CARE, "POST /answers/{event_id}/take-back"),
     _rule(SUPERVISOR, "GET /supervision"),
     _rule(DATA, "GET /quality"),
