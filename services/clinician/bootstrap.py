@@ -31,6 +31,7 @@ from services.clinician.people.passwords import Passwords
 from services.clinician.projector import AlertsProjection, EventsProjection, ScoresProjection
 from services.clinician.schema import migrate
 from services.clinician.settings import ClinicianSettings
+from services.clinician.stream import Streams, add_stream
 from services.clinician.web import Pages, add_pages
 
 RELAY_SECONDS: Final = 2.0
@@ -116,6 +117,8 @@ def make(settings: ClinicianSettings, log: Log) -> Service:
     topics = Topics(settings.topic_prefix)
     answers = Answers(engine, log, topics.sessions, _now)
     work = ReadModel(log, topics, settings.instance, engine, answers)
+    people = People(engine, lambda: micros(_now()))
+    streams = Streams(people, topics)
 
     def face(live: Checked, ready: Checked) -> Server:
         app = make_app("clinician", "Keepwell for clinicians", live, ready, told={})
@@ -124,12 +127,13 @@ def make(settings: ClinicianSettings, log: Log) -> Service:
         add_pages(
             app, Pages(engine, answers, Passwords(), _now, lambda _: zone, lambda clinic: clinic.startswith("sim-"))
         )
-        install(app, People(engine, lambda: micros(_now())))
+        add_stream(app, streams)
+        install(app, people)
         server = Server(app, settings.clinician_host, settings.clinician_port)
         _log.info("clinician.open", host=settings.clinician_host, port=server.port)
         return server
 
-    return Service(work, face, for_people=True)
+    return Service(work, face, beside=streams, for_people=True)
 
 
 def _now() -> datetime:
