@@ -28,7 +28,7 @@ from services.clinician.projector import AlertsProjection, EventsProjection, Sco
 from services.clinician.schema import migrate
 from services.clinician.tables import episodes
 from services.clinician.views import Viewer
-from tests.services.clinician.lived import TOPICS, Lived, lived, project
+from tests.services.clinician.lived import TOPICS, Lived, content, lived, project
 
 Named = tuple[NewsKind, str, str]
 KINDS: tuple[NewsKind, ...] = ("answer", "score", "alert")
@@ -83,7 +83,7 @@ def read(engine: sa.Engine, viewer: Viewer, begin: Reached, most: int = 1_000) -
 
 def owners(engine: sa.Engine) -> dict[str, str]:
     with engine.connect() as connection:
-        return dict(connection.execute(sa.select(episodes.c.key, episodes.c.clinician)).all())  # type: ignore[arg-type]
+        return dict(connection.execute(sa.select(episodes.c.key, episodes.c.clinician)).all())
 
 
 def test_everything_is_read_once_whatever_is_read_at_once(engine: sa.Engine, log: Lived) -> None:
@@ -92,7 +92,10 @@ def test_everything_is_read_once_whatever_is_read_at_once(engine: sa.Engine, log
         found, end = read(engine, SUPERVISOR, {}, most)
         assert Counter(named(found)) == told(log)
         assert {kind for kind, _, _ in named(found)} == set(KINDS)
-        assert read(engine, SUPERVISOR, end)[0] == []
+        assert read(engine, SUPERVISOR, end) == ([], end)
+        assert end == {
+            (kind, place.number): len(of[place]) for kind, of in zip(KINDS, log, strict=True) for place in of
+        }
 
 
 def test_who_goes_on_from_the_place_of_any_event_reads_what_came_after_it(engine: sa.Engine, log: Lived) -> None:
@@ -169,6 +172,23 @@ def test_a_read_model_that_is_made_again_has_the_same_places(engine: sa.Engine, 
     project(engine, log, 13)
     assert read(engine, SUPERVISOR, end)[0] == []
     assert named(read(engine, SUPERVISOR, {})[0]) == named(found)
+
+
+def test_an_alert_is_told_again_at_the_place_of_its_newest_record(engine: sa.Engine, log: Lived) -> None:
+    project(engine, log)
+    _, end = read(engine, SUPERVISOR, {})
+    place, records = next(iter(log.alerts.items()))
+    raised = msgspec.json.decode(records[0].value or b"")
+    resolved = msgspec.json.encode({**raised, "status": "resolved"})
+    newest = Record(place, len(records), b"k", resolved)
+    assert AlertsProjection(engine, lambda _: True).handle(place, [newest]).done == 1
+    [told_again], last = read(engine, SUPERVISOR, end)
+    assert named([told_again]) == [("alert", raised["episode"], raised["alert_id"])]
+    assert told_again.reached == last == {**end, ("alert", place.number): len(records) + 1}
+    followed = content(engine)
+    empty(engine)
+    project(engine, log._replace(alerts={**log.alerts, place: [*records, newest]}), 1_000)
+    assert content(engine) == followed
 
 
 def test_another_topic_in_the_same_table_is_none_of_it(engine: sa.Engine, log: Lived) -> None:
