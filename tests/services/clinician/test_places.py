@@ -25,7 +25,7 @@ from services.clinician.places import (
     whose,
 )
 from services.clinician.projector import AlertsProjection, EventsProjection, ScoresProjection, empty
-from services.clinician.schema import migrate
+from services.clinician.schema import downgrade, migrate
 from services.clinician.tables import episodes
 from services.clinician.views import Viewer
 from tests.services.clinician.lived import TOPICS, Lived, content, lived, project
@@ -189,6 +189,20 @@ def test_an_alert_is_told_again_at_the_place_of_its_newest_record(engine: sa.Eng
     empty(engine)
     project(engine, log._replace(alerts={**log.alerts, place: [*records, newest]}), 1_000)
     assert content(engine) == followed
+
+
+def test_a_database_of_before_reads_its_alerts_again_and_keeps_the_rest(engine: sa.Engine, log: Lived) -> None:
+    project(engine, log)
+    whole = content(engine)
+    downgrade(engine, "0003")
+    kept = {("score", place.number): len(of) for place, of in log.scores.items()} | {
+        ("answer", place.number): len(of) for place, of in log.events.items()
+    }
+    migrate(engine)
+    with engine.connect() as connection:
+        assert place_now(connection, TOPICS) == kept
+    project(engine, log)
+    assert content(engine) == whole
 
 
 def test_another_topic_in_the_same_table_is_none_of_it(engine: sa.Engine, log: Lived) -> None:
