@@ -51,7 +51,7 @@ STUCK_SECONDS: Final = 60.0
 AGAIN_SECONDS: Final = 2.0
 """Until the database is asked again where it did not answer. Ours."""
 HEARTBEAT: Final = b":\n\n"
-"""A comment (WHATWG HTML, section 9.2.6), which is no event."""
+"""A comment (WHATWG HTML 9.2.6), which is no event."""
 HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """Nothing on the way keeps it, nor holds it back (nginx, `proxy_buffering`)."""
 _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
@@ -63,10 +63,10 @@ _log = structlog.get_logger(__name__)
 
 class StreamPace(NamedTuple):
     """How often, in seconds: the log's place is looked at, access is asked anew, and an idle stream says that it lives. Ours,
-    but for the heartbeat, which WHATWG HTML advises (section 9.2.7: about every 15 seconds)."""
+    but for the heartbeat, which WHATWG HTML advises (9.2.7: about every 15 seconds)."""
 
     look: float = 0.5
-    access: float = 3.0
+    access: float = 5.0
     heartbeat: float = 15.0
     clock: Callable[[], float] = time.monotonic
 
