@@ -32,6 +32,7 @@ from services.clinician.people.passwords import Passwords
 from services.clinician.projector import AlertsProjection, EventsProjection, ScoresProjection
 from services.clinician.schema import migrate
 from services.clinician.settings import ClinicianSettings
+from services.clinician.stream import Streams, add_stream
 from services.clinician.visits import add_visits
 from services.clinician.web import Pages, add_pages
 
@@ -118,6 +119,8 @@ def make(settings: ClinicianSettings, log: Log) -> Service:
     topics = Topics(settings.topic_prefix)
     answers = Answers(engine, log, topics.sessions, _now)
     work = ReadModel(log, topics, settings.instance, engine, answers)
+    people = People(engine, lambda: micros(_now()))
+    streams = Streams(people, topics)
 
     def app(live: Checked, ready: Checked) -> ASGIApp:
         app = make_app("clinician", "Keepwell for clinicians", live, ready, told={})
@@ -126,7 +129,8 @@ def make(settings: ClinicianSettings, log: Log) -> Service:
         add_pages(app, pages)
         if any(facts.made_up for facts in settings.clinics.values()):
             add_visits(app, pages)
-        install(app, People(engine, lambda: micros(_now())))
+        add_stream(app, streams)
+        install(app, people)
         return app
 
     def face(live: Checked, ready: Checked) -> Server:
@@ -134,7 +138,7 @@ def make(settings: ClinicianSettings, log: Log) -> Service:
         _log.info("clinician.open", host=settings.clinician_host, port=server.port)
         return server
 
-    return Service(work, face, app=app)
+    return Service(work, face, beside=streams, app=app)
 
 
 def _now() -> datetime:

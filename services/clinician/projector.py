@@ -273,9 +273,11 @@ class AlertsProjection(OfEpisodes):
             raised = newest[alert.alert_id]["raised_at"] if alert.alert_id in newest else at
             newest[alert.alert_id] = {
                 "id": alert.alert_id, "episode": key, "clinic": key.partition("/")[0], "kind": alert.kind,
-                "status": alert.status, "raised_at": raised, "at": at, "value": record.value,
+                "status": alert.status, "raised_at": raised, "at": at, "partition": partition.number,
+                "offset": record.offset, "value": record.value,
             }  # fmt: skip
-        connection.execute(_upsert(connection, alerts, ("status", "at", "value")), list(newest.values()))
+        moved = ("status", "at", "partition", "offset", "value")
+        connection.execute(_upsert(connection, alerts, moved), list(newest.values()))
 
 
 def empty(engine: sa.Engine) -> None:

@@ -120,7 +120,7 @@ def caseload(
     by risk. Raises `WrongCursor`.
     """
     asked = asked or Asked()
-    found = sa.select(episodes).where(_seen(viewer), episodes.c.state == asked.state)
+    found = sa.select(episodes).where(seen(viewer), episodes.c.state == asked.state)
     if asked.clinician is not None:
         found = found.where(episodes.c.clinician == asked.clinician)
     if asked.q:
@@ -157,7 +157,7 @@ def episode(
     connection: sa.Connection, viewer: Viewer, key: str, now: datetime, calibrated_for: Collection[str] = ()
 ) -> EpisodeView | None:
     """Everything of an episode; None where there is none that the user may see."""
-    row = connection.execute(sa.select(episodes).where(_seen(viewer), episodes.c.key == key)).first()
+    row = connection.execute(sa.select(episodes).where(seen(viewer), episodes.c.key == key)).first()
     if row is None:
         return None
     [told] = _told(connection, [row], whole=True)
@@ -196,13 +196,13 @@ def unanswered(connection: sa.Connection, viewer: Viewer, now: datetime) -> list
 
 def risks(connection: sa.Connection, viewer: Viewer) -> tuple[float, ...]:
     """The 30-day risks of the open episodes that a user may see, among which one has its place."""
-    asked = sa.select(episodes.c.risk).where(_seen(viewer), episodes.c.state == "open", episodes.c.risk.is_not(None))
+    asked = sa.select(episodes.c.risk).where(seen(viewer), episodes.c.state == "open", episodes.c.risk.is_not(None))
     return tuple(connection.execute(asked).scalars())
 
 
 def visible(connection: sa.Connection, viewer: Viewer, key: str) -> bool:
     """Whether there is an episode that the user may see."""
-    return connection.execute(sa.select(episodes.c.key).where(_seen(viewer), episodes.c.key == key)).first() is not None
+    return connection.execute(sa.select(episodes.c.key).where(seen(viewer), episodes.c.key == key)).first() is not None
 
 
 def alert(connection: sa.Connection, viewer: Viewer, name: str) -> AnsweredAlert | None:
@@ -217,7 +217,7 @@ def alert_list(
 ) -> tuple[list[AnsweredAlert], str | None]:  # fmt: skip
     """Alerts, the newest first; `status` is `open` or `resolved`. Raises `WrongCursor`."""
     found = (
-        sa.select(alerts).join(episodes, episodes.c.key == alerts.c.episode).where(_seen(viewer))
+        sa.select(alerts).join(episodes, episodes.c.key == alerts.c.episode).where(seen(viewer))
         .order_by(alerts.c.raised_at.desc(), alerts.c.id.desc())
     )  # fmt: skip
     if status is not None:
@@ -270,7 +270,7 @@ def answers_of(told: Iterable[AnyEvent], on_their_way: Iterable[AnyEvent] = ()) 
     return found
 
 
-def _seen(viewer: Viewer) -> sa.ColumnElement[bool]:
+def seen(viewer: Viewer) -> sa.ColumnElement[bool]:
     """The episodes that a user may see."""
     mine = episodes.c.clinic == viewer.clinic
     if viewer.role == "supervisor":

@@ -38,6 +38,7 @@ events: Final = sa.Table(
     sa.Column("partition", sa.Integer, primary_key=True),
     sa.Column("offset", sa.BigInteger, primary_key=True),
     sa.Column("value", sa.LargeBinary, nullable=False),
+    sa.Index("ix_events_place", "partition", "offset"),
 )
 """Accepted events of episodes as they stand in the log, in the order of the log."""
 
@@ -75,6 +76,7 @@ scores: Final = sa.Table(
     sa.Column("offset", sa.BigInteger, primary_key=True),
     sa.Column("as_of", sa.BigInteger, nullable=False),
     sa.Column("value", sa.LargeBinary, nullable=False),
+    sa.Index("ix_scores_place", "partition", "offset"),
 )
 """Every score that was read, as it stands in the log."""
 
@@ -88,9 +90,12 @@ alerts: Final = sa.Table(
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("raised_at", sa.BigInteger, nullable=False),
     sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("partition", sa.Integer, nullable=False),
+    sa.Column("offset", sa.BigInteger, nullable=False),
     sa.Column("value", sa.LargeBinary, nullable=False),
+    sa.Index("ix_alerts_place", "partition", "offset"),
 )
-"""An alert as it stands: its newest record, and when it was raised."""
+"""An alert as it stands: its newest record with its place in the log, and when it was raised."""
 
 READ_MODEL: Final = (positions, instruments, events, clients, episodes, scores, alerts)
 """The tables that follow from the log alone."""

@@ -158,7 +158,12 @@ class WholeClinic:
         for role in (None, *ROLES):
             for rule in RULES:
                 allowed = rule.roles is None if role is None else rule.roles is not None and role in rule.roles
-                if rule.method != "GET" or not rule.is_page or not allowed or ":path" in rule.path:
+                if (
+                    rule.method != "GET"
+                    or not rule.is_page
+                    or not allowed
+                    or rule.path.startswith(("/static", "/visit"))
+                ):
                     continue
                 places = shown if "{subject}" in rule.path else [f"{CLINIC}/"]
                 lists = ("", "?state=stopped", "?q=nobody") if rule.path == "/" else ("",)
