@@ -28,6 +28,7 @@ from services.clinician.api import Asked, router
 from services.clinician.database import open_engine
 from services.clinician.people.access import People, install
 from services.clinician.people.passwords import Passwords
+from services.clinician.people_pages import add_people_pages
 from services.clinician.projector import AlertsProjection, EventsProjection, ScoresProjection
 from services.clinician.schema import migrate
 from services.clinician.settings import ClinicianSettings
@@ -121,9 +122,9 @@ def make(settings: ClinicianSettings, log: Log) -> Service:
         app = make_app("clinician", "Keepwell for clinicians", live, ready, told={})
         app.include_router(router(Asked(engine, answers, _now, frozenset())))
         zone = ZoneInfo("UTC")
-        add_pages(
-            app, Pages(engine, answers, Passwords(), _now, lambda _: zone, lambda clinic: clinic.startswith("sim-"))
-        )
+        pages = Pages(engine, answers, Passwords(), _now, lambda _: zone, lambda clinic: clinic.startswith("sim-"))
+        add_pages(app, pages)
+        add_people_pages(app, pages)
         install(app, People(engine, lambda: micros(_now())))
         server = Server(app, settings.clinician_host, settings.clinician_port)
         _log.info("clinician.open", host=settings.clinician_host, port=server.port)

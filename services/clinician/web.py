@@ -71,6 +71,11 @@ def add_pages(app: FastAPI, pages: Pages) -> None:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
 
+def context_of(pages: Pages, connection: sa.Connection, who: Caller) -> PageContext:
+    """What every page needs beside its own facts, for whoever asks."""
+    return _Views(pages).context(connection, who)
+
+
 class _Views:
     """One method a route."""
 
@@ -89,7 +94,7 @@ class _Views:
                 )
             except queries.WrongCursor:
                 raise HTTPException(404) from None
-            context = self._context(connection, who)
+            context = self.context(connection, who)
             self._note(connection, who, "caseload.seen", [item.episode for item in items])
         filters = Filters(q=q, alerts=bool(alerts), state=state, clinician=clinician)
         more = None if after is None else "/?" + urlencode({"cursor": after})
@@ -102,7 +107,7 @@ class _Views:
         return self._of_episode(who, f"{clinic}/{subject}", "together.seen")
 
     async def answer(self, request: Request, who: Who, alert_id: str) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
         action = form.get("action", "")
         if action not in ACTIONS:
             raise HTTPException(422, "An answer needs an action.")
@@ -122,7 +127,7 @@ class _Views:
         return await run_in_threadpool(self._after, request, who, form, alert_id)
 
     async def repair(self, request: Request, who: Who, clinic: str, subject: str) -> Response:
-        form, key = await _form(request), f"{clinic}/{subject}"
+        form, key = await form_of(request), f"{clinic}/{subject}"
         outcome = form.get("outcome") or "unknown"
         if outcome not in get_args(RepairOutcome):
             raise HTTPException(422, "There is no such outcome.")
@@ -134,7 +139,7 @@ class _Views:
         return RedirectResponse(f"/episodes/{key}", 303)
 
     async def take_back(self, request: Request, who: Who, event_id: str) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
         await self._give(lambda: self._pages.answers.take_back(Asking(who.user, who.viewer), event_id))
         return await run_in_threadpool(self._after, request, who, form, form.get("alert_id", ""))
 
@@ -142,7 +147,7 @@ class _Views:
         return HTMLResponse(render.login(self._bare()))
 
     async def sign_in(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
         name, password = form.get("username", ""), form.get("password", "")
 
         def enter() -> Any:
@@ -170,7 +175,7 @@ class _Views:
     def _of_episode(self, who: Caller, key: str, action: Audited) -> Response:
         with self._pages.engine.begin() as connection:
             view = queries.episode(connection, who.viewer, key, self._pages.now())
-            context = self._context(connection, who)
+            context = self.context(connection, who)
             if view is None:
                 return HTMLResponse(render.not_found(context), 404)
             self._note(connection, who, action, [key])
@@ -190,7 +195,7 @@ class _Views:
                 place = f"/episodes/{key}#{render.anchor(alert_id)}" if form.get("from") == "client" else "/"
                 return RedirectResponse(place, 303)
             view = queries.episode(connection, who.viewer, key, self._pages.now())
-            context = self._context(connection, who)
+            context = self.context(connection, who)
             risks = render.risks_of(self._all(connection, who))
         if view is None:
             raise HTTPException(404)
@@ -210,7 +215,8 @@ class _Views:
         except Conflict as error:
             raise HTTPException(422, str(error)) from error
 
-    def _context(self, connection: sa.Connection, who: Caller) -> PageContext:
+    def context(self, connection: sa.Connection, who: Caller) -> PageContext:
+        """What every page needs beside its own facts."""
         heard = connection.execute(sa.select(sa.func.min(positions.c.heard_at))).scalar()
         now = self._pages.now()
         last = None
@@ -232,7 +238,8 @@ class _Views:
             append(connection, micros(self._pages.now()), *entries)
 
 
-async def _form(request: Request) -> dict[str, str]:
+async def form_of(request: Request) -> dict[str, str]:
+    """The fields of a form. Raises `HTTPException` 413 for one that is too large."""
     body = await body_of(request, LARGEST_FORM)
     return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
 

@@ -27,7 +27,8 @@ from services.clinician.views import Viewer
 from tests.services.clinician.people.made import DAY, MINUTE, START, Asking, add
 
 AT = "https://keepwell.example"
-PATHS = {"clinic": "north", "subject": "ep-17", "alert_id": "a-1", "event_id": "e-1", "path": "page.css"}
+PATHS = {"clinic": "north", "subject": "ep-17", "alert_id": "a-1", "event_id": "e-1", "path": "page.css",
+         "user_id": "u-1", "token_id": "kwt-1", "cover_id": "c-1"}  # fmt: skip
 
 
 class House(NamedTuple):
