@@ -222,15 +222,6 @@ WORDS: Final[Mapping[str, Said]] = {
     "sources": said("Where it comes from"),
     "card": said("What it is, and what it is for"),
     "limits": said("What it cannot do"),
-}  # fmt: skip
-"""What templates call a sentence. Places are filled where it is shown."""
-
-COUNTS: Final[Mapping[str, tuple[str, str]]] = {
-    "waiting": pair("{count} client is worth a thought", "{count} clients are worth a thought"),
-    "quiet": pair("{count} client", "{count} clients"),
-    "sessions": pair("{count} session", "{count} sessions"),
-    "minutes_ago": pair("{count} minute ago", "{count} minutes ago"),
-    "episodes": pair("{count} client", "{count} clients"),
     # people
     "password_old": said("The password you have"),
     "password_new": said("A new password"),
@@ -326,6 +317,15 @@ COUNTS: Final[Mapping[str, tuple[str, str]]] = {
     "did_link_made": said("made a one-time link"),
     "did_link_used": said("used a one-time link"),
     "did_client_erased": said("erased a client"),
+}  # fmt: skip
+"""What templates call a sentence. Places are filled where it is shown."""
+
+COUNTS: Final[Mapping[str, tuple[str, str]]] = {
+    "waiting": pair("{count} client is worth a thought", "{count} clients are worth a thought"),
+    "quiet": pair("{count} client", "{count} clients"),
+    "sessions": pair("{count} session", "{count} sessions"),
+    "minutes_ago": pair("{count} minute ago", "{count} minutes ago"),
+    "episodes": pair("{count} client", "{count} clients"),
 }
 """What templates call a sentence that is counted."""
 
