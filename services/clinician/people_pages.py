@@ -168,9 +168,9 @@ class _Own:
             set_cookie(request.scope, answer, found.opened.cookie)
             return answer
         if isinstance(found, TooMany):
-            answer = self._form_of_password(who, {"old": words("too_many")}, 429)
-            answer.headers["Retry-After"] = str(int(found.seconds) + 1)
-            return answer
+            refusal = self._form_of_password(who, {"old": words("too_many")}, 429)
+            refusal.headers["Retry-After"] = str(int(found.seconds) + 1)
+            return refusal
         return self._form_of_password(who, {"old": words("password_wrong")}, 422)
 
     def _first(self, request: Request, form: Mapping[str, str]) -> Response:
@@ -297,7 +297,7 @@ class _Administration:
             raise HTTPException(422, "There is no such role.")
         if (role == "clinician") != bool(clinician) or (clinician and not _PSEUDONYM.fullmatch(clinician)):
             return self._page(who, error=words("account_clinician"), status=422)
-        chosen: Role = role  # type: ignore[assignment]  # one of them
+        chosen: Role = role
         try:
             with self._pages.engine.begin() as connection:
                 account = Account(name, who.user.clinic, chosen, clinician or None)

@@ -246,7 +246,7 @@ WORDS: Final[Mapping[str, Said]] = {
     "account_clinician": said("Someone who sees clients needs the name they have in the events. Nobody else has one."),
     "account_last": said("You are the last one who looks after accounts. Give somebody else that role first."),
     "add_account": said("Add an account"),
-    "role": said("Role"),
+    "their_role": said("Role"),
     "role_clinician": said("sees own clients"),
     "role_supervisor": said("sees all clients"),
     "role_administrator": said("looks after accounts"),
