@@ -29,6 +29,7 @@ from services.clinician.clinics import facts_of
 from services.clinician.database import open_engine
 from services.clinician.people.access import People, install
 from services.clinician.people.passwords import Passwords
+from services.clinician.people_pages import add_people_pages
 from services.clinician.projector import AlertsProjection, EventsProjection, ScoresProjection
 from services.clinician.schema import migrate
 from services.clinician.settings import ClinicianSettings
@@ -127,6 +128,7 @@ def make(settings: ClinicianSettings, log: Log) -> Service:
         app.include_router(router(Asked(engine, answers, _now, frozenset())))
         pages = Pages(engine, answers, Passwords(), _now, partial(facts_of, settings.clinics))
         add_pages(app, pages)
+        add_people_pages(app, pages)
         if any(facts.made_up for facts in settings.clinics.values()):
             add_visits(app, pages)
         add_stream(app, streams)

@@ -192,6 +192,12 @@ def message(context: PageContext, title: Said, text: Said) -> str:
     return _page("message.html", context, None, title=render(title, language), here=None, text=render(text, language))
 
 
+def page(template: str, context: PageContext, name: str, /, **facts: object) -> str:
+    """A page of another module: its template, the name of its title in `WORDS`, and what it tells."""
+    whole = {"here": None, "title": render(words(name), context.language)} | facts
+    return _environment(context.language).get_template(template).render(context=context, **whole)
+
+
 def announced_of(item: CaseloadItem, *, back: bool = False) -> Said:
     """What the live region says after an answer, or after one was taken back."""
     return words("announced_back" if back else "announced", subject=_subject(item.episode))

@@ -53,6 +53,26 @@ class Pages(NamedTuple):
     now: Callable[[], datetime]
     facts_of: Callable[[str], ClinicFacts]
 
+    def context(self, connection: sa.Connection, who: Caller) -> PageContext:
+        """What every page needs beside its own facts, for whoever asks."""
+        heard, now = connection.execute(sa.select(sa.func.min(positions.c.heard_at))).scalar(), self.now()
+        last = None
+        if heard is not None:
+            at = datetime.fromtimestamp(heard / 1e6, now.tzinfo)
+            last = Heard(at=at, stale=now - at > STALE)
+        facts = self.facts_of(who.user.clinic)
+        return PageContext(
+            viewer=who.viewer, csrf=None if who.csrf is None else who.csrf.get_secret_value(), zone=facts.zone, now=now,
+            heard=last, language=facts.language, simulated=facts.made_up,
+        )  # fmt: skip
+
+    def bare(self, clinic: str = "") -> PageContext:
+        """The same before a log-in; `clinic` is that of a link, if there is one."""
+        facts = self.facts_of(clinic)
+        return PageContext(
+            viewer=None, csrf=None, zone=facts.zone, now=self.now(), language=facts.language, simulated=facts.made_up
+        )
+
 
 def add_pages(app: FastAPI, pages: Pages) -> None:
     """Adds the routes of the pages. Every one has a rule in `services.clinician.people.access`."""
@@ -89,7 +109,7 @@ class _Views:
                 )
             except queries.WrongCursor:
                 raise HTTPException(404) from None
-            context, risks = self._context(connection, who), queries.risks(connection, who.viewer)
+            context, risks = self._pages.context(connection, who), queries.risks(connection, who.viewer)
             self._note(connection, who, "caseload.seen", [item.episode for item in items])
         filters = Filters(q=q, alerts=bool(alerts), state=state, clinician=clinician)
         more = None if after is None else "/?" + urlencode({"cursor": after})
@@ -102,7 +122,7 @@ class _Views:
         return self._of_episode(who, f"{clinic}/{subject}", "together.seen")
 
     async def answer(self, request: Request, who: Who, alert_id: str) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
         action = form.get("action", "")
         if action not in ACTIONS:
             raise HTTPException(422, "An answer needs an action.")
@@ -157,7 +177,7 @@ class _Views:
         return RedirectResponse("/", 303)
 
     async def repair(self, request: Request, who: Who, clinic: str, subject: str) -> Response:
-        form, key = await _form(request), f"{clinic}/{subject}"
+        form, key = await form_of(request), f"{clinic}/{subject}"
         outcome = form.get("outcome") or "unknown"
         if outcome not in get_args(RepairOutcome):
             raise HTTPException(422, "There is no such outcome.")
@@ -169,15 +189,15 @@ class _Views:
         return RedirectResponse(f"/episodes/{key}", 303)
 
     async def take_back(self, request: Request, who: Who, event_id: str) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
         await self._give(lambda: self._pages.answers.take_back(Asking(who.user, who.viewer), event_id))
         return await run_in_threadpool(self._after, request, who, form, form.get("alert_id", ""))
 
     def login(self) -> Response:
-        return HTMLResponse(render.login(self._bare()))
+        return HTMLResponse(render.login(self._pages.bare()))
 
     async def sign_in(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
         name, password = form.get("username", ""), form.get("password", "")
 
         def enter() -> Any:
@@ -192,9 +212,9 @@ class _Views:
             set_cookie(request.scope, answer, found.opened.cookie)
             return answer
         if isinstance(found, TooMany):
-            text = render.login(self._bare(), error=words("too_many"), username=name)
+            text = render.login(self._pages.bare(), error=words("too_many"), username=name)
             return HTMLResponse(text, 429, {"Retry-After": str(int(found.seconds) + 1)})
-        return HTMLResponse(render.login(self._bare(), error=words("wrong_login"), username=name), 403)
+        return HTMLResponse(render.login(self._pages.bare(), error=words("wrong_login"), username=name), 403)
 
     def sign_out(self, request: Request, who: Who) -> Response:
         sign_out(self._pages.engine, who.user, who.session, micros(self._pages.now()))
@@ -205,7 +225,7 @@ class _Views:
     def _of_episode(self, who: Caller, key: str, action: Audited) -> Response:
         with self._pages.engine.begin() as connection:
             view = queries.episode(connection, who.viewer, key, self._pages.now())
-            context = self._context(connection, who)
+            context = self._pages.context(connection, who)
             if view is None:
                 return HTMLResponse(render.not_found(context), 404)
             self._note(connection, who, action, [key])
@@ -227,7 +247,7 @@ class _Views:
                 place = f"/episodes/{key}#{render.anchor(alert_id)}" if form.get("from") == "client" else "/"
                 return RedirectResponse(place, 303)
             view = queries.episode(connection, who.viewer, key, self._pages.now())
-            context = self._context(connection, who)
+            context = self._pages.context(connection, who)
             risks = queries.risks(connection, who.viewer)
         if view is None:
             raise HTTPException(404)
@@ -244,37 +264,14 @@ class _Views:
         except Conflict as error:
             raise HTTPException(422, str(error)) from error
 
-    def _context(self, connection: sa.Connection, who: Caller) -> PageContext:
-        heard = connection.execute(sa.select(sa.func.min(positions.c.heard_at))).scalar()
-        now = self._pages.now()
-        last = None
-        if heard is not None:
-            at = datetime.fromtimestamp(heard / 1e6, now.tzinfo)
-            last = Heard(at=at, stale=now - at > STALE)
-        facts = self._pages.facts_of(who.user.clinic)
-        return PageContext(
-            viewer=who.viewer, csrf=None if who.csrf is None else who.csrf.get_secret_value(), zone=facts.zone, now=now,
-            heard=last, language=facts.language, simulated=facts.made_up,
-        )  # fmt: skip
-
-    def _bare(self) -> PageContext:
-        facts = self._pages.facts_of("")
-        return PageContext(
-            viewer=None,
-            csrf=None,
-            zone=facts.zone,
-            now=self._pages.now(),
-            language=facts.language,
-            simulated=facts.made_up,
-        )
-
     def _note(self, connection: sa.Connection, who: Caller, action: Audited, keys: list[str]) -> None:
         entries = [AuditEntry(clinic=who.user.clinic, by=who.user.actor, action=action, episode=key) for key in keys]
         if entries:
             append(connection, micros(self._pages.now()), *entries)
 
 
-async def _form(request: Request) -> dict[str, str]:
+async def form_of(request: Request) -> dict[str, str]:
+    """The fields of a form. Raises `HTTPException` 413 for one that is too large."""
     body = await body_of(request, LARGEST_FORM)
     return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
 

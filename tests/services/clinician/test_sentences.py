@@ -46,7 +46,7 @@ def test_templates_hold_no_words_of_their_own() -> None:
 
 
 def test_every_sentence_is_used_and_every_one_that_is_used_is_there() -> None:
-    code = [(ROOM / name).read_text(encoding="utf-8") for name in ("render.py", "web.py")]
+    code = [(ROOM / name).read_text(encoding="utf-8") for name in ("render.py", "web.py", "people_pages.py")]
     text = "\n".join([*TEMPLATES.values(), *code])
     named = set(re.findall(r'\b(?:t|words)\("(\w+)"', text))
     assert named <= set(WORDS)
