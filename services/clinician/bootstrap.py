@@ -23,10 +23,12 @@ from keepwell.web import service
 from keepwell.web.app import make_app
 from keepwell.web.server import Server
 from keepwell.web.service import Checked, Service, Until
+from models.registry import Releases
 from services.clinician.answers import Answers
 from services.clinician.api import Asked, router
 from services.clinician.clinics import facts_of
 from services.clinician.database import open_engine
+from services.clinician.overview_pages import add_overview
 from services.clinician.people.access import People, install
 from services.clinician.people.passwords import Passwords
 from services.clinician.people_pages import add_people_pages
@@ -122,6 +124,7 @@ def make(settings: ClinicianSettings, log: Log) -> Service:
     work = ReadModel(log, topics, settings.instance, engine, answers)
     people = People(engine, lambda: micros(_now()))
     streams = Streams(people, topics)
+    releases = Releases.of(settings)
 
     def app(live: Checked, ready: Checked) -> ASGIApp:
         app = make_app("clinician", "Keepwell for clinicians", live, ready, told={})
@@ -129,6 +132,7 @@ def make(settings: ClinicianSettings, log: Log) -> Service:
         pages = Pages(engine, answers, Passwords(), _now, partial(facts_of, settings.clinics))
         add_pages(app, pages)
         add_people_pages(app, pages)
+        add_overview(app, pages, releases)
         if any(facts.made_up for facts in settings.clinics.values()):
             add_visits(app, pages)
         add_stream(app, streams)

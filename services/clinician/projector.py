@@ -132,7 +132,8 @@ class EventsProjection(Projection):
                     if live.fold(event) == "taken":
                         rows.append(
                             {"episode": event.key, "partition": partition.number, "offset": record.offset,
-                             "value": record.value}
+                             "clinic": event.clinic, "type": event.type, "source": event.source,
+                             "at": micros(event.time), "value": record.value}
                         )  # fmt: skip
                         touched[event.key] = None
                         if isinstance(event, EpisodeOpened):

@@ -7,11 +7,11 @@ from pydantic_settings import SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from keepwell.settings import Settings
+from models.settings import ReleaseSettings
 from services.clinician.clinics import ClinicFacts, read_clinics
 
 
-class ClinicianSettings(Settings):
+class ClinicianSettings(ReleaseSettings):
     """Where the read model and the accounts are, and where the page is served. A refused address of a database is not
     repeated, as a password may stand in it."""
 

@@ -37,10 +37,16 @@ events: Final = sa.Table(
     sa.Column("episode", sa.Text, primary_key=True),
     sa.Column("partition", sa.Integer, primary_key=True),
     sa.Column("offset", sa.BigInteger, primary_key=True),
+    sa.Column("clinic", sa.Text, nullable=False),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
     sa.Column("value", sa.LargeBinary, nullable=False),
     sa.Index("ix_events_place", "partition", "offset"),
+    sa.Index("ix_events_type", "clinic", "type", "at"),
+    sa.Index("ix_events_source", "clinic", "source", "at"),
 )
-"""Accepted events of episodes as they stand in the log, in the order of the log."""
+"""Accepted events of episodes as they stand in the log, in the order of the log, with what they are found by."""
 
 clients: Final = sa.Table(
     "clients",

@@ -39,9 +39,11 @@ def upgrade() -> None:
     )  # fmt: skip
     op.create_table("instruments", _text("clinic"), _text("name"), _bytes(), _key("instruments", "clinic", "name"))
     op.create_table(
-        "events", _text("episode"), _number("partition"), _at("offset"), _bytes(),
-        _key("events", "episode", "partition", "offset"),
+        "events", _text("episode"), _number("partition"), _at("offset"), _text("clinic"), _text("type"), _text("source"),
+        _at("at"), _bytes(), _key("events", "episode", "partition", "offset"),
     )  # fmt: skip
+    op.create_index("ix_events_type", "events", ["clinic", "type", "at"])
+    op.create_index("ix_events_source", "events", ["clinic", "source", "at"])
     op.create_table(
         "clients", _text("clinic"), _text("client"), _text("episode"), _key("clients", "clinic", "client", "episode")
     )
