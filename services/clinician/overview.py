@@ -35,7 +35,7 @@ from services.clinician.views import (
 WEEKS: Final = 12
 """What supervision looks back on; ours: a quarter, in which most courses have a few sessions."""
 FEWEST: Final = 5
-"""Counts below it are hidden, others rounded to a multiple of it (CLINICIAN.md, rule 14)."""
+"""Counts below it are hidden, others rounded to a multiple of it."""
 MOST_ALERTS: Final = 2_000
 """The newest alerts of a clinic among which it is counted what was called wrong; ours."""
 ANSWERED: Final = ("keepwell.alert.actioned.v1", "keepwell.repair.attempted.v1", "keepwell.event.retracted.v1")

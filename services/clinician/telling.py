@@ -15,7 +15,7 @@ from services.clinician.sentences import meaning
 from services.clinician.views import Answer, AnsweredAlert, CaseloadItem, Measure, ScoreAt
 
 FEWEST: Final = 5
-"""Clients on a list from which on a place on it says something; below, counts and shares mislead (CLINICIAN.md, rule 5)."""
+"""Clients on a list from which on a place on it says something; below, counts and shares mislead."""
 ABOUT_THE_SAME: Final = 0.02
 """A move of the 30-day risk that is not told as one; ours."""
 SAME_STEP: Final = 0.005
@@ -27,13 +27,13 @@ MUCH: Final = 0.5
 SOME: Final = 0.2
 """Log-odds from which on it does something; ours."""
 LAST: Final = 3
-"""Values that stand beside the course line (CLINICIAN.md, rule 5)."""
+"""Values that stand beside the course line."""
 LONGEST: Final = timedelta(days=30)
-"""The end of the longest snooze (CLINICIAN.md, rule 8)."""
+"""The end of the longest snooze."""
 SNOOZES: Final = (7, 14, 30)
 """Days until which a matter can be put off; ours."""
 CYCLES: Final = 2
-"""Snoozes after which a card says something else (CLINICIAN.md, rule 8)."""
+"""Snoozes after which a card says something else."""
 UNDO: Final = timedelta(seconds=10)
 """How long the list shows that an answer can be taken back (CONTRACT section 5)."""
 UNDO_LATER: Final = timedelta(days=1)
@@ -50,7 +50,7 @@ ANSWERS: Final[dict[AlertKind, tuple[Action, ...]]] = {
 DISMISSALS: Final[tuple[DismissReason, ...]] = (
     "already_talked", "ended_well", "client_chose_to_stop", "not_applicable", "wrong_moment", "disagree",
 )  # fmt: skip
-"""Why an alert does not apply. That it is wrong is a click of its own (CLINICIAN.md, rule 7)."""
+"""Why an alert does not apply. That it is wrong is a click of its own."""
 OF_THE_PLAYBOOK: Final[dict[str, PlaybookEntry]] = {entry.id: entry for entry in PLAYBOOK}
 
 
