@@ -12,7 +12,7 @@ LOWEST_TESTS := tests/contract tests/care tests/scoring tests/alerting tests/mod
 	tests/cli/test_train.py tests/training/fit tests/test_settings.py tests/test_metrics.py tests/test_observe.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install hooks demo test test-lowest soak lint docs bench broker clean
+.PHONY: help install tools pictures hooks demo test test-lowest soak lint docs bench broker clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,16 +24,22 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev,fhir]"
 	touch $@
 
+tools: ## What tests start: Java, Maven, Node, Chromium and PostgreSQL, installed where they are missing
+	@.ci/tools
+
+pictures: $(INSTALLED) tools ## The pictures of the pages, into docs/pictures
+	$(BIN)/python -m tests.browser.pictures
+
 hooks: $(INSTALLED) ## Look every commit over before it is made
 	$(BIN)/pre-commit install
 
 demo: $(INSTALLED) ## A made-up clinic flows through the whole system and stays up for a look
 	$(BIN)/keepwell demo
 
-test: $(INSTALLED) ## All tests, with a real Kafka broker that the run starts itself (needs Java, Maven and Node)
+test: $(INSTALLED) tools ## All tests, with a real Kafka broker, PostgreSQL and a browser that the run starts itself
 	$(BIN)/pytest -m "not soak" -n 2 --dist loadfile  # a file stays in one process, with its fixtures
 
-test-lowest: $(INSTALLED) ## The tests that reach every library, with the lowest version that pyproject.toml allows of each
+test-lowest: $(INSTALLED) tools ## The tests that reach every library, with the lowest version that pyproject.toml allows of each
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
 	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct -e ".[fhir,signing]"
 	$(BIN)/uv pip install --quiet --python $(LOWEST) -c constraints.txt confluent-kafka httpx hypothesis jsonschema pytest PyYAML
@@ -41,7 +47,7 @@ test-lowest: $(INSTALLED) ## The tests that reach every library, with the lowest
 	$(LOWEST) -m pytest -q -m "not soak and not kafka" -W default::DeprecationWarning -W default::FutureWarning \
 		--ignore tests/services/ingest/test_openapi.py $(LOWEST_TESTS)
 
-soak: $(INSTALLED) ## The long runs: crashes and rebalances, again and again
+soak: $(INSTALLED) tools ## The long runs: crashes and rebalances, again and again
 	$(BIN)/pytest -m soak
 
 lint: $(INSTALLED) ## Style, types and the direction of imports

@@ -27,6 +27,8 @@ from keepwell.contract.say import DOMAIN, LANGUAGES, LOCALE
 from keepwell.contract.words import VOCABULARIES
 
 PACKAGE: Final = Path(keepwell.__file__).parent
+FOLDERS: Final = ("keepwell", "services/clinician")
+"""Where sentences for people stand."""
 KEYWORDS: Final = {"said": None, "counted": (2, 3), "pair": (1, 2)}
 """The functions of keepwell/contract/say.py that take sentences, and which of their arguments these are."""
 OF_SENDERS: Final = frozenset(("refusal",))
@@ -50,9 +52,10 @@ class _Undated(Catalog):
 def template() -> Catalog:
     """Every sentence as it stands in the code, the vocabularies and the playbook."""
     found = _Undated(project=DOMAIN, header_comment="# What people read of Keepwell.", charset="utf-8", fuzzy=False)
-    rows = extract_from_dir(PACKAGE, keywords=KEYWORDS, method_map=[("**.py", "python")])
-    for name, _, message, _, _ in sorted(rows, key=lambda row: (row[0], row[1])):
-        found.add(message, locations=[(f"keepwell/{name}", 0)])
+    for folder in FOLDERS:
+        rows = extract_from_dir(PACKAGE.parent / folder, keywords=KEYWORDS, method_map=[("**.py", "python")])
+        for name, _, message, _, _ in sorted(rows, key=lambda row: (row[0], row[1])):
+            found.add(message, locations=[(f"{folder}/{name}", 0)])
     for title, vocabulary in VOCABULARIES.items():
         for text in vocabulary.says.values() if title not in OF_SENDERS else ():
             found.add(text, locations=[("keepwell/contract/words.py", 0)])

@@ -226,6 +226,8 @@ def allowed(field: FieldInfo) -> str:
         return "true or false"
     if kind in (int, float):
         return ("a whole number" if kind is int else "a number") + _range(field.metadata)
+    if get_origin(kind) is dict:
+        return "a table"
     return "a path" if kind is Path else "text, and not empty"
 
 

@@ -33,7 +33,8 @@ class ServiceRow(NamedTuple):
     `<name>_host` and `<name>_port`.
 
     `groups` are those that its lag is told of; `writes` are all topics that it writes. `needs` names the setting without
-    which `keepwell up` leaves it out. Nothing of a service is imported before it is asked for.
+    which `keepwell up` leaves it out. `serves`: what the paths that it serves to people begin with; None: health pages alone.
+    Nothing of a service is imported before it is asked for.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ServiceRow(NamedTuple):
     groups: tuple[Group, ...]
     writes: tuple[TopicRow, ...]
     needs: str | None = None
+    serves: str | None = None
 
     def settings(self) -> type[Settings]:
         """The class of its settings."""
@@ -72,6 +74,7 @@ SERVICES: Final = (
         "Takes events in over HTTP, checks and normalises what arrives, refuses what does not keep the contract.",
         groups=(Group(group_of("ingest"), topics.SESSIONS),),
         writes=(topics.SESSIONS, topics.EPISODES, topics.DEAD_LETTERS),
+        serves="/v1/",
     ),
     ServiceRow(
         "predictor",
@@ -101,6 +104,17 @@ SERVICES: Final = (
         writes=(topics.DEAD_LETTERS,),
         needs="webhook",
     ),
+    ServiceRow(
+        "clinician",
+        "Follows events, scores and alerts into a database, and serves what clinicians see and answer.",
+        groups=(
+            Group(group_of("clinician"), topics.EPISODES),
+            Group(group_of("clinician-scores"), topics.SCORES),
+            Group(group_of("clinician-alerts"), topics.ALERTS),
+        ),
+        writes=(topics.SESSIONS,),
+        serves="/",
+    ),
 )
 """Every service, in the order in which an event passes them."""
 
@@ -109,7 +123,7 @@ def readers(topic: TopicRow) -> list[str]:
     """The services that read a topic.
 
     >>> readers(topics.EPISODES)
-    ['predictor', 'erasure']
+    ['predictor', 'erasure', 'clinician']
     """
     return [row.name for row in SERVICES if any(group.topic is topic for group in row.groups)]
 

@@ -10,6 +10,12 @@ import typer
 from keepwell.streams.open import WHERE
 
 LogUrl = Annotated[str | None, typer.Option("--log", help=WHERE)]
+Database = Annotated[
+    str | None,
+    typer.Option(
+        "--database", help="Of the clinician's side: sqlite:///FILE, or postgresql+psycopg://USER:PASSWORD@HOST/NAME."
+    ),
+]
 Prefix = Annotated[str | None, typer.Option("--topic-prefix", help="Prefix of all topics and groups.")]
 Instance = Annotated[
     str | None,

@@ -13,7 +13,9 @@ from keepwell.streams.log import Log
 from keepwell.streams.topics import Topics, ensure_topics
 from keepwell.streams.worker.loop import STALLED_SECONDS
 from keepwell.streams.worker.process import Check, Watchdog
-from keepwell.web.service import Face, Until, Work, address_by_setting, under_its_name
+from keepwell.web.server import Server
+from keepwell.web.service import Until, Work, address_by_setting, under_its_name
+from keepwell.web.shared import Shared
 from services.catalogue import SERVICES
 
 
@@ -32,35 +34,31 @@ def groups_of(settings: Mapping[str, Settings]) -> list[tuple[str, str]]:
 class Together:
     """The services of one installation, from the start to the end of a `with` block; `settings` as `settings_of` makes them.
 
-    The addresses for people are taken before any partition is: `addresses` has host and port by service. They are not
-    live when one of the services is not, and as ready as the service behind them. When one service fails, all stop; the
-    error is raised at the end of the block.
+    What they serve to people is served at one address, that of the first of them, which is taken before any partition is:
+    `address` has its host and port. It is not live when one of the services is not, and ready when those behind it are. When
+    one service fails, all stop; the error is raised at the end of the block.
     """
 
     def __init__(self, log: Log, settings: Mapping[str, Settings]) -> None:
         self.stop = threading.Event()
-        self.addresses: dict[str, str] = {}
+        self.address = ""
         self._error: BaseException | None = None
         self._open = ExitStack()
         ensure_topics(log, Topics(next(iter(settings.values())).topic_prefix))
         self._settings = settings
-        self._hosts = {row.name: row.address(settings[row.name])[0] for row in SERVICES if row.name in settings}
-        self._services = {row.name: row.make()(settings[row.name], log) for row in SERVICES if row.name in settings}
+        self._rows = [row for row in SERVICES if row.name in settings]
+        self._services = {row.name: row.make()(settings[row.name], log) for row in self._rows}
 
     def __enter__(self) -> Together:
         with ExitStack() as opened:
-            faces: dict[str, Face] = {}
             for name, service in self._services.items():
                 opened.enter_context(under_its_name(name, service, self._settings[name]))
-            for name, service in self._services.items():
-                if service.for_people:
-                    with address_by_setting(name):
-                        faces[name] = opened.enter_context(service.face(self._live, service.work.ready))
-                    self.addresses[name] = f"{self._hosts[name]}:{faces[name].port}"
+            server = opened.enter_context(self._face())
+            for service in self._services.values():
                 opened.enter_context(service.beside)
                 opened.enter_context(Watchdog(service.work.silence, STALLED_SECONDS))
             for name, service in self._services.items():
-                thread = threading.Thread(target=self._run, args=(service.work, faces.get(name)), name=name)
+                thread = threading.Thread(target=self._run, args=(service.work, server), name=name)
                 thread.start()
                 opened.callback(thread.join)
             self._open = opened.pop_all()
@@ -74,18 +72,38 @@ class Together:
         if self._error is not None and error is None:
             raise self._error
 
-    def _live(self) -> Check:
-        found = {name: service.work.live() for name, service in self._services.items()}
-        return Check(
-            all(check.ok for check in found.values()),
-            "; ".join(f"{name}: {check.why}" for name, check in found.items()),
-        )
+    def _face(self) -> Server:
+        apps = {
+            row.serves: app(self._live, self._ready)
+            for row in self._rows
+            if row.serves is not None and (app := self._services[row.name].app) is not None
+        }
+        first = next(row for row in self._rows if row.serves is not None)
+        host, port = first.address(self._settings[first.name])
+        with address_by_setting(first.name):
+            server = Server(Shared(apps), host, port)
+        self.address = f"{host}:{server.port}"
+        return server
 
-    def _run(self, work: Work, face: Face | None) -> None:
+    def _live(self) -> Check:
+        return _all({name: service.work.live() for name, service in self._services.items()})
+
+    def _ready(self) -> Check:
+        behind = [row.name for row in self._rows if row.serves is not None]
+        return _all({name: self._services[name].work.ready() for name in behind})
+
+    def _run(self, work: Work, server: Server) -> None:
         try:
-            work.run(self.stop if face is None else Until(self.stop, face.ended))
+            work.run(Until(self.stop, server.ended))
             if not self.stop.is_set():
                 raise RuntimeError("the HTTP server ended by itself")
         except BaseException as error:
             self._error = self._error or error
             self.stop.set()
+
+
+def _all(found: Mapping[str, Check]) -> Check:
+    """Well where all are, with what each says."""
+    return Check(
+        all(check.ok for check in found.values()), "; ".join(f"{name}: {check.why}" for name, check in found.items())
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import secrets
+import sys
 import tempfile
 import threading
 import time
@@ -11,6 +13,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from heapq import merge
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -23,15 +26,21 @@ from keepwell.cli._settings import read
 from keepwell.cli._together import Together, settings_of
 from keepwell.cli.replay import replay_log
 from keepwell.contract.control import tick
-from keepwell.contract.events import Event, encode
+from keepwell.contract.events import Event, encode, micros
 from keepwell.contract.outputs import Alert, Score
 from keepwell.observe import setup_logging
 from keepwell.streams.log import Log, Message, Partition
 from keepwell.streams.topics import Topics, to_every_partition
 from keepwell.streams.worker.process import stop_on_signals
 from keepwell.testing.made_up import CLINIC, made_up_clinic
+from keepwell.testing.tour import CLINICIAN, tour
 from keepwell.web.keys import KeyFile
 from models.release import default
+from services.clinician.database import open_engine
+from services.clinician.people import accounts, links
+from services.clinician.people.accounts import Account
+from services.clinician.people.passwords import Passwords
+from services.clinician.people.who import OPERATOR
 from services.clock.bootstrap import make as make_clock
 from services.clock.settings import ClockSettings
 from services.predictor.bootstrap import processor
@@ -43,6 +52,14 @@ POST: Final = 500
 """Events a request."""
 PATIENCE: Final = 60.0
 """Seconds that the demo waits for a day's events to come out at the other end before it gives up."""
+
+VISITORS: Final = (
+    Account("visitor-clinician", CLINIC, "clinician", CLINICIAN),
+    Account("visitor-supervisor", CLINIC, "supervisor", None),
+)
+"""As whom visitors look at the demo's page."""
+VISIT_US: Final = 12 * 3_600_000_000
+"""How long the links of visitors open the demo's page."""
 
 BROKEN: Final = (
     b'{"specversion":"1.0","id":"x-1","source":"/north/booking","type":"keepwell.session.attended.v1"',
@@ -66,13 +83,16 @@ def command(
 def _run(folder: Path, once: bool) -> None:
     shared: dict[str, Any] = {"log": f"sqlite:///{folder / 'demo.db'}", "instance": "demo", "topic_prefix": ""}
     token = KeyFile(folder / "keys.json").issue(CLINIC, datetime.now(UTC)).token
-    flags = shared | {"keys": folder / "keys.json", "ingest_port": 0, "rate": 1e6, "burst": 1_000_000}
+    flags = shared | {
+        "keys": folder / "keys.json", "ingest_port": 0, "rate": 1e6, "burst": 1_000_000,
+        "database": f"sqlite:///{folder / 'clinician.db'}", "clinics": {CLINIC: {"made_up": True}},
+    }  # fmt: skip
     clock = read(ClockSettings, **shared)
     stop = stop_on_signals() if not once else threading.Event()
     log = clock.open_log()
     try:
         with Together(log, settings_of(flags, without=("clock", "notify"))) as services:
-            url = f"http://{services.addresses['ingest']}/v1/events"
+            url = f"http://{services.address}/v1/events"
             clinic = _Clinic(log, url, token, services)
             began = time.monotonic()
             sent = clinic.live_through(datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0))
@@ -84,7 +104,7 @@ def _run(folder: Path, once: bool) -> None:
             _check(log)
             if once:
                 return
-            _invite(url, token, subject)
+            _invite(f"http://{services.address}", str(flags["database"]), token, subject)
             ticking = threading.Thread(target=make_clock(clock, log).work.run, args=(stop,), name="clock")
             ticking.start()
             _follow(log, stop, services)
@@ -107,7 +127,8 @@ class _Clinic:
     def live_through(self, until: datetime) -> int:
         """Lives `DAYS` days up to `until`; returns how many events were sent."""
         sent = 0
-        events = made_up_clinic(EPISODES, SEED, until - timedelta(days=DAYS), DAYS)
+        clinic = made_up_clinic(EPISODES, SEED, until - timedelta(days=DAYS), DAYS)
+        events = merge(clinic, tour(until), key=lambda event: event.time)
         with progress() as bar:
             for day, of_day in groupby(events, key=lambda event: event.time.date()):
                 today = list(of_day)
@@ -215,17 +236,39 @@ def _check(log: Log) -> None:
     print(f"\nReplayed from the log: {verdict.compared} scores and alerts compared, byte for byte; no difference.")
 
 
-def _invite(url: str, token: str, subject: str) -> None:
-    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+def _invite(address: str, database: str, token: str, subject: str) -> None:
+    now = datetime.now(UTC)
+    key = _visitors(database, micros(now))
+    page = f"{address}/visit/clinician?key={key}"
+    print("\nThe page that clinicians see, with three made-up clients to begin with:\n")
+    print(f"  as a clinician:  {page}")
+    print(f"  as a supervisor: {address}/visit/supervisor?key={key}")
     event = {
         "specversion": "1.0", "id": "hello-1", "source": "/north/feedback", "type": "keepwell.feedback.given.v1",
-        "subject": subject, "time": now, "data": {"pillar": "trust", "sentiment": "negative"},
+        "subject": subject, "time": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "data": {"pillar": "trust", "sentiment": "negative"},
     }  # fmt: skip
     print(
         "\nStill up; Ctrl-C ends it. Scores and alerts appear below as they come. Send an event from another terminal:\n"
     )
-    print(f"curl -sS {url} \\\n  -H 'Authorization: Bearer {token}' \\")
+    print(f"curl -sS {address}/v1/events \\\n  -H 'Authorization: Bearer {token}' \\")
     print(f"  -H 'Content-Type: application/cloudevents+json' \\\n  -d '{json.dumps(event)}'\n", flush=True)
+    if sys.stdout.isatty():
+        typer.launch(page)
+
+
+def _visitors(database: str, now: int) -> str:
+    """Makes the users that visitors of the demo look as; returns the key of their links."""
+    engine = open_engine(database)
+    try:
+        with engine.begin() as connection:
+            for account in VISITORS:
+                password = secrets.token_urlsafe(24)
+                accounts.add(connection, account, OPERATOR, now, passwords=Passwords(), password=password)
+            made = links.make(connection, links.VISIT, CLINIC, now, VISIT_US)
+    finally:
+        engine.dispose()
+    return made.get_secret_value()
 
 
 def _follow(log: Log, stop: threading.Event, services: Together) -> None:

@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "clock": "Tell every partition the time, so that silence is noticed",
     "erasure": "Carry erasures out: delete what the log holds of a client",
     "notify": "Post every alert to a webhook",
+    "clinician": "Follow scores, alerts and events into a database, and serve what clinicians see and answer",
     "replay": "Run the live code over FILES, or over a log",
     "score": "Score episodes of FILES at chosen moments",
     "import-csv": "Turn a clinic's own tables into events of the contract",
@@ -37,6 +38,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "release": "List, verify, sign, publish, promote and compare releases of the model",
     "instruments": "Register clinics' own instruments in the log, and list them",
     "keys": "Issue, rotate, revoke and list the clinics' API keys",
+    "users": "Add, list and remove the people who use the clinician's side, and the tokens of their programs",
     "dead-letters": "List, show, replay and drop records that were refused",
 }
 """What `keepwell --help` lists, in its order: the first words of each command's own help, as a test holds. A command is the

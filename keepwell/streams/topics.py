@@ -119,6 +119,9 @@ class Topics:
         self.notify_group = group_of("notify")
         self.returned_group = group_of("notify-returned")
         self.erasure_group = group_of("erasure")
+        self.clinician_group = group_of("clinician")
+        self.clinician_scores_group = group_of("clinician-scores")
+        self.clinician_alerts_group = group_of("clinician-alerts")
 
     def full(self, topic: TopicRow) -> str:
         """The name of a topic in this installation."""

@@ -69,17 +69,18 @@ class _Watched:
             await self._app(scope, receive, send)
             return
         began, status = time.perf_counter(), 500
+        answered: float | None = None  # a stream's answer begins soon and ends hours later
 
         async def watched(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered = message["status"], time.perf_counter()
             await send(message)
 
         try:
             await self._app(scope, receive, watched)
         finally:
-            seconds = time.perf_counter() - began
+            seconds = (answered or time.perf_counter()) - began
             HTTP_REQUESTS.labels(self._service, str(status)).inc()
             HTTP_SECONDS.labels(self._service).observe(seconds)
             if line := self._told.get(scope["path"]):

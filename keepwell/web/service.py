@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self, TypeVar
 
+from starlette.types import ASGIApp
+
 from keepwell.observe import setup_logging
 from keepwell.settings import Settings
 from keepwell.streams.claim import held
@@ -54,19 +56,23 @@ class Face(Protocol):
     ) -> None: ...
 
 
+App = Callable[[Checked, Checked], ASGIApp]
+"""What makes an application from what its health pages tell: whether it is live, and ready."""
+
+
 class Service(NamedTuple):
     """A service over an open log whose topics exist.
 
     `face` takes the service's address, and serves /livez, /readyz and /metrics there at least; the two checks are what they
-    tell. It raises `OSError` naming the address where that cannot be had. `for_people`: it serves more than these pages, so a
-    process that runs several services opens it too. `beside` goes on in a thread of its own while the work runs. `named`: it
-    works under the instance's name, which no second one may have meanwhile.
+    tell. It raises `OSError` naming the address where that cannot be had. `app`: what it serves where that is more than these
+    pages; a process that runs several services serves it too. `beside` goes on in a thread of its own while the work runs.
+    `named`: it works under the instance's name, which no second one may have meanwhile.
     """
 
     work: Work
     face: Callable[[Checked, Checked], Face]
     beside: AbstractContextManager[object] = nullcontext()
-    for_people: bool = False
+    app: App | None = None
     named: bool = True
 
 

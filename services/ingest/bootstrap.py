@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import structlog
+from starlette.types import ASGIApp
 
 from keepwell.streams.log import Log
 from keepwell.streams.registered import FollowedInstruments, RegisteredInstruments
@@ -46,14 +47,16 @@ def make(settings: IngestSettings, log: Log) -> Service:
         floor=Taken(log, topics),
     )
 
-    def face(live: Checked, ready: Checked) -> Server:
+    def app(live: Checked, ready: Checked) -> ASGIApp:
         keyring = Keyring(settings.keys)
-        app = make_app(Intake(log, topics.sessions, keyring, instruments, settings, _now, live, ready))
-        server = Server(app, settings.ingest_host, settings.ingest_port)
+        return make_app(Intake(log, topics.sessions, keyring, instruments, settings, _now, live, ready))
+
+    def face(live: Checked, ready: Checked) -> Server:
+        server = Server(app(live, ready), settings.ingest_host, settings.ingest_port)
         _log.info("intake.open", host=settings.ingest_host, port=server.port)
         return server
 
-    return Service(worker, face, beside=FollowedInstruments(instruments), for_people=True)
+    return Service(worker, face, beside=FollowedInstruments(instruments), app=app)
 
 
 def _now() -> datetime:

@@ -18,7 +18,8 @@ WITHOUT = {"demo", "schema", "simulate", "import-csv"}
 """Commands that read no settings, or none that would matter: those of the demo are its own."""
 
 LINES = [
-    "up", "ingest --drain", "predictor --drain", "clock --once", "notify --drain", "erasure --drain",
+    "up", "ingest --drain", "predictor --drain", "clock --once", "notify --drain", "erasure --drain", "clinician --drain",
+    "users list",
     "replay events.jsonl --out out",
     "score events.jsonl --at pairs.csv --out scores.csv", "train events.jsonl --out out",
     "evaluate some events.jsonl --out out", "monitor events.jsonl", "topics", "doctor", "release list",

@@ -9,15 +9,23 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from keepwell.cli._alone import alone
+from keepwell.contract.events import micros
 from keepwell.settings import Settings
 from keepwell.streams.log import Log, LogError, Message
 from keepwell.streams.open import lock_file, member_file, open_log
 from keepwell.streams.topics import Topics, ensure_topics
+from keepwell.web.keys import KeyFile
+from services.clinician.database import open_engine
+from services.clinician.people import accounts, links
+from services.clinician.people.accounts import Account
+from services.clinician.people.passwords import Passwords
+from services.clinician.people.who import OPERATOR
 from tests.services.notify.receivers import Receiver, serving
 
 PATIENCE = 60.0
@@ -215,3 +223,24 @@ def test_up_posts_alerts_where_a_webhook_is_set(tmp_path: Path) -> None:
             assert up.process.poll() is None and time.monotonic() < deadline, up.told()
             time.sleep(0.05)
     assert receiver.ids == ["al-1.raised"]
+
+
+def test_a_new_installation_gets_a_link_for_its_first_administrator_and_later_none(tmp_path: Path) -> None:
+    KeyFile(tmp_path / "keys.json").issue("north", datetime.now(UTC))
+    words = ("--keys", str(tmp_path / "keys.json"), "--instance", "one")
+    with Up(tmp_path, *words) as up:
+        up.until("first administrator of north")
+        link = next(word for word in up.told().split() if "/welcome?key=" in word)
+    engine = open_engine(f"sqlite:///{tmp_path / 'keepwell-clinician.db'}")
+    with engine.begin() as connection:
+        key, now = link.partition("key=")[2], micros(datetime.now(UTC))
+        assert links.use(connection, links.FIRST_ADMINISTRATOR, key, now) == "north"
+        accounts.add(
+            connection, Account("ada", "north", "administrator", None), OPERATOR, 1, passwords=Passwords(),
+            password="seventeen quiet geese",
+        )  # fmt: skip
+    engine.dispose()
+    with Up(tmp_path, *words) as again:
+        joined(again)
+        again.until("page for clinicians")
+        assert "welcome" not in again.told()

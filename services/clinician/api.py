@@ -1,0 +1,213 @@
+"""The API of CONTRACT section 5 under `/api/v1`: what a user may see, and what the user answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from keepwell.contract.events import Actioned, RepairAttempt, micros, rfc3339
+from keepwell.contract.words import Action, AlertKind, DismissReason, Pillar, RepairOutcome, State
+from keepwell.web.app import body_of
+from services.clinician import queries
+from services.clinician.answers import Answers, Asking, Conflict, Given, NotThere
+from services.clinician.people.access import API, Caller, caller
+from services.clinician.people.audit import Action as Audited
+from services.clinician.people.audit import AuditEntry, append
+from services.clinician.views import AnsweredAlert
+
+LARGEST: Final = 16_384
+"""Bytes of a body; an answer has no free text. Ours."""
+Limit = Annotated[int, Query(ge=1, le=200)]
+Key = Annotated[str | None, Header(min_length=1, max_length=200)]
+Who = Annotated[Caller, Depends(caller)]
+
+
+class Asked(NamedTuple):
+    """What the API needs from outside."""
+
+    engine: sa.Engine
+    answers: Answers
+    now: Callable[[], datetime]
+    calibrated_for: Collection[str]
+
+
+class AnswerBody(msgspec.Struct, forbid_unknown_fields=True):
+    """An answer to an alert."""
+
+    action: Action
+    until: datetime | None = None
+    helpful: bool | None = None
+    reason: DismissReason | None = None
+
+
+class RepairBody(msgspec.Struct, forbid_unknown_fields=True):
+    """An attempt at repair."""
+
+    pillar: Pillar | None = None
+    strategy: str | None = None
+    alert_id: str | None = None
+    outcome: RepairOutcome = "unknown"
+
+
+class Page(msgspec.Struct):
+    """A page of a list. `next` is the cursor of the next one, null at the end."""
+
+    items: list[Any]
+    next: str | None
+
+
+class GivenBody(msgspec.Struct):
+    """An answer on its way."""
+
+    event_id: str
+    settled: bool
+    undo_until: str
+
+
+def router(asked: Asked) -> APIRouter:
+    """The routes. Every one has a rule in `services.clinician.people.access`."""
+    found = APIRouter(prefix=API)
+    api = _Api(asked)
+    found.get("/me")(api.me)
+    found.get("/caseload")(api.caseload)
+    found.get("/episodes/{clinic}/{subject}")(api.episode)
+    found.post("/episodes/{clinic}/{subject}/repairs", status_code=201)(api.repair)
+    found.get("/alerts")(api.alerts)
+    found.get("/alerts/{alert_id}")(api.alert)
+    found.post("/alerts/{alert_id}/answers", status_code=201)(api.answer)
+    found.delete("/answers/{event_id}")(api.take_back)
+    return found
+
+
+class _Api:
+    """One method a route; those that ask the database run in a thread, as they are no coroutines."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+
+    def me(self, who: Who) -> Response:
+        user = who.user
+        return _json({"user": user.id, "role": user.role, "clinic": user.clinic, "clinician_id": user.clinician_id})
+
+    def caseload(
+        self, who: Who, *, limit: Limit = 50, cursor: str | None = None, clinician: str | None = None,
+        q: str | None = None, alerts: Literal["open"] | None = None, state: State = "open",
+    ) -> Response:  # fmt: skip
+        wanted = queries.Asked(clinician, q, alerts is not None, state)
+        with self._asked.engine.begin() as connection:
+            items, after = _cursor(
+                lambda: queries.caseload(
+                    connection, who.viewer, self._asked.now(), wanted, limit=limit, cursor=cursor,
+                    calibrated_for=self._asked.calibrated_for,
+                )
+            )  # fmt: skip
+            self._note(connection, who, "caseload.seen", [item.episode for item in items])
+        return _json(Page([{**msgspec.to_builtins(item), "alerts": _alerts(item.alerts)} for item in items], after))
+
+    def episode(self, who: Who, clinic: str, subject: str) -> Response:
+        key = f"{clinic}/{subject}"
+        with self._asked.engine.begin() as connection:
+            found = queries.episode(connection, who.viewer, key, self._asked.now(), self._asked.calibrated_for)
+            if found is None:
+                raise HTTPException(404)
+            self._note(connection, who, "episode.seen", [key])
+        told = msgspec.to_builtins(found)
+        item = told.pop("item")
+        newest = next((one for one in found.item.alerts), None)
+        suggestions = [] if newest is None else msgspec.to_builtins(newest.alert.suggestions)
+        return _json({**item, **told, "alerts": _alerts(found.alerts), "suggestions": suggestions})
+
+    def alerts(
+        self, who: Who, *, limit: Limit = 50, cursor: str | None = None,
+        status: Literal["open", "resolved"] | None = None, kind: AlertKind | None = None,
+    ) -> Response:  # fmt: skip
+        with self._asked.engine.begin() as connection:
+            items, after = _cursor(
+                lambda: queries.alert_list(connection, who.viewer, status=status, kind=kind, limit=limit, cursor=cursor)
+            )
+            self._note(connection, who, "alert.seen", sorted({one.alert.episode for one in items}))
+        return _json(Page(_alerts(items), after))
+
+    def alert(self, who: Who, alert_id: str) -> Response:
+        with self._asked.engine.begin() as connection:
+            found = queries.alert(connection, who.viewer, alert_id)
+            if found is None:
+                raise HTTPException(404)
+            self._note(connection, who, "alert.seen", [found.alert.episode])
+        return _json(_alerts([found])[0])
+
+    async def answer(self, request: Request, who: Who, alert_id: str, idempotency_key: Key = None) -> Response:
+        body = _body(AnswerBody, await body_of(request, LARGEST))
+        if body.reason is not None and body.action != "dismissed":
+            raise HTTPException(422, "`reason` goes with `dismissed` only.")
+        if body.until is not None and body.until.tzinfo is None:
+            raise HTTPException(422, "`until` needs an offset, such as 2026-03-02T10:00:00Z.")
+        data = Actioned(
+            alert_id=alert_id, action=body.action, by=who.user.id, until=body.until, helpful=body.helpful,
+            reason=body.reason, via="page" if who.session is not None else "api",
+        )  # fmt: skip
+        return await _given(lambda: self._asked.answers.answer(_asking(who, idempotency_key), alert_id, data))
+
+    async def repair(
+        self, request: Request, who: Who, clinic: str, subject: str, idempotency_key: Key = None
+    ) -> Response:
+        body = _body(RepairBody, await body_of(request, LARGEST))
+        data = RepairAttempt(pillar=body.pillar, strategy=body.strategy, alert_id=body.alert_id, outcome=body.outcome)
+        asking = _asking(who, idempotency_key)
+        return await _given(lambda: self._asked.answers.repair(asking, f"{clinic}/{subject}", data))
+
+    async def take_back(self, who: Who, event_id: str) -> Response:
+        return await _given(lambda: self._asked.answers.take_back(_asking(who, None), event_id), status=200)
+
+    def _note(self, connection: sa.Connection, who: Caller, action: Audited, keys: list[str]) -> None:
+        at = micros(self._asked.now())
+        entries = [AuditEntry(clinic=who.user.clinic, by=who.user.actor, action=action, episode=key) for key in keys]
+        if entries:
+            append(connection, at, *entries)
+
+
+def _asking(who: Caller, key: str | None) -> Asking:
+    return Asking(who.user, who.viewer, key)
+
+
+async def _given(give: Callable[[], Given], status: int = 201) -> Response:
+    try:
+        found = await run_in_threadpool(give)
+    except NotThere:
+        raise HTTPException(404) from None
+    except Conflict as error:
+        raise HTTPException(422, str(error)) from error
+    return _json(GivenBody(found.event_id, False, rfc3339(micros(found.undo_until))), status)
+
+
+def _cursor(ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except queries.WrongCursor as error:
+        raise HTTPException(422, str(error)) from error
+
+
+def _body(kind: type[Any], body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise HTTPException(422, f"The body is not what this route takes: {error}") from error
+
+
+def _alerts(found: Collection[AnsweredAlert]) -> list[dict[str, Any]]:
+    """Alerts as in CONTRACT section 3, with `answers`."""
+    return [
+        {**msgspec.to_builtins(one.alert), "raised_at": one.raised_at, "answers": msgspec.to_builtins(one.answers)}
+        for one in found
+    ]
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")

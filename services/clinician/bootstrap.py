@@ -1,0 +1,156 @@
+"""Wires the clinician's side to a log and a database: what follows the log, what hands answers over, and the API."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
+
+import sqlalchemy as sa
+import structlog
+from starlette.types import ASGIApp
+
+from keepwell.contract.events import micros
+from keepwell.streams.log import Log, LogError
+from keepwell.streams.standing import stands
+from keepwell.streams.topics import Topics
+from keepwell.streams.worker.follow import Follower, Handler
+from keepwell.streams.worker.loop import Stop
+from keepwell.streams.worker.process import Check
+from keepwell.web import service
+from keepwell.web.app import make_app
+from keepwell.web.server import Server
+from keepwell.web.service import Checked, Service, Until
+from models.registry import Releases
+from services.clinician.answers import Answers
+from services.clinician.api import Asked, router
+from services.clinician.clinics import facts_of
+from services.clinician.database import open_engine
+from services.clinician.overview_pages import add_overview
+from services.clinician.people.access import People, install
+from services.clinician.people.passwords import Passwords
+from services.clinician.people_pages import add_people_pages
+from services.clinician.projector import AlertsProjection, EventsProjection, ScoresProjection
+from services.clinician.schema import migrate
+from services.clinician.settings import ClinicianSettings
+from services.clinician.stream import Streams, add_stream
+from services.clinician.visits import add_visits
+from services.clinician.web import Pages, add_pages
+
+RELAY_SECONDS: Final = 2.0
+"""How often answers that the log has not taken are looked for; ours."""
+_log = structlog.get_logger(__name__)
+
+
+class ReadModel:
+    """Follows events, scores and alerts into the database, each in a thread of its own, and hands waiting answers over."""
+
+    def __init__(self, log: Log, topics: Topics, instance: str, engine: sa.Engine, answers: Answers) -> None:
+        follows: list[tuple[str, str, Handler]] = [
+            (topics.clinician_group, topics.episodes, EventsProjection(engine)),
+            (topics.clinician_scores_group, topics.scores, ScoresProjection(engine, partial(stands, log))),
+            (topics.clinician_alerts_group, topics.alerts, AlertsProjection(engine, partial(stands, log))),
+        ]
+        self._loops = [
+            Follower(log, handler, group=group, topic=topic, instance=instance) for group, topic, handler in follows
+        ]
+        self._answers = answers
+
+    def run(self, stop: Stop) -> None:
+        """Follows until `stop` is set. Raises `LogError` as every loop does; then all have ended."""
+        ended = threading.Event()
+        either = Until(stop, ended)
+        errors: list[BaseException] = []
+
+        def guarded(work: Callable[[Stop], None]) -> None:
+            try:
+                work(either)
+            except BaseException as error:
+                errors.append(error)
+            finally:
+                ended.set()
+
+        works: list[Callable[[Stop], None]] = [*(loop.run for loop in self._loops), self._relay]
+        threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
+
+    def drain(self, stop: Stop) -> None:
+        """Follows what the log holds now: events first, as scores and alerts wait for them."""
+        for loop in self._loops:
+            loop.drain(stop)
+        self._answers.hand_over()
+
+    def silence(self) -> float:
+        """Seconds since the last beat of the loop that is silent longest."""
+        return max(loop.silence() for loop in self._loops)
+
+    def live(self) -> Check:
+        """Whether the loops turn. For any thread."""
+        return _first_trouble(*(loop.live() for loop in self._loops))
+
+    def ready(self) -> Check:
+        """Whether the loops do their share. For any thread."""
+        return _first_trouble(*(loop.ready() for loop in self._loops))
+
+    def _relay(self, stop: Stop) -> None:
+        while not stop.is_set():
+            try:
+                self._answers.hand_over()
+            except LogError as error:
+                _log.warning("answer.later", cause=type(error).__name__)
+            except sa.exc.DBAPIError as error:
+                _log.warning("answers.not_read", cause=type(error.orig).__name__)
+            stop.wait(RELAY_SECONDS)
+
+
+def run(settings: ClinicianSettings, *, drain: bool = False, stop: Stop | None = None) -> None:
+    """Runs the clinician's side as a process of its own, as `keepwell.web.service.run` does."""
+    service.run("clinician", settings, make, drain=drain, stop=stop)
+
+
+def make(settings: ClinicianSettings, log: Log) -> Service:
+    """The read model over the log, with the API as its face. The database is brought to the newest schema."""
+    engine = open_engine(settings.database)
+    migrate(engine)
+    topics = Topics(settings.topic_prefix)
+    answers = Answers(engine, log, topics.sessions, _now)
+    work = ReadModel(log, topics, settings.instance, engine, answers)
+    people = People(engine, lambda: micros(_now()))
+    streams = Streams(people, topics)
+    releases = Releases.of(settings)
+
+    def app(live: Checked, ready: Checked) -> ASGIApp:
+        app = make_app("clinician", "Keepwell for clinicians", live, ready, told={})
+        app.include_router(router(Asked(engine, answers, _now, frozenset())))
+        pages = Pages(engine, answers, Passwords(), _now, partial(facts_of, settings.clinics))
+        add_pages(app, pages)
+        add_people_pages(app, pages)
+        add_overview(app, pages, releases)
+        if any(facts.made_up for facts in settings.clinics.values()):
+            add_visits(app, pages)
+        add_stream(app, streams)
+        install(app, people)
+        return app
+
+    def face(live: Checked, ready: Checked) -> Server:
+        server = Server(app(live, ready), settings.clinician_host, settings.clinician_port)
+        _log.info("clinician.open", host=settings.clinician_host, port=server.port)
+        return server
+
+    return Service(work, face, beside=streams, app=app)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _first_trouble(*checks: Check) -> Check:
+    """The first check that is not well, else the last."""
+    return next((check for check in checks if not check.ok), checks[-1])

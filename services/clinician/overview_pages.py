@@ -1,0 +1,92 @@
+"""Supervision, data quality and the model in use: their pages, and their routes of the API."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends, FastAPI, Response
+from starlette.responses import HTMLResponse
+
+from keepwell.contract.events import micros
+from models.registry import Releases
+from services.clinician import overview, render
+from services.clinician.overview import KnownRelease
+from services.clinician.people.access import API, Caller, caller
+from services.clinician.people.audit import AuditEntry, append
+from services.clinician.views import ModelView, QualityView, TeamView
+from services.clinician.web import Pages
+
+Who = Annotated[Caller, Depends(caller)]
+
+
+def add_overview(app: FastAPI, pages: Pages, releases: Releases) -> None:
+    """Adds the routes. Every one has a rule in `services.clinician.people.access`."""
+    views = _Overview(pages, releases)
+    found, api = APIRouter(include_in_schema=False), APIRouter(prefix=API)
+    found.get("/supervision")(views.supervision)
+    found.get("/quality")(views.quality)
+    found.get("/model")(views.model)
+    api.get("/team")(views.team_as_json)
+    api.get("/quality")(views.quality_as_json)
+    api.get("/model")(views.model_as_json)
+    app.include_router(found)
+    app.include_router(api)
+
+
+class _Overview:
+    """One method a route; each blocks, so each runs in a thread."""
+
+    def __init__(self, pages: Pages, releases: Releases) -> None:
+        self._pages = pages
+        self._known = lru_cache(8)(lambda digest: overview.known_release(releases, digest))
+
+    def supervision(self, who: Who) -> Response:
+        return HTMLResponse(render.supervision(self._context(who), self._team(who)))
+
+    def quality(self, who: Who) -> Response:
+        return HTMLResponse(render.quality(self._context(who), self._quality(who)))
+
+    def model(self, who: Who) -> Response:
+        return HTMLResponse(render.model(self._context(who), self._model(who)))
+
+    def team_as_json(self, who: Who) -> Response:
+        return _json(self._team(who))
+
+    def quality_as_json(self, who: Who) -> Response:
+        return _json(self._quality(who))
+
+    def model_as_json(self, who: Who) -> Response:
+        return _json(self._model(who))
+
+    def _team(self, who: Caller) -> TeamView:
+        with self._pages.engine.begin() as connection:
+            known = self._in_use(overview.digest_in_use(connection, who.viewer))
+            budget = None if known is None else known.budget
+            found = overview.team(connection, who.viewer, self._pages.now(), budget)
+            entry = AuditEntry(clinic=who.user.clinic, by=who.user.actor, action="team.seen")
+            append(connection, micros(self._pages.now()), entry)
+        return found
+
+    def _quality(self, who: Caller) -> QualityView:
+        with self._pages.engine.connect().execution_options(reads=True) as connection:
+            return overview.quality(connection, who.viewer)
+
+    def _model(self, who: Caller) -> ModelView | None:
+        with self._pages.engine.connect().execution_options(reads=True) as connection:
+            digest = overview.digest_in_use(connection, who.viewer)
+            if digest is None:
+                return None
+            return overview.model(connection, who.viewer, digest, self._in_use(digest))
+
+    def _in_use(self, digest: str | None) -> KnownRelease | None:
+        return None if digest is None else self._known(digest)
+
+    def _context(self, who: Caller) -> render.PageContext:
+        with self._pages.engine.connect().execution_options(reads=True) as connection:
+            return self._pages.context(connection, who)
+
+
+def _json(value: Any) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")

@@ -1,0 +1,370 @@
+"""Follows the log into the read model: three topics, each with its position in the transaction of what it wrote.
+
+Whatever dies between any two lines, a batch is written whole or not at all, and comes again where it was not. So the read
+model is a function of the log: thrown away (`empty`) and followed again, it is the same. An alert or a score is written once
+the events of its episode were; of an erased episode no events are left, so what arrives of it late is waited with until the
+log has taken it back, and never written.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.dialects import postgresql, sqlite
+
+from keepwell.care.episode import Episode, Live
+from keepwell.care.instruments import Instrument, Instruments
+from keepwell.contract.events import (
+    AnyEvent,
+    ClientErased,
+    ClockTicked,
+    EpisodeOpened,
+    InstrumentRegistered,
+    ModelPromoted,
+    decode_accepted,
+    micros,
+)
+from keepwell.contract.outputs import Alert, Score
+from keepwell.streams.log import Doubt, Partition, Record
+from keepwell.streams.worker.follow import Handled
+from services.clinician.people.audit import forget
+from services.clinician.people.who import Actor
+from services.clinician.seen import seen
+from services.clinician.sent import sent
+from services.clinician.tables import READ_MODEL, alerts, clients, episodes, events, instruments, positions, scores
+
+KEPT_LIVE: Final = 5_000
+"""Episodes that are held folded (about 22 kB each); others are folded again from their events when one comes; ours."""
+AGAIN: Final = 2.0
+"""Seconds until records are tried again where the database did not take them, or their episode is not known yet; ours."""
+NEVER: Final = -(1 << 62)
+FOLLOWER: Final = Actor("keepwell", "erasure")
+"""Who the audit names where an erasure reached it through the log."""
+
+_log = structlog.get_logger(__name__)
+_score = msgspec.json.Decoder(Score)
+_alert = msgspec.json.Decoder(Alert)
+
+
+class Projection:
+    """Handler of a follower of one topic; a subclass says what its records come to."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    def position(self, partition: Partition) -> int:
+        """The offset that is read next, by the database."""
+        with self.engine.connect() as connection:
+            return _position(connection, partition)
+
+    def handle(self, partition: Partition, records: Sequence[Record]) -> Handled:
+        """Writes what the records come to, and the position after them, in one transaction."""
+        try:
+            with self.engine.begin() as connection:
+                before = _position(connection, partition)
+                ahead = [record for record in records if record.offset >= before]
+                if len(ahead) < len(records):
+                    raise Doubt("the read model was moved on by another projector")
+                done = self.take(connection, partition, ahead)
+                if done:
+                    _move(connection, partition, ahead[done - 1].offset + 1)
+        except sa.exc.DBAPIError as error:
+            self.forget(partition)
+            _log.warning("projector.later", cause=type(error.orig).__name__)
+            return Handled(0, again=AGAIN)
+        except BaseException:
+            self.forget(partition)
+            raise
+        return Handled(done, again=AGAIN)
+
+    def forget(self, partition: Partition) -> None:
+        """Drops what is held of a partition."""
+
+    def take(self, connection: sa.Connection, partition: Partition, records: Sequence[Record]) -> int:
+        """Writes what the first few of the records come to, and returns how many."""
+        raise NotImplementedError
+
+
+class EventsProjection(Projection):
+    """Accepted events: what an episode's course says."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        super().__init__(engine)
+        self._lives: OrderedDict[str, Live] = OrderedDict()
+        self._instruments: Instruments | None = None
+
+    def forget(self, partition: Partition) -> None:
+        """Everything that is held follows from the database."""
+        self._lives.clear()
+        self._instruments = None
+
+    def take(self, connection: sa.Connection, partition: Partition, records: Sequence[Record]) -> int:
+        """All of them."""
+        rows: list[dict[str, Any]] = []
+        touched: dict[str, None] = {}
+        heard = NEVER
+        for record in records:
+            event = _event(record)
+            match event:
+                case None | ModelPromoted():
+                    continue
+                case ClockTicked():
+                    heard = max(heard, micros(event.time))
+                case InstrumentRegistered():
+                    _insert(connection, events, rows)
+                    rows.clear()
+                    self._register(connection, record, event)
+                case ClientErased():
+                    _insert(connection, events, rows)
+                    rows.clear()
+                    for key in _erase(connection, event.clinic, event.data.client_id, micros(event.time)):
+                        self._lives.pop(key, None)
+                        touched.pop(key, None)
+                case _:
+                    live = self._live(connection, event, rows)
+                    if live.fold(event) == "taken":
+                        rows.append(
+                            {"episode": event.key, "partition": partition.number, "offset": record.offset,
+                             "clinic": event.clinic, "type": event.type, "source": event.source,
+                             "at": micros(event.time), "value": record.value}
+                        )  # fmt: skip
+                        touched[event.key] = None
+                        if isinstance(event, EpisodeOpened):
+                            row = {"clinic": event.clinic, "client": event.data.client_id, "episode": event.key}
+                            connection.execute(_upsert(connection, clients, ()), [row])
+        _insert(connection, events, rows)
+        if touched:
+            found = [self._row(connection, key, heard) for key in touched]
+            moved = ("clinician", "first_at", "next_visit", "last_session", "sessions")
+            connection.execute(_upsert(connection, episodes, moved), found)
+        if heard > NEVER:
+            _hear(connection, partition, heard)
+        while len(self._lives) > KEPT_LIVE:
+            self._lives.popitem(last=False)
+        return len(records)
+
+    def _live(self, connection: sa.Connection, event: AnyEvent, waiting: list[dict[str, Any]]) -> Live:
+        live = self._lives.get(event.key)
+        if live is None:
+            _insert(connection, events, waiting)
+            waiting.clear()
+            live = self._lives[event.key] = folded(connection, event.key, self._known(connection))
+        self._lives.move_to_end(event.key)
+        return live
+
+    def _row(self, connection: sa.Connection, key: str, now: int) -> dict[str, Any]:
+        live = self._lives[key]
+        course, at = live.course, max(live.episode.latest, now)
+        return {
+            "key": key, "clinic": key.partition("/")[0], "clinician": course.clinician,
+            "first_at": live.episode.history[0].at, "next_visit": course.visits.next_visit(at),
+            "last_session": course.last_session, "sessions": course.sessions, "state": "open",
+        }  # fmt: skip
+
+    def _register(self, connection: sa.Connection, record: Record, event: InstrumentRegistered) -> None:
+        row = {"clinic": event.clinic, "name": event.data.name, "value": record.value}
+        known = connection.execute(
+            sa.select(instruments.c.value).filter_by(clinic=event.clinic, name=event.data.name)
+        ).scalar()
+        if known is not None:
+            held = decode_accepted(known)
+            if (held.time, held.id) >= (event.time, event.id):
+                return
+        connection.execute(_upsert(connection, instruments, ("value",)), [row])
+        self._lives.clear()
+        self._instruments = None
+
+    def _known(self, connection: sa.Connection) -> Instruments:
+        if self._instruments is None:
+            self._instruments = registered(connection)
+        return self._instruments
+
+
+class OfEpisodes(Projection):
+    """Records that are about episodes, and are written once the episode is known.
+
+    `stands` asks the log whether it still says a record: one that it takes back is of an erased client.
+    """
+
+    def __init__(self, engine: sa.Engine, stands: Callable[[Record], bool]) -> None:
+        super().__init__(engine)
+        self._stands = stands
+
+    def take(self, connection: sa.Connection, partition: Partition, records: Sequence[Record]) -> int:
+        """All of them, up to the first whose episode is not known yet."""
+        read = [(record, self.read(record)) for record in records]
+        keys = {told[0] for _, told in read if told is not None}
+        known: dict[str, int] = dict(
+            connection.execute(sa.select(episodes.c.key, episodes.c.first_at).where(episodes.c.key.in_(keys))).all()
+        )
+        rows = []
+        done = 0
+        for record, told in read:
+            if told is not None:
+                key, at, output = told
+                if key not in known and self._stands(record):
+                    break
+                if at >= known.get(key, at + 1):  # else of the same name before an erasure
+                    rows.append((record, key, at, output))
+            done += 1
+        if rows:
+            self.write(connection, partition, rows)
+        return done
+
+    def read(self, record: Record) -> tuple[str, int, Any] | None:
+        """Episode, time (µs) and output of a record; None where it is none of ours."""
+        raise NotImplementedError
+
+    def write(
+        self, connection: sa.Connection, partition: Partition, rows: Sequence[tuple[Record, str, int, Any]]
+    ) -> None:
+        """Writes the rows of outputs whose episodes are known."""
+        raise NotImplementedError
+
+
+class ScoresProjection(OfEpisodes):
+    """Scores: their history, and what the newest says of the episode."""
+
+    def read(self, record: Record) -> tuple[str, int, Score] | None:
+        """As `OfEpisodes`."""
+        score = _read(_score, record)
+        return None if score is None else (score.episode, _micros(score.as_of), score)
+
+    def write(
+        self, connection: sa.Connection, partition: Partition, rows: Sequence[tuple[Record, str, int, Any]]
+    ) -> None:
+        """As `OfEpisodes`."""
+        history = [
+            {"episode": key, "partition": partition.number, "offset": record.offset, "as_of": at, "value": record.value}
+            for record, key, at, _ in rows
+        ]
+        connection.execute(sa.insert(scores), history)
+        newest = {
+            key: {"of": key, "state": score.state, "risk": score.risk.d30 if score.risk else None, "scored_at": at}
+            for _, key, at, score in rows
+        }
+        moved = sa.update(episodes).where(episodes.c.key == sa.bindparam("of"))
+        connection.execute(
+            moved.values(state=sa.bindparam("state"), risk=sa.bindparam("risk"), scored_at=sa.bindparam("scored_at")),
+            list(newest.values()),
+        )
+
+
+class AlertsProjection(OfEpisodes):
+    """Alerts: each as its newest record says, and when it was raised."""
+
+    def read(self, record: Record) -> tuple[str, int, Alert] | None:
+        """As `OfEpisodes`."""
+        alert = _read(_alert, record)
+        return None if alert is None else (alert.episode, _micros(alert.at), alert)
+
+    def write(
+        self, connection: sa.Connection, partition: Partition, rows: Sequence[tuple[Record, str, int, Any]]
+    ) -> None:
+        """As `OfEpisodes`. An alert that is told once more keeps when it was raised."""
+        newest: dict[str, dict[str, Any]] = {}
+        for record, key, at, alert in rows:
+            raised = newest[alert.alert_id]["raised_at"] if alert.alert_id in newest else at
+            newest[alert.alert_id] = {
+                "id": alert.alert_id, "episode": key, "clinic": key.partition("/")[0], "kind": alert.kind,
+                "status": alert.status, "raised_at": raised, "at": at, "partition": partition.number,
+                "offset": record.offset, "value": record.value,
+            }  # fmt: skip
+        moved = ("status", "at", "partition", "offset", "value")
+        connection.execute(_upsert(connection, alerts, moved), list(newest.values()))
+
+
+def empty(engine: sa.Engine) -> None:
+    """Throws the read model away; following the log from its beginning makes the same again."""
+    with engine.begin() as connection:
+        for table in READ_MODEL:
+            connection.execute(sa.delete(table))
+
+
+def registered(connection: sa.Connection) -> Instruments:
+    """The instruments that clinics registered."""
+    found = [decode_accepted(value) for value in connection.execute(sa.select(instruments.c.value)).scalars()]
+    return Instruments.of(event for event in found if isinstance(event, InstrumentRegistered))
+
+
+def folded(connection: sa.Connection, key: str, known: Instruments) -> Live:
+    """An episode folded from the events that the database holds of it; empty where it holds none."""
+    interpret: Callable[[str], Instrument | None] = partial(known.get, key.partition("/")[0])
+    live = Live(Episode(key), interpret)
+    asked = sa.select(events.c.value).where(events.c.episode == key).order_by(events.c.partition, events.c.offset)
+    for value in connection.execute(asked).scalars():
+        live.fold(decode_accepted(value))
+    return live
+
+
+def _erase(connection: sa.Connection, clinic: str, client: str, at: int) -> list[str]:
+    """Deletes what is held of a client, answers that wait and the audit's subjects too, and returns the episodes it was of.
+    `at` is when the erasure was asked for (µs)."""
+    mine = sa.select(clients.c.episode).where(clients.c.clinic == clinic, clients.c.client == client)
+    keys = list(connection.execute(mine).scalars())
+    for table in (events, scores, alerts):
+        connection.execute(sa.delete(table).where(table.c.episode.in_(keys)))
+    connection.execute(sa.delete(episodes).where(episodes.c.key.in_(keys)))
+    connection.execute(sa.delete(clients).where(clients.c.episode.in_(keys)))
+    for table in (sent, seen):
+        connection.execute(sa.delete(table).where(table.c.episode.in_(keys)))
+    for key in keys:
+        forget(connection, at, clinic, key, FOLLOWER)
+    return keys
+
+
+def _position(connection: sa.Connection, partition: Partition) -> int:
+    asked = sa.select(positions.c.next_offset).filter_by(topic=partition.topic, partition=partition.number)
+    return connection.execute(asked).scalar() or 0
+
+
+def _move(connection: sa.Connection, partition: Partition, offset: int) -> None:
+    row = {"topic": partition.topic, "partition": partition.number, "next_offset": offset}
+    connection.execute(_upsert(connection, positions, ("next_offset",)), [row])
+
+
+def _hear(connection: sa.Connection, partition: Partition, at: int) -> None:
+    row = {"topic": partition.topic, "partition": partition.number, "next_offset": 0, "heard_at": at}
+    connection.execute(_upsert(connection, positions, ("heard_at",)), [row])
+
+
+def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(sa.insert(table), list(rows))
+
+
+def _upsert(connection: sa.Connection, table: sa.Table, moved: Sequence[str]) -> sa.Insert:
+    """Writes rows, and of those that are there already these columns."""
+    keys = [column.name for column in table.primary_key.columns]
+    insert: Any = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    found: sa.Insert = (
+        insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in moved})
+        if moved
+        else insert.on_conflict_do_nothing(index_elements=keys)
+    )
+    return found
+
+
+def _event(record: Record) -> AnyEvent | None:
+    try:
+        return None if record.value is None else decode_accepted(record.value)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None  # the predictor names it in the dead letters
+
+
+def _read(decoder: msgspec.json.Decoder[Any], record: Record) -> Any:
+    try:
+        return None if record.value is None else decoder.decode(record.value)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _micros(text: str) -> int:
+    return micros(datetime.fromisoformat(text))

@@ -1,0 +1,107 @@
+"""The tables of the read model: what follows from the log, and how far it was followed.
+
+Times are whole microseconds since 1970 UTC. `clinic` stands in every table that is read by tenant. Everything here can be
+thrown away and is made again by following the log from its beginning (`services.clinician.projector.empty`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from services.clinician.database import METADATA
+
+positions: Final = sa.Table(
+    "positions",
+    METADATA,
+    sa.Column("topic", sa.Text, primary_key=True),
+    sa.Column("partition", sa.Integer, primary_key=True),
+    sa.Column("next_offset", sa.BigInteger, nullable=False),
+    sa.Column("heard_at", sa.BigInteger),
+)
+"""By partition of a topic the offset that is read next, and the time of the newest tick that was read."""
+
+instruments: Final = sa.Table(
+    "instruments",
+    METADATA,
+    sa.Column("clinic", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.LargeBinary, nullable=False),
+)
+"""The newest registration of each name, as its event stands in the log."""
+
+events: Final = sa.Table(
+    "events",
+    METADATA,
+    sa.Column("episode", sa.Text, primary_key=True),
+    sa.Column("partition", sa.Integer, primary_key=True),
+    sa.Column("offset", sa.BigInteger, primary_key=True),
+    sa.Column("clinic", sa.Text, nullable=False),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("value", sa.LargeBinary, nullable=False),
+    sa.Index("ix_events_place", "partition", "offset"),
+    sa.Index("ix_events_type", "clinic", "type", "at"),
+    sa.Index("ix_events_source", "clinic", "source", "at"),
+)
+"""Accepted events of episodes as they stand in the log, in the order of the log, with what they are found by."""
+
+clients: Final = sa.Table(
+    "clients",
+    METADATA,
+    sa.Column("clinic", sa.Text, primary_key=True),
+    sa.Column("client", sa.Text, primary_key=True),
+    sa.Column("episode", sa.Text, primary_key=True),
+)
+"""Which episodes are a client's, as their openings said."""
+
+episodes: Final = sa.Table(
+    "episodes",
+    METADATA,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("clinic", sa.Text, nullable=False),
+    sa.Column("clinician", sa.Text),
+    sa.Column("first_at", sa.BigInteger, nullable=False),
+    sa.Column("next_visit", sa.BigInteger),
+    sa.Column("last_session", sa.BigInteger),
+    sa.Column("sessions", sa.Integer, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("risk", sa.Float),
+    sa.Column("scored_at", sa.BigInteger),
+    sa.Index("ix_episodes_of", "clinic", "clinician", "state"),
+)
+"""An episode as it stands: from its events, and the state and 30-day risk of its newest score."""
+
+scores: Final = sa.Table(
+    "scores",
+    METADATA,
+    sa.Column("episode", sa.Text, primary_key=True),
+    sa.Column("partition", sa.Integer, primary_key=True),
+    sa.Column("offset", sa.BigInteger, primary_key=True),
+    sa.Column("as_of", sa.BigInteger, nullable=False),
+    sa.Column("value", sa.LargeBinary, nullable=False),
+    sa.Index("ix_scores_place", "partition", "offset"),
+)
+"""Every score that was read, as it stands in the log."""
+
+alerts: Final = sa.Table(
+    "alerts",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("episode", sa.Text, nullable=False, index=True),
+    sa.Column("clinic", sa.Text, nullable=False, index=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("raised_at", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("partition", sa.Integer, nullable=False),
+    sa.Column("offset", sa.BigInteger, nullable=False),
+    sa.Column("value", sa.LargeBinary, nullable=False),
+    sa.Index("ix_alerts_place", "partition", "offset"),
+)
+"""An alert as it stands: its newest record with its place in the log, and when it was raised."""
+
+READ_MODEL: Final = (positions, instruments, events, clients, episodes, scores, alerts)
+"""The tables that follow from the log alone."""

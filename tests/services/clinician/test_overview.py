@@ -1,0 +1,186 @@
+"""Supervision hides what is small, and its numbers, the gaps and the model are those of the log."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keepwell.contract.events import (
+    Actioned,
+    AlertActioned,
+    Ended,
+    EpisodeEnded,
+    EventRetracted,
+    RepairAttempt,
+    RepairAttempted,
+    Retracted,
+    decode_accepted,
+)
+from keepwell.contract.outputs import Alert
+from models.registry import Releases
+from models.release import default
+from services.clinician import overview
+from services.clinician.clinics import ClinicFacts
+from services.clinician.overview import rounded, suppressed
+from services.clinician.overview_pages import add_overview
+from services.clinician.people.access import without_rule
+from services.clinician.people.tables import audit
+from services.clinician.schema import migrate
+from services.clinician.views import Viewer
+from services.clinician.web import Pages
+from tests.services.clinician.lived import DAYS, START, Lived, lived, project
+from tests.services.clinician.test_pages import Whole, head, start, voiced, whole
+from tests.strategies import BASE
+
+__all__ = ("whole",)  # a fixture
+NOW = START + timedelta(days=DAYS)
+
+
+def viewer(role: str = "supervisor", clinic: str = "north") -> Viewer:
+    return Viewer(user="u-1", role=role, clinic=clinic, clinician_id=None)  # type: ignore[arg-type]  # a role
+
+
+@given(st.lists(st.integers(0, 40), max_size=8))
+def test_no_hidden_count_can_be_told_from_the_total_and_those_that_are_shown(counts: list[int]) -> None:
+    shown = suppressed(counts)
+    hidden = [place for place, count in enumerate(shown) if count is None]
+    assert all(shown[place] is None for place, count in enumerate(counts) if count < 5)
+    assert all(count is None or (count == rounded(counts[place]) and count >= 5) for place, count in enumerate(shown))
+    if len(counts) > 1:
+        assert len(hidden) != 1, "who knows the total tells the only hidden one by subtraction"
+
+
+@given(st.integers(0, 10_000))
+def test_what_is_shown_is_a_multiple_of_five_and_at_most_two_off(count: int) -> None:
+    assert rounded(count) % 5 == 0 and abs(rounded(count) - count) <= 2
+
+
+@pytest.fixture(scope="module")
+def told() -> Lived:
+    return lived(40)
+
+
+def test_the_numbers_of_a_team_are_those_of_the_log(opened: sa.Engine, told: Lived) -> None:
+    migrate(opened)
+    project(opened, told, 1_000)
+    since = NOW - timedelta(weeks=overview.WEEKS)
+    raised: dict[str, Alert] = {}
+    resolved = set()
+    for records in told.alerts.values():
+        for record in records:
+            alert = msgspec.json.decode(record.value or b"", type=Alert)
+            raised.setdefault(alert.alert_id, alert)
+            if alert.status == "resolved":
+                resolved.add(alert.alert_id)
+    late = {name for name, alert in raised.items() if alert.at >= since.isoformat().replace("+00:00", "Z")}
+    answered, repairs, better, ends = set(), 0, 0, dict[str, str]()
+    for records in told.events.values():
+        for record in records:
+            event = decode_accepted(record.value or b"")
+            if isinstance(event, AlertActioned):
+                answered.add(event.data.alert_id)
+            if isinstance(event, RepairAttempted) and event.time >= since:
+                repairs, better = repairs + 1, better + (event.data.outcome == "better")
+            if isinstance(event, EpisodeEnded) and event.time >= since:
+                ends[event.key] = event.data.reason
+    with opened.connect() as connection:
+        team = overview.team(connection, viewer(), NOW)
+    assert len(late) >= 10 and team.raised == rounded(len(late))
+    unseen = len(late & resolved - answered)
+    expected = suppressed([len(late & answered), unseen, len(late) - len(late & answered) - unseen])
+    assert (team.answered, team.unseen) == (expected[0], expected[1])
+    assert team.repairs == (rounded(repairs) if repairs >= 5 else None)
+    assert team.repairs_better == suppressed([better, repairs - better])[0]
+    counted = Counter(ends.values())
+    assert [one.how for one in team.endings] == sorted(counted)
+    assert [one.count for one in team.endings] == suppressed([counted[how] for how in sorted(counted)])
+    names = [one.clinician_id for one in team.members]
+    assert names == sorted(names) and len(names) > 3
+    with opened.connect() as connection:
+        assert overview.team(connection, viewer(clinic="south"), NOW).members == ()
+        assert overview.team(connection, viewer("clinician"), NOW).raised is None
+
+
+def test_answers_endings_and_retractions_count_once(whole: Whole) -> None:
+    subjects = [f"ep-{n}" for n in range(12)]
+    whole.live(*(event for n, one in enumerate(subjects) for event in (start(one), voiced(f"f-{n}", 1, "trust", one))))
+    with whole.engine.connect() as connection:
+        names = connection.execute(sa.text("SELECT id, episode FROM alerts ORDER BY episode")).all()
+    for number, (name, episode) in enumerate(names):
+        subject = episode.partition("/")[2]
+        data = Actioned(alert_id=name, action="acknowledged", by="u-1")
+        whole.live(AlertActioned(**head(f"a-{number}", 3, subject), data=data))
+        whole.live(
+            RepairAttempted(**head(f"r-{number}", 5, subject), data=RepairAttempt(alert_id=name, outcome="better"))
+        )
+    now = BASE + timedelta(days=1)
+    with whole.engine.connect() as connection:
+        team = overview.team(connection, viewer(), now)
+    assert (team.raised, team.answered, team.unseen) == (10, 10, None), "12 of 12, rounded"
+    assert (team.hours_to_answer, team.repairs, team.repairs_better) == (2.0, 10, None)
+    for number in range(6):
+        back = EventRetracted(**head(f"b-{number}", 6, subjects[0]), data=Retracted(event_id=f"r-{number}"))
+        subject = next(e for n, (_, e) in enumerate(names) if n == number).partition("/")[2]
+        whole.live(msgspec.structs.replace(back, subject=subject))
+    for number in range(7):
+        ended = EpisodeEnded(**head(f"e-{number}", 7, subjects[number]), data=Ended(reason="improved"))
+        whole.live(ended)
+    with whole.engine.connect() as connection:
+        team = overview.team(connection, viewer(), now)
+    assert team.repairs == 5
+    assert [(one.how, one.count) for one in team.endings] == [("improved", 5)]
+
+
+def test_quality_names_systems_gaps_and_what_was_called_wrong_and_no_client(whole: Whole) -> None:
+    whole.live(start(), voiced("f-1", 1), start("ep-2"))
+    with whole.engine.connect() as connection:
+        name = connection.execute(sa.text("SELECT id FROM alerts")).scalar()
+        assert overview.quality(connection, viewer("data")).wrong == ()
+    data = Actioned(alert_id=str(name), action="dismissed", by="u-1", reason="data_wrong")
+    whole.live(AlertActioned(**head("a-1", 3), data=data))
+    with whole.engine.connect() as connection:
+        found = overview.quality(connection, viewer("data"))
+        elsewhere = overview.quality(connection, viewer("data", "south"))
+    assert [(one.system, one.events) for one in found.systems] == [("/north", 4), ("/north/booking", 4)]
+    assert dict(found.systems[0].gaps)["no alliance rating yet"] == 2
+    assert found.wrong and all(one.wrong == 1 <= one.shown for one in found.wrong)
+    assert b"ep-" not in msgspec.json.encode(found)
+    assert (elsewhere.systems, elsewhere.wrong) == ((), ())
+
+
+def test_pages_and_api_are_of_their_roles_and_the_look_at_a_team_is_recorded(whole: Whole) -> None:
+    pages: Any = Pages(whole.engine, None, None, lambda: whole.clock[-1], lambda _: ClinicFacts())  # type: ignore[arg-type]
+    add_overview(whole.app, pages, Releases())
+    assert without_rule(whole.app) == []
+    boss, data, anna = whole.user("supervisor", None), whole.user("data", None), whole.user()
+    assert "There is nothing to show yet" in boss.get("/supervision").text, "where nothing happened"
+    assert data.get("/api/v1/model").json() is None
+    whole.live(start(), voiced("f-1", 1))
+    assert boss.get("/supervision").status_code == boss.get("/model").status_code == 200
+    model = anna.get("/api/v1/model").json()
+    assert model["release"] == default().digest and model["wrong"] == [] and model["calibrated"] is False
+    headings = [heading for heading, _ in model["card"]]
+    assert "What it is for" in headings and not any("|" in text for _, text in model["card"])
+    assert data.get("/quality").status_code == data.get("/model").status_code == 200
+    team = boss.get("/api/v1/team").json()
+    assert team["budget"] > 0 and team["raised"] is None
+    for asked in ("/supervision", "/api/v1/team"):
+        assert anna.get(asked).status_code == data.get(asked).status_code == 404
+    for asked in ("/quality", "/api/v1/quality"):
+        assert anna.get(asked).status_code == boss.get(asked).status_code == 404
+    with whole.engine.connect() as connection:
+        looks = connection.execute(sa.select(sa.func.count()).where(audit.c.action == "team.seen")).scalar()
+    assert looks == 3
+
+
+def test_a_release_that_cannot_be_read_here_is_told_by_its_digest_alone() -> None:
+    assert overview.known_release(Releases(), "sha256:" + "0" * 64) is None
+    known = overview.known_release(Releases(), default().digest)
+    assert known is not None and known.budget is not None and 0 < known.budget < 10

@@ -1,0 +1,198 @@
+"""The pages over a lived clinic: what is new, what waits for an answer, and what is answered at once."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from keepwell.contract.events import (
+    Actioned,
+    AlertActioned,
+    AnyEvent,
+    EpisodeOpened,
+    Feedback,
+    FeedbackGiven,
+    MeasureCompleted,
+    Measured,
+    Opened,
+    encode,
+    micros,
+)
+from keepwell.streams.log import Partition, Record
+from keepwell.streams.worker.process import Check
+from keepwell.web.app import make_app
+from services.clinician.answers import Answers
+from services.clinician.clinics import ClinicFacts
+from services.clinician.people import accounts
+from services.clinician.people.access import People, install, without_rule
+from services.clinician.people.accounts import Account
+from services.clinician.people.passwords import Passwords
+from services.clinician.people.who import OPERATOR, Role
+from services.clinician.projector import AlertsProjection, EventsProjection, ScoresProjection
+from services.clinician.schema import migrate
+from services.clinician.web import Pages, add_pages
+from services.predictor.bootstrap import processor
+from tests.services.clinician.lived import TOPICS
+from tests.services.clinician.people.made import Asking
+from tests.services.clinician.test_api import Doubtful
+from tests.strategies import BASE
+
+NUMBERS = count()
+BOOKING = "/north/booking"
+
+
+class Whole(NamedTuple):
+    """A clinic that lives on: events go through the predictor into the database, and pages are asked of it."""
+
+    engine: sa.Engine
+    log: Doubtful
+    app: Any
+    clock: list[datetime]
+    worker: Any
+    places: dict[str, int]
+
+    def live(self, *events: AnyEvent) -> None:
+        source = Partition(TOPICS.episodes, 0)
+        records = []
+        for event in events:
+            at = self.places[TOPICS.episodes] = self.places.get(TOPICS.episodes, -1) + 1
+            records.append(Record(source, at, event.key.encode(), encode(event), (), micros(event.time) // 1000))
+        EventsProjection(self.engine).handle(source, records)
+        for message in self.worker.step(0, records).messages:
+            for topic, into in ((TOPICS.scores, ScoresProjection), (TOPICS.alerts, AlertsProjection)):
+                if message.topic == topic:
+                    at = self.places[topic] = self.places.get(topic, -1) + 1
+                    record = Record(Partition(topic, 0), at, message.key, message.value)
+                    into(self.engine, lambda _: True).handle(record.partition, [record])
+
+    def come_back(self) -> None:
+        """What was answered comes back through the log."""
+        taken = [msgspec.json.decode(one.value or b"", type=AnyEvent) for one in self.log.taken]
+        self.log.taken.clear()
+        self.live(*taken)
+
+    def user(self, role: Role = "clinician", clinician: str | None = "c-1", clinic: str = "north") -> Asking:
+        name = f"u-{next(NUMBERS)}"
+        with self.engine.begin() as connection:
+            account = Account(name, clinic, role, clinician)
+            made = accounts.add(
+                connection, account, OPERATOR, 1, passwords=Passwords(), password="seventeen quiet geese"
+            )
+            token = accounts.issue_token(connection, made.user, OPERATOR, 1)
+        return Asking(
+            self.app, "https://keepwell.example", {"authorization": f"Bearer {token.text.get_secret_value()}"}
+        )
+
+
+@pytest.fixture
+def whole(opened: sa.Engine) -> Whole:
+    migrate(opened)
+    clock, log = [BASE + timedelta(days=2)], Doubtful()
+    answers = Answers(opened, log, TOPICS.sessions, lambda: clock[-1])  # type: ignore[arg-type]  # what it asks of a log
+    app = make_app("clinician", "Keepwell", _well, _well, told={})
+    add_pages(app, Pages(opened, answers, Passwords(), lambda: clock[-1], lambda _: ClinicFacts()))
+    install(app, People(opened, lambda: micros(clock[-1])))
+    return Whole(opened, log, app, clock, processor(TOPICS), {})
+
+
+def _well() -> Check:
+    return Check(True, "well")
+
+
+def head(name: str, hours: float, subject: str = "ep-1") -> dict[str, Any]:
+    at = BASE + timedelta(hours=hours)
+    return {"specversion": "1.0", "id": name, "source": BOOKING, "subject": subject, "time": at}
+
+
+def start(subject: str = "ep-1") -> EpisodeOpened:
+    return EpisodeOpened(**head(f"o-{subject}", 0, subject), data=Opened(client_id=f"p-{subject}", clinician_id="c-1"))
+
+
+def voiced(name: str, hours: float, pillar: str = "trust", subject: str = "ep-1") -> FeedbackGiven:
+    data = Feedback(pillar=pillar, sentiment="negative")  # type: ignore[arg-type]  # a pillar
+    return FeedbackGiven(**head(name, hours, subject), data=data)
+
+
+def why(page: str) -> dict[str, str]:
+    """Why each client stands on the page of today."""
+    return dict(re.findall(r'data-episode="([^"]+)" data-why="([^"]+)"', page))
+
+
+def alerts_on(page: str) -> list[str]:
+    return re.findall(r'data-alert="([^"]+)"', page)
+
+
+def test_every_route_of_the_pages_has_a_rule(whole: Whole) -> None:
+    assert without_rule(whole.app) == []
+
+
+def test_what_is_new_is_told_since_the_user_looked_and_of_each_user_apart(whole: Whole) -> None:
+    whole.live(start(), voiced("f-1", 1))
+    anna, bo = whole.user(), whole.user("supervisor", None)
+    assert 'class="new"' not in anna.get("/").text, "to who never looked everything is new, so nothing is said to be"
+    assert anna.get("/episodes/north/ep-1").status_code == 200
+    assert 'class="new"' not in anna.get("/").text
+    whole.live(voiced("f-2", 60, "goals"))
+    whole.clock.append(BASE + timedelta(hours=61))
+    told = anna.get("/").text
+    assert 'class="new"' in told and "More urgent than before: a strain between the two" in told
+    assert ": is not going well" in told
+    assert 'class="new"' not in bo.get("/").text
+    anna.get("/episodes/north/ep-1")
+    assert 'class="new"' not in anna.get("/").text
+
+
+def test_an_answered_matter_waits_for_news_and_a_put_off_one_comes_back(whole: Whole) -> None:
+    whole.live(start(), voiced("f-1", 1))
+    anna = whole.user()
+    [name] = alerts_on(anna.get("/").text)
+    assert why(anna.get("/").text) == {"north/ep-1": "voiced"}
+    assert anna.post(f"/alerts/{name}/answers", data={"action": "repair_planned"}).status_code == 303
+    assert why(anna.get("/").text) == {"north/ep-1": "quiet"}, "at once, before the log brings it back"
+    whole.come_back()
+    assert why(anna.get("/").text) == {"north/ep-1": "quiet"}
+    whole.live(voiced("f-2", 60, "goals"))
+    whole.clock.append(BASE + timedelta(hours=61))
+    assert why(anna.get("/").text) == {"north/ep-1": "voiced"}, "something new was said"
+    until = (BASE + timedelta(days=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    anna.post(f"/alerts/{name}/answers", data={"action": "snoozed", "until": until})
+    assert why(anna.get("/").text) == {"north/ep-1": "quiet"}
+    whole.clock.append(BASE + timedelta(days=5, minutes=1))
+    assert why(anna.get("/").text) == {"north/ep-1": "back_from_snooze"}
+
+
+def test_after_a_leave_all_is_marked_as_seen_but_safety(whole: Whole) -> None:
+    whole.live(*(event for n in range(4) for event in (start(f"ep-{n}"), voiced(f"f-{n}", 1, "trust", f"ep-{n}"))))
+    safety = Measured(instrument="PHQ-9", scores={"total": 20.0}, safety_item=2.0)
+    whole.live(MeasureCompleted(**head("m-1", 2, "ep-0"), data=safety))
+    anna, boss = whole.user(), whole.user("supervisor", None)
+    page = anna.get("/").text
+    assert 'action="/alerts/seen"' in page and 'action="/alerts/seen"' not in boss.get("/").text
+    assert boss.post("/alerts/seen").status_code == 404
+    assert anna.post("/alerts/seen").status_code == 303
+    given = [msgspec.json.decode(one.value or b"", type=AlertActioned) for one in whole.log.taken]
+    assert [one.data.action for one in given] == ["acknowledged"] * 4
+    assert len({one.data.alert_id for one in given}) == 4
+    assert why(anna.get("/").text) == {"north/ep-0": "safety"} | {f"north/ep-{n}": "quiet" for n in (1, 2, 3)}
+    anna.post("/alerts/seen")
+    assert len(whole.log.taken) == 4, "a second time there is nothing left"
+
+
+def test_endorsements_of_safety_stand_in_one_card_and_are_answered_together(whole: Whole) -> None:
+    item = Measured(instrument="PHQ-9", scores={"total": 20.0}, safety_item=2.0)
+    whole.live(start(), *(MeasureCompleted(**head(f"m-{n}", n + 1), data=item) for n in range(3)))
+    anna = whole.user()
+    page = anna.get("/").text
+    [name] = alerts_on(page)
+    assert page.count("Also endorsed") == 2
+    anna.post(f"/alerts/{name}/answers", data={"action": "acknowledged"})
+    given = [msgspec.json.decode(one.value or b"", type=AlertActioned).data for one in whole.log.taken]
+    assert len({one.alert_id for one in given}) == 3 and {one.action for one in given} == {"acknowledged"}
+    assert isinstance(given[0], Actioned)
+    assert why(anna.get("/").text) == {"north/ep-1": "quiet"}

@@ -1,0 +1,164 @@
+"""The read model is a function of the log: however it was batched, broken off, repeated or thrown away; erased is erased."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from random import Random
+
+import pytest
+import sqlalchemy as sa
+
+from keepwell.care.instruments import Instruments
+from keepwell.contract.events import ClientErased, Erased, decode_accepted
+from keepwell.streams.log import Doubt, Record
+from services.clinician import projector
+from services.clinician.projector import AlertsProjection, EventsProjection, ScoresProjection, empty, folded
+from services.clinician.schema import migrate
+from services.clinician.tables import alerts, clients, episodes, events, positions, scores
+from tests.services.clinician.lived import DAYS, START, Lived, content, follow, lived, project
+
+
+@pytest.fixture(scope="module")
+def log() -> Lived:
+    return lived()
+
+
+@pytest.fixture
+def engine(opened: sa.Engine) -> sa.Engine:
+    migrate(opened)
+    return opened
+
+
+def test_every_event_score_and_alert_stands_there_and_an_episode_as_its_course_says(
+    engine: sa.Engine, log: Lived
+) -> None:
+    project(engine, log)
+    told = [decode_accepted(one.value) for records in log.events.values() for one in records if one.value is not None]
+    of_episodes = [event for event in told if event.subject.startswith("ep-")]
+    found = content(engine)
+    assert len(found["events"]) == len(of_episodes) > 100
+    assert len(found["scores"]) == sum(map(len, log.scores.values()))
+    raised = {one[0] for one in found["alerts"]}
+    assert len(raised) == len(found["alerts"]) > 0
+    with engine.connect() as connection:
+        for row in connection.execute(sa.select(episodes)):
+            course = folded(connection, row.key, Instruments()).course
+            assert (row.sessions, row.last_session, row.clinician) == (
+                course.sessions, course.last_session, course.clinician,
+            )  # fmt: skip
+            newest = connection.execute(
+                sa.select(scores.c.as_of).filter_by(episode=row.key).order_by(scores.c.offset.desc()).limit(1)
+            ).scalar()
+            assert row.scored_at == newest
+
+
+def test_it_is_the_same_however_the_log_was_batched_and_when_it_is_thrown_away_and_followed_again(
+    engine: sa.Engine, log: Lived
+) -> None:
+    project(engine, log, 1_000)
+    whole = content(engine)
+    for size in (7, 333):
+        empty(engine)
+        assert not any(content(engine).values())
+        project(engine, log, size)
+        assert content(engine) == whole
+
+
+def test_what_dies_before_its_transaction_ends_leaves_no_trace_and_comes_again(
+    engine: sa.Engine, log: Lived, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project(engine, log)
+    whole = content(engine)
+    empty(engine)
+    random, moved = Random(7), projector._move
+
+    class Killed(BaseException):
+        pass
+
+    def dies(*given: object) -> None:
+        moved(*given)  # type: ignore[arg-type]  # as it is called
+        if random.random() < 0.4:
+            raise Killed
+
+    monkeypatch.setattr(projector, "_move", dies)
+    for projection, records in (
+        (EventsProjection(engine), log.events),
+        (ScoresProjection(engine, lambda _: True), log.scores),
+        (AlertsProjection(engine, lambda _: True), log.alerts),
+    ):
+        while True:
+            try:
+                follow(projection, records, 50)
+                break
+            except Killed:
+                continue
+    assert content(engine) == whole
+
+
+def test_what_another_projector_took_already_is_doubted_and_changes_nothing(engine: sa.Engine, log: Lived) -> None:
+    project(engine, log)
+    whole = content(engine)
+    partition, records = next(iter(log.events.items()))
+    with pytest.raises(Doubt):
+        EventsProjection(engine).handle(partition, records[:10])
+    assert content(engine) == whole
+
+
+def test_scores_and_alerts_wait_until_the_events_of_their_episode_are_there(engine: sa.Engine, log: Lived) -> None:
+    partition, records = next(iter(log.scores.items()))
+    waiting = ScoresProjection(engine, lambda _: True)
+    assert waiting.handle(partition, records[:5]).done == 0
+    follow(EventsProjection(engine), log.events, 100)
+    assert waiting.handle(partition, records[:5]).done == 5
+
+
+def test_a_database_that_is_gone_is_waited_for(log: Lived, tmp_path_factory: pytest.TempPathFactory) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path_factory.mktemp('gone') / 'none' / 'nothing.db'}")
+    partition, records = next(iter(log.events.items()))
+    handled = EventsProjection(engine).handle(partition, records)
+    assert handled.done == 0 and handled.again > 0
+
+
+def _erasure(client: str) -> ClientErased:
+    return ClientErased(
+        specversion="1.0", id="er-1", source="/north/keepwell", subject="_erased", time=START + timedelta(days=DAYS),
+        data=Erased(client_id=client),
+    )  # fmt: skip
+
+
+def test_an_erased_client_leaves_nothing_and_what_comes_late_is_not_written(engine: sa.Engine, log: Lived) -> None:
+    project(engine, log)
+    with engine.connect() as connection:
+        client, key = connection.execute(sa.select(clients.c.client, clients.c.episode)).first() or ("", "")
+    late = lived(more=[_erasure(client)])
+    empty(engine)
+    follow(EventsProjection(engine), late.events, 100)
+    gone: list[Record] = []
+
+    def stands(record: Record) -> bool:
+        gone.append(record)
+        return False
+
+    follow(ScoresProjection(engine, stands), log.scores, 100)
+    follow(AlertsProjection(engine, stands), log.alerts, 100)
+    assert gone, "the records of the erased were asked for"
+    with engine.connect() as connection:
+        for table, column in ((events, "episode"), (scores, "episode"), (alerts, "episode"), (clients, "client")):
+            wanted: Sequence[str] = (key, client)
+            held = connection.execute(sa.select(sa.func.count()).where(table.c[column].in_(wanted))).scalar()
+            assert held == 0, table.name
+        assert connection.execute(sa.select(episodes).filter_by(key=key)).first() is None
+        assert connection.execute(sa.select(sa.func.count()).select_from(episodes)).scalar() == 11
+        assert connection.execute(sa.select(sa.func.count()).select_from(positions)).scalar() == 6
+
+
+def test_a_live_that_was_let_go_of_is_folded_again(
+    engine: sa.Engine, log: Lived, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project(engine, log)
+    whole = content(engine)
+    empty(engine)
+    monkeypatch.setattr(projector, "KEPT_LIVE", 1)
+    project(engine, log, 20)
+    assert content(engine) == whole
