@@ -292,7 +292,7 @@ def _environment(language: Language) -> Environment:
         day=_day, clock=_clock, date=_date, ago=_ago, WHY=WHY, KINDS=KINDS, PLAYBOOK=telling.OF_THE_PLAYBOOK,
         cards=telling.cards, ANSWERS=telling.ANSWERS, DISMISSALS=telling.DISMISSALS, LAST=telling.LAST,
         likelihood=telling.likelihood, frequency=telling.frequency, moved=telling.moved, weight=telling.weight,
-        newest=_newest, given=telling.given,
+        newest=_newest, given=telling.given, raising=telling.raising,
         holding=telling.holding, put_off_often=telling.put_off_often, snoozes=telling.snoozes,
         can_take_back=_can_take_back, in_order=draw.in_order, ratings=draw.ratings, places=_places,
         htmx_config=json.dumps(HTMX, separators=(",", ":")), short=_short,

@@ -63,6 +63,7 @@ WORDS: Final[Mapping[str, Said]] = {
     "covering": said("You see this client because you cover for a colleague."),
     "new": said("New since you last looked"),
     "why_here": said("Why this is here"),
+    "at_the_time": said("What it was when this was pointed out"),
     "likelihood": said("How likely a stop is"),
     "next_visit": said("Next visit"),
     "no_visit": said("none booked"),

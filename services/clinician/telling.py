@@ -8,9 +8,10 @@ from typing import Final
 
 from keepwell.alerting.playbook import PLAYBOOK, PlaybookEntry
 from keepwell.contract.events import rfc3339
-from keepwell.contract.outputs import Alert, Suggestion
+from keepwell.contract.outputs import Alert, Reason, Suggestion
 from keepwell.contract.say import Said, counted, said
 from keepwell.contract.words import Action, AlertKind, DismissReason
+from keepwell.scoring.reasons import OTHER
 from services.clinician.sentences import meaning
 from services.clinician.views import Answer, AnsweredAlert, CaseloadItem, Measure, ScoreAt
 
@@ -28,6 +29,8 @@ SOME: Final = 0.2
 """Log-odds from which on it does something; ours."""
 LAST: Final = 3
 """Values that stand beside the course line."""
+MOST_RAISING: Final = 3
+"""Reasons of a risk that are told with it; as many as an alert has."""
 LONGEST: Final = timedelta(days=30)
 """The end of the longest snooze."""
 SNOOZES: Final = (7, 14, 30)
@@ -158,6 +161,11 @@ def cards(alerts: Sequence[AnsweredAlert]) -> list[tuple[AnsweredAlert, tuple[An
     safety = tuple(one for one in alerts if one.alert.kind == "safety")
     found = [(safety[0], safety[1:])] if safety else []
     return found + [(one, ()) for one in alerts if one.alert.kind != "safety"]
+
+
+def raising(item: CaseloadItem) -> tuple[Reason, ...]:
+    """What raises the risk most by the newest score."""
+    return tuple(one for one in item.reasons if one.points > 0 and one.feature != OTHER)[:MOST_RAISING]
 
 
 def ideas(alerts: Sequence[AnsweredAlert]) -> list[tuple[Alert, tuple[Suggestion, ...]]]:

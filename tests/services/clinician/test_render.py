@@ -486,3 +486,14 @@ def test_no_static_file_asks_another_host_or_runs_text() -> None:
         r"https?:|eval|innerHTML|new Function", script
     )
     assert "Zero-Clause BSD" in static.joinpath("htmx.LICENSE.txt").read_text(encoding="utf-8")
+
+
+def test_a_risk_that_was_pointed_out_earlier_is_told_by_what_raises_it_now() -> None:
+    early = made.alert("risk")
+    now = row(
+        made.context(), made.item(alerts=(early,), as_of="2026-03-03T08:00:00Z", reasons=(made.BOND, made.STEADY)), ()
+    )
+    assert made.BOND.text in now and made.STEADY.text not in now, "what lowers it is no ground of an alert"
+    assert "What it was when this was pointed out" in now and early.alert.reasons[0] in now
+    at_once = row(made.context(), made.item(alerts=(early,), as_of=early.alert.at), ())
+    assert "What it was when this was pointed out" not in at_once and early.alert.reasons[0] in at_once
