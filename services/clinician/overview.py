@@ -14,8 +14,9 @@ from typing import Final, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from keepwell.contract.events import AnyEvent, EpisodeEnded, decode_accepted, micros, rfc3339
+from keepwell.contract.events import AnyEvent, EpisodeEnded, EventRetracted, decode_accepted, micros, rfc3339
 from keepwell.contract.outputs import Alert, Score
+from keepwell.contract.words import VOCABULARIES
 from models.registry import Releases
 from models.release import InvalidRelease, Manifest
 from services.clinician.queries import answers_of
@@ -79,8 +80,8 @@ def team(connection: sa.Connection, viewer: Viewer, now: datetime, budget: float
     `budget`: alerts a clinician and week that the release's lines foresee.
     """
     since, until = micros(now) - WEEKS * _WEEK_US, micros(now)
-    raised = _raised(connection, viewer, since)
     given = _answers(connection, viewer)
+    raised = _raised(connection, viewer, since, given)
     tried = [one for found in given.values() for one in found if _is_repair(one) and micros(_at(one.at)) >= since]
     better = sum(one.outcome == "better" for one in tried)
     ends = _endings(connection, viewer, since)
@@ -88,19 +89,19 @@ def team(connection: sa.Connection, viewer: Viewer, now: datetime, budget: float
     unseen = sum(one.resolved and one.answered_at is None for one in raised)
     shown = suppressed([len(answered), unseen, len(raised) - len(answered) - unseen])
     repairs = suppressed([better, len(tried) - better])
-    weeks = {(one.clinician, one.raised_at // _WEEK_US) for one in raised if one.clinician is not None}
+    members = _members(connection, viewer, raised)
     hours = [(one.answered_at - one.raised_at) / 3.6e9 for one in answered if one.answered_at is not None]
     return TeamView(
         since=rfc3339(since), until=rfc3339(until),
         raised=_shown(len(raised)), answered=shown[0], unseen=shown[1],
         hours_to_answer=round(median(hours), 1) if len(hours) >= FEWEST else None,
         repairs=_shown(len(tried)), repairs_better=repairs[0],
-        burden=round(len(raised) / len(weeks), 1) if len(raised) >= FEWEST and weeks else None, budget=budget,
+        burden=round(len(raised) / (len(members) * WEEKS), 1) if len(raised) >= FEWEST and members else None, budget=budget,
         endings=tuple(
             Ending(how=how, count=count)
             for how, count in zip(sorted(ends), suppressed([ends[how] for how in sorted(ends)]), strict=True)
         ),
-        members=_members(connection, viewer, raised),
+        members=members,
     )  # fmt: skip
 
 
@@ -116,8 +117,9 @@ def _at(moment: str) -> datetime:
     return datetime.fromisoformat(moment)
 
 
-def _raised(connection: sa.Connection, viewer: Viewer, since: int) -> list[_Raised]:
-    given = _answers(connection, viewer)
+def _raised(
+    connection: sa.Connection, viewer: Viewer, since: int, given: Mapping[str, list[Answer]]
+) -> list[_Raised]:  # fmt: skip
     first: dict[str, int] = {}
     for found in given.values():
         for one in found:
@@ -159,11 +161,20 @@ def _members(connection: sa.Connection, viewer: Viewer, raised: Sequence[_Raised
 
 
 def _endings(connection: sa.Connection, viewer: Viewer, since: int) -> Counter[str]:
-    """How courses ended in the period, the last word of each; a declared stop is the client's who stopped."""
+    """How courses ended in the period: by the last entry that holds, and where a stop was declared, as the client's."""
+    told = _events(connection, viewer, ("keepwell.episode.ended.v1", "keepwell.event.retracted.v1"))
+    retracted = {(one.key, one.source, one.data.event_id) for one in told if isinstance(one, EventRetracted)}
+    corrected = {(one.key, one.source, one.corrects) for one in told if one.corrects is not None}
     last: dict[str, str] = {}
-    for event in _events(connection, viewer, ("keepwell.episode.ended.v1",), since):
-        if isinstance(event, EpisodeEnded):
+    for event in told:
+        holds = (event.key, event.source, event.id) not in retracted | corrected
+        if isinstance(event, EpisodeEnded) and holds and micros(event.time) >= since:
             last[event.key] = event.data.reason
+    stopped = sa.select(episodes.c.key).where(
+        _of_clinic(viewer, "supervisor"), episodes.c.state == "stopped", episodes.c.scored_at >= since
+    )
+    for key in connection.execute(stopped).scalars():
+        last.setdefault(key, "client_stopped")
     return Counter(last.values())
 
 
@@ -220,7 +231,8 @@ def _gaps(connection: sa.Connection, viewer: Viewer) -> Counter[str]:
 
 def called_wrong(connection: sa.Connection, viewer: Viewer) -> tuple[CalledWrong, ...]:
     """How often what raised the risk was shown with an alert, and how often that alert was called wrong; the most often
-    called wrong first. The grounds of an alert are those of the score that it was raised by."""
+    called wrong first. The grounds of an alert are those of the score that it was last told by; a reason is
+    told by its theme, as its own words hold a client's numbers."""
     given = _answers(connection, viewer)
     wrong = {
         one.alert_id
@@ -246,7 +258,7 @@ def called_wrong(connection: sa.Connection, viewer: Viewer) -> tuple[CalledWrong
     for name, value in {row.id: row.value for row in connection.execute(asked)}.items():
         for reason in _score.decode(value).reasons:
             if reason.points > 0 and reason.feature:
-                texts.setdefault(reason.feature, reason.text)
+                texts.setdefault(reason.feature, VOCABULARIES["theme"].says.get(reason.pillar, reason.pillar))
                 shown[reason.feature] += 1
                 called[reason.feature] += name in wrong
     found = [CalledWrong(feature=name, text=texts[name], shown=shown[name], wrong=called[name]) for name in shown]

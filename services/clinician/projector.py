@@ -141,7 +141,7 @@ class EventsProjection(Projection):
                             connection.execute(_upsert(connection, clients, ()), [row])
         _insert(connection, events, rows)
         if touched:
-            found = [self._row(connection, key, heard) for key in touched]
+            found = [self._row(self._held(connection, key), key, heard) for key in touched]
             moved = ("clinician", "first_at", "next_visit", "last_session", "sessions")
             connection.execute(_upsert(connection, episodes, moved), found)
         if heard > NEVER:
@@ -151,16 +151,21 @@ class EventsProjection(Projection):
         return len(records)
 
     def _live(self, connection: sa.Connection, event: AnyEvent, waiting: list[dict[str, Any]]) -> Live:
-        live = self._lives.get(event.key)
-        if live is None:
+        if event.key not in self._lives:
             _insert(connection, events, waiting)
             waiting.clear()
-            live = self._lives[event.key] = folded(connection, event.key, self._known(connection))
+        live = self._held(connection, event.key)
         self._lives.move_to_end(event.key)
         return live
 
-    def _row(self, connection: sa.Connection, key: str, now: int) -> dict[str, Any]:
-        live = self._lives[key]
+    def _held(self, connection: sa.Connection, key: str) -> Live:
+        """An episode as its events in the database say; what was held of it may be gone, as an instrument was registered."""
+        live = self._lives.get(key)
+        if live is None:
+            live = self._lives[key] = folded(connection, key, self._known(connection))
+        return live
+
+    def _row(self, live: Live, key: str, now: int) -> dict[str, Any]:
         course, at = live.course, max(live.episode.latest, now)
         return {
             "key": key, "clinic": key.partition("/")[0], "clinician": course.clinician,

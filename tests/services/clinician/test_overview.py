@@ -23,7 +23,8 @@ from keepwell.contract.events import (
     Retracted,
     decode_accepted,
 )
-from keepwell.contract.outputs import Alert
+from keepwell.contract.outputs import Alert, Score
+from keepwell.contract.words import VOCABULARIES
 from models.registry import Releases
 from models.release import default
 from services.clinician import overview
@@ -90,6 +91,11 @@ def test_the_numbers_of_a_team_are_those_of_the_log(opened: sa.Engine, told: Liv
                 repairs, better = repairs + 1, better + (event.data.outcome == "better")
             if isinstance(event, EpisodeEnded) and event.time >= since:
                 ends[event.key] = event.data.reason
+    for records in told.scores.values():
+        newest = [msgspec.json.decode(record.value or b"", type=Score) for record in records]
+        states = {score.episode: score.state for score in newest}
+        for key in (key for key, state in states.items() if state == "stopped"):
+            ends.setdefault(key, "client_stopped")
     with opened.connect() as connection:
         team = overview.team(connection, viewer(), NOW)
     assert len(late) >= 10 and team.raised == rounded(len(late))
@@ -136,6 +142,11 @@ def test_answers_endings_and_retractions_count_once(whole: Whole) -> None:
         team = overview.team(connection, viewer(), now)
     assert team.repairs == 5
     assert [(one.how, one.count) for one in team.endings] == [("improved", 5)]
+    for number in range(3):
+        back = EventRetracted(**head(f"g-{number}", 8, subjects[number]), data=Retracted(event_id=f"e-{number}"))
+        whole.live(back)
+    with whole.engine.connect() as connection:
+        assert [one.count for one in overview.team(connection, viewer(), now).endings] == [None], "4 are left"
 
 
 def test_quality_names_systems_gaps_and_what_was_called_wrong_and_no_client(whole: Whole) -> None:
@@ -151,6 +162,7 @@ def test_quality_names_systems_gaps_and_what_was_called_wrong_and_no_client(whol
     assert [(one.system, one.events) for one in found.systems] == [("/north", 4), ("/north/booking", 4)]
     assert dict(found.systems[0].gaps)["no alliance rating yet"] == 2
     assert found.wrong and all(one.wrong == 1 <= one.shown for one in found.wrong)
+    assert {one.text for one in found.wrong} <= set(VOCABULARIES["theme"].says.values()), "no client's own numbers"
     assert b"ep-" not in msgspec.json.encode(found)
     assert (elsewhere.systems, elsewhere.wrong) == ((), ())
 

@@ -18,9 +18,11 @@ from keepwell.contract.events import (
     EpisodeOpened,
     Feedback,
     FeedbackGiven,
+    InstrumentRegistered,
     MeasureCompleted,
     Measured,
     Opened,
+    Registered,
     encode,
     micros,
 )
@@ -196,3 +198,14 @@ def test_endorsements_of_safety_stand_in_one_card_and_are_answered_together(whol
     assert len({one.alert_id for one in given}) == 3 and {one.action for one in given} == {"acknowledged"}
     assert isinstance(given[0], Actioned)
     assert why(anna.get("/").text) == {"north/ep-1": "quiet"}
+
+
+def test_an_instrument_that_is_registered_amid_events_stops_nothing(whole: Whole) -> None:
+    mood = Registered(
+        name="MOOD", kind="outcome", lowest=0, highest=10, higher_is_better=True, cutoff=5, reliable_change=2
+    )
+    registered = InstrumentRegistered(**head("i-1", 1, "MOOD"), data=mood)
+    told = Measured(instrument="MOOD", scores={"total": 4.0})
+    whole.live(start(), voiced("f-1", 1), registered, MeasureCompleted(**head("m-1", 2), data=told), start("ep-2"))
+    assert set(why(whole.user().get("/").text)) == {"north/ep-1", "north/ep-2"}
+    assert "MOOD 4 of 10" in whole.user().get("/episodes/north/ep-1").text
