@@ -6,9 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self, TypeVar
-
-from starlette.types import ASGIApp
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, TypeVar
 
 from keepwell.observe import setup_logging
 from keepwell.settings import Settings
@@ -19,6 +17,9 @@ from keepwell.streams.topics import Topics, ensure_topics
 from keepwell.streams.worker.loop import STALLED_SECONDS, Stop
 from keepwell.streams.worker.process import Check, Watchdog, stop_on_signals, tune_gc
 from keepwell.web.listen import NoAddress
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 Checked = Callable[[], Check]
 """A check that any thread may ask for, and that does not block."""
@@ -56,7 +57,7 @@ class Face(Protocol):
     ) -> None: ...
 
 
-App = Callable[[Checked, Checked], ASGIApp]
+App = Callable[[Checked, Checked], "ASGIApp"]
 """What makes an application from what its health pages tell: whether it is live, and ready."""
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 from models.settings import ReleaseSettings
 from services.clinician.clinics import ClinicFacts, read_clinics
@@ -41,8 +41,9 @@ class ClinicianSettings(ReleaseSettings):
     @classmethod
     def _one_that_we_know(cls, url: str) -> str:
         try:
-            kind = make_url(url).drivername
-        except (ArgumentError, ValueError):
+            parts = urlsplit(url)
+            kind = parts.scheme if parts.port != 0 else ""  # reading the port raises where it is none
+        except ValueError:
             kind = ""
         if kind not in ("sqlite", "postgresql+psycopg"):
             raise ValueError("must be sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME")

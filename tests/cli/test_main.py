@@ -28,6 +28,7 @@ NEVER = (
     "pyarrow",
     "scipy",
     "sklearn",
+    "sqlalchemy",
     "starlette",
     "uvicorn",
 )

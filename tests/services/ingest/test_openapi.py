@@ -42,6 +42,8 @@ def fit(value: Any) -> Any:
     changed = {
         name: known[name] if isinstance(content, str) and name in known else content for name, content in value.items()
     }
+    if "reason" in changed and changed.get("action", "dismissed") != "dismissed":
+        del changed["reason"]
     return changed | ({"data": fit(value["data"])} if "data" in value else {})
 
 
