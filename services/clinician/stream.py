@@ -256,24 +256,43 @@ class _OpenStream:
 
 
 class _StreamAnswer(StreamingResponse):
-    """The answer that a stream is; however it ends, its place is free again."""
+    """The answer that a stream is; however it ends, its place is free again.
+
+    Whether its client has left is asked here: newer versions of Starlette leave it to the next send, of which older servers
+    say nothing.
+    """
 
     def __init__(self, streams: Streams, stream: _OpenStream) -> None:
         super().__init__(stream.chunks(), headers=HEADERS, media_type="text/event-stream")
+        self._stream = stream
         self._place = streams.place(stream)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI has it."""
+        left = asyncio.Event()
+
+        async def watch() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                continue
+            left.set()
+            self._stream.give(None)
+
+        async def told() -> Message:
+            await left.wait()
+            return {"type": "http.disconnect"}
 
         async def in_time(message: Message) -> None:
             async with asyncio.timeout(STUCK_SECONDS):
                 await send(message)
 
         with self._place:
+            watching = asyncio.create_task(watch())
             try:
-                await super().__call__(scope, receive, in_time)
+                await super().__call__(scope, told, in_time)
             except TimeoutError:
                 _log.info("stream.stuck")
+            finally:
+                watching.cancel()
 
 
 def add_stream(to: FastAPI | APIRouter, streams: Streams) -> None:
