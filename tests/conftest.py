@@ -1,6 +1,7 @@
 """What tests of every part share: one real Kafka broker a session, and a name space a test."""
 
 import logging
+import socket
 import uuid
 from collections.abc import Iterator
 
@@ -51,3 +52,10 @@ def fragile_broker() -> Iterator[Broker]:
     """A broker for tests that pause or kill it, and bring it back."""
     with Broker() as broker:
         yield broker
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port of 127.0.0.1 that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])

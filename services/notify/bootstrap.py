@@ -7,6 +7,8 @@ from functools import partial
 
 import structlog
 
+from keepwell.sending.outcome import Send
+from keepwell.sending.webhook import Webhook
 from keepwell.streams.log import Log
 from keepwell.streams.standing import stands
 from keepwell.streams.topics import Topics
@@ -17,8 +19,7 @@ from keepwell.streams.worker.process import Check
 from keepwell.web import service
 from keepwell.web.health import HealthServer
 from keepwell.web.service import Service, Until
-from services.notify.channels.webhook import Webhook
-from services.notify.outbox import Outbox, Receiver, Send
+from services.notify.outbox import Outbox, Receiver
 from services.notify.settings import NotifySettings
 
 _log = structlog.get_logger(__name__)
@@ -97,7 +98,9 @@ def make(settings: NotifySettings, log: Log) -> Service:
     """The notifier to the webhook of the settings, with health pages as its face."""
     if not settings.secrets:
         _log.warning("webhook.unsigned", what="set KEEPWELL_WEBHOOK_SECRET, so that the receiver can tell who posts")
-    notifier = Notifier(log, Topics(settings.topic_prefix), settings.instance, Webhook(settings))
+    notifier = Notifier(
+        log, Topics(settings.topic_prefix), settings.instance, Webhook(settings.destination(settings.webhook))
+    )
     return Service(notifier, partial(HealthServer, host=settings.notify_host, port=settings.notify_port))
 
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, Protocol, assert_never
+from typing import Final, assert_never
 
 import msgspec
 import structlog
 
 from keepwell.metrics import NOTIFIED
+from keepwell.sending.outcome import Delivered, Gone, Later, Outcome, Rejected, Send
+from keepwell.sending.schedule import next_try
 from keepwell.streams.log import Message, Partition, Record
 from keepwell.streams.worker.dead_letters import UNREADABLE_ALERT, WEBHOOK_REJECTED, WEBHOOK_UNDELIVERED, letter
 from keepwell.streams.worker.follow import Handled
 from keepwell.streams.worker.process import Check
-from services.notify.schedule import next_try
 
 BUDGET: Final = 2.0
 """Seconds after which a round begins no further post, so that the membership is kept alive."""
@@ -29,37 +30,6 @@ SLEEP: Final = 3_600.0
 """Seconds until the follower asks again where nothing is to be sent any more."""
 
 _log = structlog.get_logger(__name__)
-
-
-class Delivered(NamedTuple):
-    """The receiver has it."""
-
-
-class Later(NamedTuple):
-    """Not taken now. `after`: seconds that the receiver asks to be left alone. `answered`: it is there, at least."""
-
-    why: str
-    after: float | None = None
-    answered: bool = True
-
-
-class Rejected(NamedTuple):
-    """The receiver will not take this alert, however often it is sent. `status` is what it answered."""
-
-    status: int
-
-
-class Gone(NamedTuple):
-    """There is no such receiver any more, and nothing more may be sent to it (410)."""
-
-
-Outcome = Delivered | Later | Rejected | Gone
-
-
-class Send(Protocol):
-    """Posts one alert once. `notice` is its name, the same at every try."""
-
-    def __call__(self, notice: str, body: str) -> Outcome: ...
 
 
 class Receiver:

@@ -2,89 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from typing import Final
+from pydantic import Field, field_validator, model_validator
 
-from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import SettingsConfigDict
-
-from keepwell.settings import Settings
-from services.notify.channels.address import is_private_literal, target_of
-
-SECRET_BYTES: Final = range(24, 65)
-"""Lengths of a secret that Standard Webhooks allows."""
+from keepwell.sending.settings import WebhookSettings, fit_for_posts, not_inside_by_mistake
 
 
-class NotifySettings(Settings):
-    """Where alerts go, and how they are signed. What is refused is not repeated: addresses and secrets stay out of logs."""
-
-    model_config = SettingsConfigDict(hide_input_in_errors=True)
+class NotifySettings(WebhookSettings):
+    """Where alerts go, and how they are signed."""
 
     webhook: str = Field("", description="Address that alerts are posted to; https, or http on this machine.")
-    webhook_secret: SecretStr | None = Field(
-        None,
-        description="Secret that posts are signed with, `whsec_…`; several, parted by blanks, all sign: for a rotation. From "
-        "the environment or a file.",
-    )
-    webhook_token: SecretStr | None = Field(
-        None, description="Sent as bearer token besides; from the environment or a file."
-    )
-    webhook_timeout: float = Field(
-        8.0, gt=0, le=30, description="Seconds that one post may take in all, from resolving the name to the answer."
-    )
-    webhook_allow_private: bool = Field(
-        False, description="Let the webhook be a machine inside: a private, loopback or link-local address."
-    )
     notify_host: str = Field("127.0.0.1", description="Address of /livez, /readyz and /metrics.")
     notify_port: int = Field(
         8084, ge=0, le=65_535, description="Port of /livez, /readyz and /metrics; 0: any free one."
     )
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """The secrets that sign, in the order given."""
-        return () if self.webhook_secret is None else tuple(self.webhook_secret.get_secret_value().split())
-
     @field_validator("webhook")
     @classmethod
     def _fit_for_alerts(cls, url: str) -> str:
-        if url:
-            target_of(url)
-        return url
-
-    @field_validator("webhook_secret")
-    @classmethod
-    def _of_the_standard(cls, secret: SecretStr | None) -> SecretStr | None:
-        for one in [] if secret is None else secret.get_secret_value().split():
-            if _length(one) not in SECRET_BYTES:
-                raise ValueError(
-                    "each secret is whsec_ followed by the base64 of 24 to 64 random bytes: make one with "
-                    "`echo whsec_$(openssl rand -base64 32)`"
-                )
-        return secret
-
-    @field_validator("webhook_token")
-    @classmethod
-    def _fit_for_a_header(cls, token: SecretStr | None) -> SecretStr | None:
-        if token is not None and not all("!" <= character <= "~" for character in token.get_secret_value()):
-            raise ValueError("the token has blanks or characters beyond ASCII: give the bare token")
-        return token
+        return fit_for_posts(url)
 
     @model_validator(mode="after")
-    def _not_inside_by_mistake(self) -> NotifySettings:
-        if self.webhook and not self.webhook_allow_private and is_private_literal(target_of(self.webhook)):
-            raise ValueError(
-                "the webhook is a private or link-local address: set KEEPWELL_WEBHOOK_ALLOW_PRIVATE=true where that is meant"
-            )
+    def _meant(self) -> NotifySettings:
+        not_inside_by_mistake(self.webhook, self.webhook_allow_private)
         return self
-
-
-def _length(secret: str) -> int:
-    """The number of bytes of a secret; 0 where it has not the form."""
-    if not secret.startswith("whsec_"):
-        return 0
-    try:
-        return len(base64.b64decode(secret.removeprefix("whsec_"), validate=True))
-    except (binascii.Error, ValueError):
-        return 0

@@ -26,7 +26,7 @@ from services.clinician.people import accounts, links
 from services.clinician.people.accounts import Account
 from services.clinician.people.passwords import Passwords
 from services.clinician.people.who import OPERATOR
-from tests.services.notify.receivers import Receiver, serving
+from tests.sending.receivers import Receiver, serving
 
 PATIENCE = 60.0
 GROUPS = [(Topics().ingest_group, Topics().sessions), (Topics().predictor_group, Topics().episodes)]

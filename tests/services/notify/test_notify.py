@@ -18,15 +18,15 @@ import pytest
 import standardwebhooks
 from kafka import KafkaAdminClient
 
+from keepwell.sending.webhook import Webhook
 from keepwell.streams.log import Log, Message, Partition, partition_for
 from keepwell.streams.open import open_log
 from keepwell.streams.sqlite.log import SqliteLog
 from keepwell.streams.topics import Topics, ensure_topics
 from keepwell.streams.worker.dead_letters import letters
 from services.notify.bootstrap import Notifier
-from services.notify.channels.webhook import Webhook
 from services.notify.settings import NotifySettings
-from tests.services.notify.receivers import OK, Post, Receiver, Reply, serving
+from tests.sending.receivers import OK, Post, Receiver, Reply, serving
 
 SECRET = f"whsec_{base64.b64encode(b'k' * 32).decode()}"
 PARTITIONS = 2
@@ -221,7 +221,7 @@ def test_a_notifier_says_how_it_stands(tmp_path: Path) -> None:
     receiver = Receiver()
     with serving(receiver):
         settings = NotifySettings(webhook=receiver.url, webhook_secret=SECRET)
-    notifier = Notifier(place.log, place.topics, "n1", Webhook(settings))
+    notifier = Notifier(place.log, place.topics, "n1", Webhook(settings.destination(settings.webhook)))
     stop = threading.Event()
     thread = threading.Thread(target=notifier.run, args=(stop,))
     thread.start()

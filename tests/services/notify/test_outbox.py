@@ -12,6 +12,8 @@ import pytest
 import structlog.testing
 
 from keepwell import metrics
+from keepwell.sending.outcome import Delivered, Gone, Later, Outcome, Rejected
+from keepwell.sending.schedule import END
 from keepwell.streams.log import LogError, Message, Partition
 from keepwell.streams.memory import MemoryLog
 from keepwell.streams.standing import stands
@@ -20,8 +22,7 @@ from keepwell.streams.worker import dead_letters
 from keepwell.streams.worker.assignment import Pace
 from keepwell.streams.worker.dead_letters import MAX_ATTEMPTS, letters, put_back
 from keepwell.streams.worker.follow import Follower
-from services.notify.outbox import Delivered, Gone, Later, Outbox, Outcome, Receiver, Rejected
-from services.notify.schedule import END
+from services.notify.outbox import Outbox, Receiver
 
 TOPICS = Topics()
 DOWN, BUSY = Later("no answer", answered=False), Later("the receiver answered 503")

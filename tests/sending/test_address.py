@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.notify.channels.address import is_private_literal, is_refused, target_of
+from keepwell.sending.address import is_private_literal, is_refused, target_of
 
 NAMED = target_of("https://alerts.north.example/in")
 HERE = target_of("http://localhost:8080/in")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notify.schedule import AGES, END, SOON, next_try
+from keepwell.sending.schedule import AGES, END, SOON, next_try
 
 MOMENTS = st.floats(0, 2 * END)
 

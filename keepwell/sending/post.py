@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from services.notify.channels.address import Target, is_refused
+from keepwell.sending.address import Target, is_refused
 
 
 class NoAnswer(Exception):

@@ -1,4 +1,4 @@
-"""Posting an alert to a clinic's webhook, after Standard Webhooks (standardwebhooks.com, version 1.0.0)."""
+"""Posting to a clinic's webhook, after Standard Webhooks (standardwebhooks.com, version 1.0.0)."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Final
 
 import standardwebhooks
 
-from services.notify.channels.address import target_of
-from services.notify.channels.post import NoAnswer, Poster
-from services.notify.outbox import Delivered, Gone, Later, Outcome, Rejected
-from services.notify.settings import NotifySettings
+from keepwell.sending.address import target_of
+from keepwell.sending.outcome import Delivered, Gone, Later, Outcome, Rejected
+from keepwell.sending.post import NoAnswer, Poster
+from keepwell.sending.settings import Destination
 
 LATER: Final = frozenset((408, 425, 429))
 """Answers of the 4xx that ask to be asked again (RFC 9110, RFC 6585, RFC 8470)."""
 
 
 class Webhook:
-    """Posts alerts as JSON, signed with every secret of the settings.
+    """Posts JSON, signed with every secret of the destination.
 
     `webhook-id` is the notice's name, the same whenever it is sent again; `webhook-timestamp` and signature are of the try.
     An answer of 2xx is the only one that counts as taken. A redirect is an error like 5xx: it is not followed, so nothing is
@@ -29,16 +29,11 @@ class Webhook:
     """
 
     def __init__(
-        self, settings: NotifySettings, tls: ssl.SSLContext | None = None, clock: Callable[[], float] = time.time
+        self, to: Destination, tls: ssl.SSLContext | None = None, clock: Callable[[], float] = time.time
     ) -> None:
-        self._poster = Poster(
-            target_of(settings.webhook),
-            settings.webhook_timeout,
-            settings.webhook_allow_private,
-            tls or ssl.create_default_context(),
-        )
-        self._signers = [standardwebhooks.Webhook(secret) for secret in settings.secrets]
-        self._token = settings.webhook_token
+        self._poster = Poster(target_of(to.url), to.timeout, to.allow_private, tls or ssl.create_default_context())
+        self._signers = [standardwebhooks.Webhook(secret) for secret in to.secrets]
+        self._token = to.token
         self._clock = clock
 
     def __call__(self, notice: str, body: str) -> Outcome:

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from services.notify.channels.address import target_of
-from services.notify.channels.post import NoAnswer, Poster, Reply
-from tests.services.notify.receivers import Receiver, raw, serving
+from keepwell.sending.address import target_of
+from keepwell.sending.post import NoAnswer, Poster, Reply
+from tests.sending.receivers import Receiver, raw, serving
 
 LIMIT = 0.5
 TLS = ssl.create_default_context()

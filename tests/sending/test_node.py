@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 import uvicorn
 
-from services.notify.channels.webhook import Webhook
-from services.notify.outbox import Delivered, Later, Outcome, Rejected
-from services.notify.settings import NotifySettings
-from tests.services.notify.receivers import Post, Receiver, serving
+from keepwell.sending.outcome import Delivered, Later, Outcome, Rejected
+from keepwell.sending.settings import WebhookSettings
+from keepwell.sending.webhook import Webhook
+from tests.sending.receivers import Post, Receiver, serving
 
 HERE = Path(__file__).parent
-STORE = HERE.parents[3] / ".node"
-DOCS = HERE.parents[3] / "docs" / "how-to" / "webhook.md"
+STORE = HERE.parents[1] / ".node"
+DOCS = HERE.parents[1] / "docs" / "how-to" / "webhook.md"
 PACKAGE = "standardwebhooks@1.1.1"
 OLD, NEW = (f"whsec_{base64.b64encode(bytes([n]) * 32).decode()}" for n in (3, 4))
 BODY = json.dumps(
@@ -45,7 +45,7 @@ def modules() -> Path:
 @pytest.fixture(scope="module")
 def post() -> Post:
     with serving(Receiver()) as receiver:
-        Webhook(NotifySettings(webhook=receiver.url, webhook_secret=f"{NEW} {OLD}"))("al-1.raised", BODY)
+        Webhook(WebhookSettings(webhook_secret=f"{NEW} {OLD}").destination(receiver.url))("al-1.raised", BODY)
     return receiver.posts[0]
 
 
@@ -112,8 +112,8 @@ def test_the_receiver_in_python_that_the_docs_show_takes_what_is_signed_and_refu
 
 
 def sent(port: int, secret: str, body: str) -> Outcome:
-    settings = NotifySettings(webhook=f"http://127.0.0.1:{port}/in", webhook_secret=secret)
-    return Webhook(settings)("al-1.raised", body)
+    to = WebhookSettings(webhook_secret=secret).destination(f"http://127.0.0.1:{port}/in")
+    return Webhook(to)("al-1.raised", body)
 
 
 @pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "body"])

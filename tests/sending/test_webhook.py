@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 import standardwebhooks
 
-from services.notify.channels.webhook import Webhook, seconds_of
-from services.notify.outbox import Delivered, Gone, Later, Outcome, Rejected
-from services.notify.settings import NotifySettings
-from tests.services.notify.receivers import Post, Receiver, Reply, serving
+from keepwell.sending.outcome import Delivered, Gone, Later, Outcome, Rejected
+from keepwell.sending.settings import WebhookSettings
+from keepwell.sending.webhook import Webhook, seconds_of
+from tests.sending.receivers import Post, Receiver, Reply, serving
 
 OLD, NEW = (f"whsec_{base64.b64encode(bytes([n]) * 32).decode()}" for n in (1, 2))
 BODY = json.dumps({"alert_id": "al-1", "status": "raised", "reasons": ["Bindung fällt — 3 Punkte"]}, ensure_ascii=False)
 
 
 def posted(receiver: Receiver, **settings: Any) -> Outcome:
-    return Webhook(NotifySettings(webhook=receiver.url, **settings))("al-1.raised", BODY)
+    return Webhook(WebhookSettings(**settings).destination(receiver.url))("al-1.raised", BODY)
 
 
 def test_a_post_has_the_headers_of_the_standard_and_the_alert_as_its_body() -> None:
@@ -106,7 +106,7 @@ def test_retry_after_is_read_as_seconds_or_as_a_date_and_nonsense_as_nothing() -
 
 
 def test_a_receiver_that_is_not_there_is_tried_later() -> None:
-    outcome = Webhook(NotifySettings(webhook="http://127.0.0.1:9/in"))("al-1.raised", BODY)
+    outcome = Webhook(WebhookSettings().destination("http://127.0.0.1:9/in"))("al-1.raised", BODY)
     assert isinstance(outcome, Later) and not outcome.answered
 
 

@@ -1,1 +1,0 @@
-"""Where alerts can go: one file a channel, and what sending over HTTP needs to be safe."""
