@@ -82,6 +82,13 @@ NOTIFIED = _counter(
     "Posts of alerts by what became of them: sent; retried (to be tried again); rejected or undelivered (a dead letter).",
     ["result"],
 )
+PROMPTED = _counter(
+    "prompts",
+    "notices",
+    "Notices to clinicians (digest, push, safety) by what became of them: sent; retried; needless or over_budget (not sent); "
+    "dead (given up).",
+    ["kind", "result"],
+)
 TICK_AGE = _gauge("tick_age_seconds", "seconds", "Age of the newest tick of the clock that was worked in.")
 MODEL = _gauge("model_in_use", "1", "1 for each release in use, by role (champion, shadow).", ["release", "role"])
 RELEASES_REFUSED = _counter(

@@ -47,12 +47,27 @@ def target_of(url: str) -> Target:
         raise ValueError("the address names a user: leave that out, and give a token in KEEPWELL_WEBHOOK_TOKEN")
     if literal is None and (not _NAME.fullmatch(host) or _ENDS_IN_A_NUMBER.fullmatch(host)):
         raise ValueError("the host is neither a name nor an IP address in its usual form: write it so")
-    this_machine = host == "localhost" if literal is None else literal.is_loopback
+    this_machine = is_this_machine(host)
     if parts.scheme == "http" and not this_machine:
         raise ValueError("alerts are clinical: use an https:// address, or http:// on this machine's loopback")
     secure = parts.scheme == "https"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(secure, host, port or (443 if secure else 80), parts.netloc.lower(), path, this_machine)
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host is this machine by its very name or address.
+
+    >>> is_this_machine("127.0.0.1"), is_this_machine("localhost"), is_this_machine("mail.north.example")
+    (True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        literal = _literal(host)
+    except ValueError:
+        return False
+    return literal is not None and literal.is_loopback
 
 
 def is_refused(target: Target, address: str, allow_private: bool) -> bool:

@@ -33,30 +33,36 @@ from services.clinician.people.access import People, install
 from services.clinician.people.passwords import Passwords
 from services.clinician.people_pages import add_people_pages
 from services.clinician.projector import AlertsProjection, EventsProjection, ScoresProjection
+from services.clinician.prompt_pages import add_prompt_pages
+from services.clinician.prompting import Prompting, prompting_of
 from services.clinician.schema import migrate
 from services.clinician.settings import ClinicianSettings
 from services.clinician.stream import Streams, add_stream
 from services.clinician.visits import add_visits
 from services.clinician.web import Pages, add_pages
 
-RELAY_SECONDS: Final = 2.0
-"""How often answers that the log has not taken are looked for; ours."""
+JOB_SECONDS: Final = 2.0
+"""How often answers that the log has not taken, and notices that are due, are looked for; ours."""
 _log = structlog.get_logger(__name__)
 
 
 class ReadModel:
     """Follows events, scores and alerts into the database, each in a thread of its own, and hands waiting answers over."""
 
-    def __init__(self, log: Log, topics: Topics, instance: str, engine: sa.Engine, answers: Answers) -> None:
+    def __init__(
+        self, log: Log, topics: Topics, instance: str, engine: sa.Engine, *, answers: Answers,
+        prompting: Prompting,
+    ) -> None:  # fmt: skip
+        still_stands = partial(stands, log)
         follows: list[tuple[str, str, Handler]] = [
             (topics.clinician_group, topics.episodes, EventsProjection(engine)),
-            (topics.clinician_scores_group, topics.scores, ScoresProjection(engine, partial(stands, log))),
-            (topics.clinician_alerts_group, topics.alerts, AlertsProjection(engine, partial(stands, log))),
-        ]
+            (topics.clinician_scores_group, topics.scores, ScoresProjection(engine, still_stands)),
+            (topics.clinician_alerts_group, topics.alerts, AlertsProjection(engine, still_stands, prompting.of_alerts)),
+        ]  # fmt: skip
         self._loops = [
             Follower(log, handler, group=group, topic=topic, instance=instance) for group, topic, handler in follows
         ]
-        self._answers = answers
+        self._jobs: list[Callable[[], object]] = [answers.hand_over, prompting.turn]
 
     def run(self, stop: Stop) -> None:
         """Follows until `stop` is set. Raises `LogError` as every loop does; then all have ended."""
@@ -72,7 +78,9 @@ class ReadModel:
             finally:
                 ended.set()
 
-        works: list[Callable[[Stop], None]] = [*(loop.run for loop in self._loops), self._relay]
+        works: list[Callable[[Stop], None]] = [
+            *(loop.run for loop in self._loops), *(partial(_again, job) for job in self._jobs)
+        ]  # fmt: skip
         threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
         for thread in threads:
             thread.start()
@@ -85,7 +93,8 @@ class ReadModel:
         """Follows what the log holds now: events first, as scores and alerts wait for them."""
         for loop in self._loops:
             loop.drain(stop)
-        self._answers.hand_over()
+        for job in self._jobs:
+            job()
 
     def silence(self) -> float:
         """Seconds since the last beat of the loop that is silent longest."""
@@ -99,16 +108,6 @@ class ReadModel:
         """Whether the loops do their share. For any thread."""
         return _first_trouble(*(loop.ready() for loop in self._loops))
 
-    def _relay(self, stop: Stop) -> None:
-        while not stop.is_set():
-            try:
-                self._answers.hand_over()
-            except LogError as error:
-                _log.warning("answer.later", cause=type(error).__name__)
-            except sa.exc.DBAPIError as error:
-                _log.warning("answers.not_read", cause=type(error.orig).__name__)
-            stop.wait(RELAY_SECONDS)
-
 
 def run(settings: ClinicianSettings, *, drain: bool = False, stop: Stop | None = None) -> None:
     """Runs the clinician's side as a process of its own, as `keepwell.web.service.run` does."""
@@ -121,7 +120,8 @@ def make(settings: ClinicianSettings, log: Log) -> Service:
     migrate(engine)
     topics = Topics(settings.topic_prefix)
     answers = Answers(engine, log, topics.sessions, _now)
-    work = ReadModel(log, topics, settings.instance, engine, answers)
+    prompting = prompting_of(settings, engine, partial(facts_of, settings.clinics), _now)
+    work = ReadModel(log, topics, settings.instance, engine, answers=answers, prompting=prompting)
     people = People(engine, lambda: micros(_now()))
     streams = Streams(people, topics)
     releases = Releases.of(settings)
@@ -132,6 +132,7 @@ def make(settings: ClinicianSettings, log: Log) -> Service:
         pages = Pages(engine, answers, Passwords(), _now, partial(facts_of, settings.clinics))
         add_pages(app, pages)
         add_people_pages(app, pages)
+        add_prompt_pages(app, pages)
         add_overview(app, pages, releases)
         if any(facts.made_up for facts in settings.clinics.values()):
             add_visits(app, pages)
@@ -149,6 +150,18 @@ def make(settings: ClinicianSettings, log: Log) -> Service:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _again(job: Callable[[], object], stop: Stop) -> None:
+    """Does a job again and again; what it could not do now stays for the next time."""
+    while not stop.is_set():
+        try:
+            job()
+        except LogError as error:
+            _log.warning("clinician.later", cause=type(error).__name__)
+        except sa.exc.DBAPIError as error:
+            _log.warning("clinician.database_later", cause=type(error.orig).__name__)
+        stop.wait(JOB_SECONDS)
 
 
 def _first_trouble(*checks: Check) -> Check:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 
 METADATA: Final = sa.MetaData(
     naming_convention={
@@ -41,3 +43,15 @@ def open_engine(url: str) -> sa.Engine:
         connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("reads") else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def upsert(connection: sa.Connection, table: sa.Table, moved: Sequence[str]) -> sa.Insert:
+    """Writes rows, and of those that are there already these columns."""
+    keys = [column.name for column in table.primary_key.columns]
+    insert: Any = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    found: sa.Insert = (
+        insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in moved})
+        if moved
+        else insert.on_conflict_do_nothing(index_elements=keys)
+    )
+    return found

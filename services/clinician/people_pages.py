@@ -34,6 +34,7 @@ from services.clinician.people.sign_in import SignedIn, choose_password, sign_ou
 from services.clinician.people.tables import audit as entries
 from services.clinician.people.tables import users
 from services.clinician.people.who import OPERATOR, ROLES, Role, User
+from services.clinician.prompts.became import undelivered_in
 from services.clinician.sentences import words
 from services.clinician.web import Pages, form_of
 
@@ -336,6 +337,7 @@ class _Administration:
                 "users.html", self._pages.context(connection, who), "users", here="/users", users=everyone,
                 names={one.id: one.name for one in everyone}, tokens=accounts.all_tokens(connection, clinic),
                 covers=covers.of_clinic(connection, clinic, self._now()), roles=ROLE_WORDS, moment=rfc3339, error=error,
+                undelivered=undelivered_in(connection, clinic, self._now()),
                 given=given and (given[0], given[1].get_secret_value() if given[1] else ""),
             )  # fmt: skip
         return HTMLResponse(found, status, NO_STORE)

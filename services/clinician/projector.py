@@ -17,7 +17,6 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.dialects import postgresql, sqlite
 
 from keepwell.care.episode import Episode, Live
 from keepwell.care.instruments import Instrument, Instruments
@@ -34,8 +33,10 @@ from keepwell.contract.events import (
 from keepwell.contract.outputs import Alert, Score
 from keepwell.streams.log import Doubt, Partition, Record
 from keepwell.streams.worker.follow import Handled
+from services.clinician.database import upsert
 from services.clinician.people.audit import forget
 from services.clinician.people.who import Actor
+from services.clinician.prompts.tables import notices
 from services.clinician.seen import seen
 from services.clinician.sent import sent
 from services.clinician.tables import READ_MODEL, alerts, clients, episodes, events, instruments, positions, scores
@@ -138,12 +139,12 @@ class EventsProjection(Projection):
                         touched[event.key] = None
                         if isinstance(event, EpisodeOpened):
                             row = {"clinic": event.clinic, "client": event.data.client_id, "episode": event.key}
-                            connection.execute(_upsert(connection, clients, ()), [row])
+                            connection.execute(upsert(connection, clients, ()), [row])
         _insert(connection, events, rows)
         if touched:
             found = [self._row(self._held(connection, key), key, heard) for key in touched]
             moved = ("clinician", "first_at", "next_visit", "last_session", "sessions")
-            connection.execute(_upsert(connection, episodes, moved), found)
+            connection.execute(upsert(connection, episodes, moved), found)
         if heard > NEVER:
             _hear(connection, partition, heard)
         while len(self._lives) > KEPT_LIVE:
@@ -182,7 +183,7 @@ class EventsProjection(Projection):
             held = decode_accepted(known)
             if (held.time, held.id) >= (event.time, event.id):
                 return
-        connection.execute(_upsert(connection, instruments, ("value",)), [row])
+        connection.execute(upsert(connection, instruments, ("value",)), [row])
         self._lives.clear()
         self._instruments = None
 
@@ -263,7 +264,14 @@ class ScoresProjection(OfEpisodes):
 
 
 class AlertsProjection(OfEpisodes):
-    """Alerts: each as its newest record says, and when it was raised."""
+    """Alerts: each as its newest record says, and when it was raised. `told` is called with them in the same transaction."""
+
+    def __init__(
+        self, engine: sa.Engine, stands: Callable[[Record], bool],
+        told: Callable[[sa.Connection, Sequence[Alert]], None] = lambda _, __: None,
+    ) -> None:  # fmt: skip
+        super().__init__(engine, stands)
+        self._tell = told
 
     def read(self, record: Record) -> tuple[str, int, Alert] | None:
         """As `OfEpisodes`."""
@@ -283,7 +291,8 @@ class AlertsProjection(OfEpisodes):
                 "offset": record.offset, "value": record.value,
             }  # fmt: skip
         moved = ("status", "at", "partition", "offset", "value")
-        connection.execute(_upsert(connection, alerts, moved), list(newest.values()))
+        connection.execute(upsert(connection, alerts, moved), list(newest.values()))
+        self._tell(connection, [alert for _, _, _, alert in rows])
 
 
 def empty(engine: sa.Engine) -> None:
@@ -318,7 +327,7 @@ def _erase(connection: sa.Connection, clinic: str, client: str, at: int) -> list
         connection.execute(sa.delete(table).where(table.c.episode.in_(keys)))
     connection.execute(sa.delete(episodes).where(episodes.c.key.in_(keys)))
     connection.execute(sa.delete(clients).where(clients.c.episode.in_(keys)))
-    for table in (sent, seen):
+    for table in (sent, seen, notices):
         connection.execute(sa.delete(table).where(table.c.episode.in_(keys)))
     for key in keys:
         forget(connection, at, clinic, key, FOLLOWER)
@@ -332,29 +341,17 @@ def _position(connection: sa.Connection, partition: Partition) -> int:
 
 def _move(connection: sa.Connection, partition: Partition, offset: int) -> None:
     row = {"topic": partition.topic, "partition": partition.number, "next_offset": offset}
-    connection.execute(_upsert(connection, positions, ("next_offset",)), [row])
+    connection.execute(upsert(connection, positions, ("next_offset",)), [row])
 
 
 def _hear(connection: sa.Connection, partition: Partition, at: int) -> None:
     row = {"topic": partition.topic, "partition": partition.number, "next_offset": 0, "heard_at": at}
-    connection.execute(_upsert(connection, positions, ("heard_at",)), [row])
+    connection.execute(upsert(connection, positions, ("heard_at",)), [row])
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
     if rows:
         connection.execute(sa.insert(table), list(rows))
-
-
-def _upsert(connection: sa.Connection, table: sa.Table, moved: Sequence[str]) -> sa.Insert:
-    """Writes rows, and of those that are there already these columns."""
-    keys = [column.name for column in table.primary_key.columns]
-    insert: Any = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
-    found: sa.Insert = (
-        insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in moved})
-        if moved
-        else insert.on_conflict_do_nothing(index_elements=keys)
-    )
-    return found
 
 
 def _event(record: Record) -> AnyEvent | None:

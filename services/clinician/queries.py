@@ -75,6 +75,7 @@ LATER: Final = 1 << 62
 MOST_AT_ONCE: Final = 200
 """Clients whose matters are marked as seen at once, after a leave; ours."""
 _WHY: Final[tuple[tuple[str, Why], ...]] = (("silence", "silence"), ("ending", "ending"), ("risk", "rose"))
+NOTHING_WAITS: Final[frozenset[Why]] = frozenset(("quiet", "session_today"))
 MOST_NEWS: Final = 4
 """News of a client on one card; ours."""
 TOLD_AS_NEW: Final = (
@@ -180,6 +181,12 @@ def episode(
         alerts=tuple(told.alerts),
         answers=tuple(told.answers),
     )
+
+
+def waiting(connection: sa.Connection, viewer: Viewer, now: datetime) -> list[CaseloadItem]:
+    """A user's open episodes with a matter that asks for something now."""
+    items, _ = caseload(connection, viewer, now, Asked(alerts_open=True), limit=MOST_AT_ONCE)
+    return [item for item in items if item.why not in NOTHING_WAITS]
 
 
 def unanswered(connection: sa.Connection, viewer: Viewer, now: datetime) -> list[AnsweredAlert]:

@@ -73,6 +73,7 @@ class PageContext(msgspec.Struct, frozen=True, kw_only=True):
 
     `viewer` and `csrf` are None before the log-in, `heard` where it says nothing. `now` is aware. `simulated`: the data are
     made up. `calibrated`: the release in use is fitted to the clinic, so that risks are told as frequencies.
+    `undelivered`: a message to the user was given up lately.
     """
 
     viewer: Viewer | None
@@ -83,6 +84,7 @@ class PageContext(msgspec.Struct, frozen=True, kw_only=True):
     language: Language = "en"
     simulated: bool = False
     calibrated: bool = False
+    undelivered: bool = False
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):

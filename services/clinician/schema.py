@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from services.clinician import seen, sent, tables  # noqa: F401  # their tables belong to METADATA
 from services.clinician.database import METADATA
 from services.clinician.people import tables as people  # noqa: F401
+from services.clinician.prompts import tables as prompts  # noqa: F401
 
 FOLDER: Final = Path(__file__).with_name("migrations")
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from services.clinician.database import METADATA
+from services.clinician.database import METADATA, upsert
 
 seen: Final = sa.Table(
     "seen",
@@ -22,11 +21,7 @@ seen: Final = sa.Table(
 
 def saw(connection: sa.Connection, user: str, episode: str, at: int) -> None:
     """Notes that a user looks at an episode now."""
-    insert: Any = postgresql.insert(seen) if connection.dialect.name == "postgresql" else sqlite.insert(seen)
-    connection.execute(
-        insert.on_conflict_do_update(index_elements=["user", "episode"], set_={"at": insert.excluded.at}),
-        [{"user": user, "episode": episode, "at": at}],
-    )
+    connection.execute(upsert(connection, seen, ("at",)), [{"user": user, "episode": episode, "at": at}])
 
 
 def last_seen(connection: sa.Connection, user: str, keys: Collection[str]) -> Mapping[str, int]:

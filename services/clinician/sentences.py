@@ -288,6 +288,48 @@ WORDS: Final[Mapping[str, Said]] = {
     "cover_end_of": said("End the cover of {whose} now"),
     "no_covers": said("Nobody covers for anybody."),
     "cover_wrong": said("A clinician covers for another one, from today and for three months at most."),
+    # notices
+    "notices": said("What you are told of"),
+    "notices_text": said(
+        "No message names a client or says what it is about. Each only leads to your list. The list itself always holds "
+        "everything."
+    ),
+    "mail_address": said("Mail address"),
+    "mail_hint": said("Leave it empty to get no mail."),
+    "mail_wrong": said("This is no mail address. Write it as name@clinic.example, or leave it empty."),
+    "wish_digest": said(
+        "One message before the first session of the day, at {when} at the latest, if something is worth a thought"
+    ),
+    "wish_pushes": said("A message at once, if the client comes today and the morning's message is out already"),
+    "pushes_text": said("{most} Never from {begin} to {end}."),
+    "safety_always": said("You are always told at once when a safety item was endorsed."),
+    "safety_stands_in": said(
+        "You are told when a safety item was endorsed and nobody who sees the client has a way to be told."
+    ),
+    "keep": said("Keep"),
+    "last_notices": said("The last messages to you"),
+    "no_notices": said("No messages so far."),
+    "how_sent": said("How"),
+    "what_became": said("What became of it"),
+    "notice_digest": said("Before the day"),
+    "notice_push": said("Something new"),
+    "notice_safety": said("Safety"),
+    "by_mail": said("by mail"),
+    "by_webhook": said("by your clinic's messenger"),
+    "notice_is_waiting": said("on its way"),
+    "notice_is_sent": said("sent"),
+    "notice_is_dead": said("could not be delivered"),
+    "undelivered": said("A message to you could not be delivered. Your list holds what it was about."),
+    "undelivered_look": said("See which"),
+    "undelivered_to": said("Messages to these accounts could not be delivered in the last seven days: {names}."),
+    "mail_digest": said("Before your first session today"),
+    "mail_digest_text": said("Something on your list may be worth a thought before today's sessions."),
+    "mail_push": said("Something new on your list"),
+    "mail_push_text": said("There is something new on your list that may matter for a session today."),
+    "mail_safety": said("Something needs a look today"),
+    "mail_safety_text": said("Something on your list needs a look today."),
+    "mail_why": said("Keepwell never writes about anybody in a mail. You choose what you are told of here:"),
+    # the audit
     "audit_text": said("Each look and each answer is noted here, this one too."),
     "audit_when": said("When"),
     "audit_who": said("Who"),
@@ -337,6 +379,7 @@ COUNTS: Final[Mapping[str, tuple[str, str]]] = {
     "sessions": pair("{count} session", "{count} sessions"),
     "minutes_ago": pair("{count} minute ago", "{count} minutes ago"),
     "episodes": pair("{count} client", "{count} clients"),
+    "pushes_a_week": pair("At most {count} a week.", "At most {count} a week."),
 }
 """What templates call a sentence that is counted."""
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from keepwell.sending.address import is_this_machine
+from keepwell.sending.settings import WebhookSettings, fit_for_posts, not_inside_by_mistake
 from models.settings import ReleaseSettings
 from services.clinician.clinics import ClinicFacts, read_clinics
+from services.clinician.prompts.addresses import MailServer, is_address
 
 
-class ClinicianSettings(ReleaseSettings):
+class ClinicianSettings(ReleaseSettings, WebhookSettings):
     """Where the read model and the accounts are, and where the page is served. A refused address of a database is not
     repeated, as a password may stand in it."""
 
@@ -32,6 +35,75 @@ class ClinicianSettings(ReleaseSettings):
         description="A table for each clinic: zone, language, digest_at, quiet_hours, pushes_a_week, made_up.",
     )
 
+    clinician_url: str = Field(
+        "", description="Address of the page as users reach it, https://HOST; messages lead to it."
+    )
+    smtp: str = Field(
+        "",
+        description="Mail server for messages to clinicians: smtp://HOST:PORT (with STARTTLS, but on this machine) or "
+        "smtps://HOST:PORT. Without one no mail is sent.",
+    )
+    smtp_user: str | None = Field(None, description="Name by which the mail server knows Keepwell.")
+    smtp_password: SecretStr | None = Field(None, description="Its password; from the environment or a file.")
+    mail_from: str = Field("", description="Address that mail comes from.")
+    prompt_webhook: str = Field(
+        "",
+        description="Address that messages to clinicians are posted to, for a clinic's own messenger; signed as alerts are.",
+    )
+
+    @property
+    def mail_server(self) -> MailServer | None:
+        """The mail server; None where none is set."""
+        if not self.smtp:
+            return None
+        parts = urlsplit(self.smtp)
+        tls, host = parts.scheme == "smtps", parts.hostname or ""
+        port = parts.port or (465 if tls else 587)
+        return MailServer(host, port, tls, is_this_machine(host), self.smtp_user, self.smtp_password)
+
+    @field_validator("smtp")
+    @classmethod
+    def _server(cls, url: str) -> str:
+        if url and (not _is_plain(url, ("smtp", "smtps")) or urlsplit(url).path not in ("", "/")):
+            raise ValueError(
+                "must be smtp://HOST:PORT or smtps://HOST:PORT; name and password have settings of their own"
+            )
+        return url
+
+    @field_validator("clinician_url")
+    @classmethod
+    def _reached(cls, url: str) -> str:
+        if url and not (
+            _is_plain(url, ("https",)) or (_is_plain(url, ("http",)) and is_this_machine(urlsplit(url).hostname or ""))
+        ):
+            raise ValueError("must be https://HOST, or http:// on this machine, without a name or a query")
+        return url.rstrip("/")
+
+    @field_validator("mail_from")
+    @classmethod
+    def _from(cls, address: str) -> str:
+        if address and not is_address(address):
+            raise ValueError("must be a mail address, such as keepwell@clinic.example")
+        return address
+
+    @field_validator("prompt_webhook")
+    @classmethod
+    def _fit_for_prompts(cls, url: str) -> str:
+        return fit_for_posts(url)
+
+    @model_validator(mode="after")
+    def _whole(self) -> ClinicianSettings:
+        not_inside_by_mistake(self.prompt_webhook, self.webhook_allow_private)
+        if self.smtp and not self.mail_from:
+            raise ValueError("mail needs an address that it comes from: set KEEPWELL_MAIL_FROM")
+        if (self.smtp or self.prompt_webhook) and not self.clinician_url:
+            raise ValueError("messages lead to the page: set KEEPWELL_CLINICIAN_URL to its address")
+        if (self.smtp_user is None) != (self.smtp_password is None):
+            raise ValueError(
+                "a mail server that asks for a name asks for a password: set KEEPWELL_SMTP_USER and _PASSWORD"
+            )
+        return self
+
     @field_validator("clinics", mode="plain")
     @classmethod
     def _facts(cls, given: object) -> dict[str, ClinicFacts]:
@@ -48,3 +120,13 @@ class ClinicianSettings(ReleaseSettings):
         if kind not in ("sqlite", "postgresql+psycopg"):
             raise ValueError("must be sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME")
         return url
+
+
+def _is_plain(url: str, schemes: tuple[str, ...]) -> bool:
+    """Whether an address has a scheme of these, a host, perhaps a port and a path, and nothing else."""
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return whole and "@" not in parts.netloc and not parts.query and not parts.fragment and " " not in url

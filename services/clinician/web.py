@@ -30,6 +30,7 @@ from services.clinician.people.headers import client_host, cookie_of, drop_cooki
 from services.clinician.people.limits import TooMany
 from services.clinician.people.passwords import Passwords
 from services.clinician.people.sign_in import SignedIn, sign_in, sign_out
+from services.clinician.prompts.became import is_undelivered
 from services.clinician.render import Filters, Heard, PageContext
 from services.clinician.seen import saw
 from services.clinician.sentences import words
@@ -64,6 +65,7 @@ class Pages(NamedTuple):
         return PageContext(
             viewer=who.viewer, csrf=None if who.csrf is None else who.csrf.get_secret_value(), zone=facts.zone, now=now,
             heard=last, language=facts.language, simulated=facts.made_up,
+            undelivered=is_undelivered(connection, who.user.id, micros(now)),
         )  # fmt: skip
 
     def bare(self, clinic: str = "") -> PageContext:

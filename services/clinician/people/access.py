@@ -103,6 +103,8 @@ RULES: Final = (
     _rule(CARE, "POST /alerts/{alert_id}/answers"),
     _rule(CLINICIAN, "POST /alerts/seen"),
     _rule(CARE, "POST /answers/{event_id}/take-back"),
+    _rule(CARE, "GET /notices"),
+    _rule(CARE, "POST /notices"),
     _rule(SUPERVISOR, "GET /supervision"),
     _rule(DATA, "GET /quality"),
     _rule(EVERYONE, "GET /model"),

@@ -454,7 +454,7 @@ def test_every_page_says_how_fresh_it_is_and_whether_it_is_made_up() -> None:
 
 def test_a_role_finds_its_own_pages_and_a_colleague_why_a_client_is_there() -> None:
     assert [link["href"] for link in sound(quality(made.context(viewer=SUPERVISOR), data_gaps())).all("a")][1:] == [
-        "/", "/supervision", "/model", "/password",
+        "/", "/supervision", "/model", "/notices", "/password",
     ]  # fmt: skip
     covered = today(made.context(), [made.item(clinician_id="c-5")])
     assert "you cover for a colleague" in covered and "you cover" not in today(made.context(), [made.item()])

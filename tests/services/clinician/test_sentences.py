@@ -19,6 +19,8 @@ from services.clinician.sentences import COUNTS, KINDS, WHY, WORDS
 from services.clinician.views import Why
 
 ROOM: Final = Path(services.clinician.__file__).parent
+NAMING: Final = ("render.py", "web.py", "people_pages.py", "prompt_pages.py", "prompts/mail.py")
+"""The modules that name sentences."""
 TEMPLATES: Final = {
     one.name: one.read_text(encoding="utf-8")
     for one in files("services.clinician").joinpath("pages").iterdir()
@@ -46,7 +48,7 @@ def test_templates_hold_no_words_of_their_own() -> None:
 
 
 def test_every_sentence_is_used_and_every_one_that_is_used_is_there() -> None:
-    code = [(ROOM / name).read_text(encoding="utf-8") for name in ("render.py", "web.py", "people_pages.py")]
+    code = [(ROOM / name).read_text(encoding="utf-8") for name in NAMING]
     text = "\n".join([*TEMPLATES.values(), *code])
     named = set(re.findall(r'\b(?:t|words)\("(\w+)"', text))
     assert named <= set(WORDS)

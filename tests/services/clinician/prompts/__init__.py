@@ -1,0 +1,1 @@
+"""Prompts: what is told to whom, when, and what becomes of it."""
