@@ -121,7 +121,7 @@ class Prompts(NamedTuple):
         self, connection: sa.Connection, told: Told, alert: Alert, next_visit: int | None, now: datetime
     ) -> datetime | None:  # fmt: skip
         """When an alert is pushed, in UTC; None where that is not wished, or a digest tells it in time. It does, unless the
-        client comes today (`next_visit`, µs) and today's digest was decided on already."""
+        client comes today (`next_visit`, µs) and today's digest was decided on already, or missed."""
         if alert.kind not in told.wishes.pushes:
             return None
         facts = self.facts_of(told.user.clinic)
@@ -132,7 +132,8 @@ class Prompts(NamedTuple):
         ends = micros(day_bounds(facts, day)[1])
         if out > now or next_visit is None or not micros(now) <= next_visit < ends:
             return None
-        return out if self._is_decided(connection, told, day) else None
+        missed = now >= digest_due(facts, day, _moment(next_visit, now)) + LATE
+        return out if missed or self._is_decided(connection, told, day) else None
 
     def _rows(
         self, told: Told, kind: Kind, name: str, now: datetime, *, due: datetime | None = None,

@@ -125,6 +125,15 @@ def test_a_push_is_for_a_client_of_today_after_the_digest_of_today(clinic: Clini
         assert len([one for one in clinic.notices() if one[0] == "push"]) == pushes, (now, visit)
 
 
+def test_where_todays_digest_was_missed_it_tells_nothing_in_time(clinic: Clinic) -> None:
+    clinic.user("anna")
+    clinic.episode(visit="2026-03-03T14:00")
+    for moment, pushes in (("2026-03-03T11:29", []), ("2026-03-03T11:30", [("push", "anna", "mail")])):
+        clinic.now = local(moment)
+        clinic.alert(name=f"al-{moment}")
+        assert clinic.notices() == pushes
+
+
 def test_who_wants_no_digest_is_pushed_at_once_by_kind_and_after_quiet_hours(clinic: Clinic) -> None:
     clinic.user("anna", digest=False, pushes=frozenset(("rupture",)))
     clinic.episode()
