@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -65,7 +65,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `created` is a date; `code` the version of Keepwell that made it; `definition` that of stopping; `features` the unit of
     each feature it uses; `data` what it was fitted to, None where to nothing; `metrics` its chief figures, None where one
     could not be had; `files` the SHA-256 of each file beside the manifest; `left_out` the outputs that it does not have, each
-    with the reason, not written where it has all.
+    with the reason, not written where it has all. `calibrated_for`: the clinics that it was fitted or recalibrated to with
+    enough stops to tell their people frequencies; not written where there are none.
     """
 
     format: int
@@ -79,6 +80,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     metrics: Mapping[str, float | None] = {}
     files: Mapping[str, str]
     left_out: Mapping[Output, str] | msgspec.UnsetType = msgspec.UNSET
+    calibrated_for: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Format(msgspec.Struct, frozen=True):
@@ -175,12 +177,14 @@ def describe(
     data: Basis | None = None,
     metrics: Mapping[str, float | None] | None = None,
     left_out: Mapping[Output, str] | None = None,
+    calibrated_for: Sequence[str] = (),
 ) -> bytes:
     """The bytes of a manifest. The same input gives the same, and so the same digest; `code` defaults to this version."""
     manifest = Manifest(
         format=FORMAT, title=title, origin=origin, created=created, code=code or version("keepwell"),
         definition=DEFINITION, features=_units(files.get(SCORECARD, b"")), data=data, metrics=metrics or {},
         files={name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}, left_out=left_out or msgspec.UNSET,
+        calibrated_for=tuple(calibrated_for) or msgspec.UNSET,
     )  # fmt: skip
     return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
 

@@ -35,7 +35,7 @@ class Asked(NamedTuple):
     engine: sa.Engine
     answers: Answers
     now: Callable[[], datetime]
-    calibrated_for: Collection[str]
+    fits: queries.Fits
 
 
 class AnswerBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -105,7 +105,7 @@ class _Api:
             items, after = _cursor(
                 lambda: queries.caseload(
                     connection, who.viewer, self._asked.now(), wanted, limit=limit, cursor=cursor,
-                    calibrated_for=self._asked.calibrated_for,
+                    fits=self._asked.fits,
                 )
             )  # fmt: skip
             self._note(connection, who, "caseload.seen", [item.episode for item in items])
@@ -114,7 +114,7 @@ class _Api:
     def episode(self, who: Who, clinic: str, subject: str) -> Response:
         key = f"{clinic}/{subject}"
         with self._asked.engine.begin() as connection:
-            found = queries.episode(connection, who.viewer, key, self._asked.now(), self._asked.calibrated_for)
+            found = queries.episode(connection, who.viewer, key, self._asked.now(), self._asked.fits)
             if found is None:
                 raise HTTPException(404)
             self._note(connection, who, "episode.seen", [key])

@@ -35,6 +35,7 @@ from services.clinician.people_pages import add_people_pages
 from services.clinician.projector import AlertsProjection, EventsProjection, ScoresProjection
 from services.clinician.prompt_pages import add_prompt_pages
 from services.clinician.prompting import Prompting, prompting_of
+from services.clinician.releases import KnownReleases
 from services.clinician.schema import migrate
 from services.clinician.settings import ClinicianSettings
 from services.clinician.stream import Streams, add_stream
@@ -124,12 +125,12 @@ def make(settings: ClinicianSettings, log: Log) -> Service:
     work = ReadModel(log, topics, settings.instance, engine, answers=answers, prompting=prompting)
     people = People(engine, lambda: micros(_now()))
     streams = Streams(people, topics)
-    releases = Releases.of(settings)
+    releases = KnownReleases(Releases.of(settings))
 
     def app(live: Checked, ready: Checked) -> ASGIApp:
         app = make_app("clinician", "Keepwell for clinicians", live, ready, told={})
-        app.include_router(router(Asked(engine, answers, _now, frozenset())))
-        pages = Pages(engine, answers, Passwords(), _now, partial(facts_of, settings.clinics))
+        app.include_router(router(Asked(engine, answers, _now, releases.fits)))
+        pages = Pages(engine, answers, Passwords(), _now, partial(facts_of, settings.clinics), releases.fits)
         add_pages(app, pages)
         add_people_pages(app, pages)
         add_prompt_pages(app, pages)

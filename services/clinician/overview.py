@@ -6,7 +6,7 @@ Events are found by their type, so what is decoded is what clinicians answered a
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from statistics import median
 from typing import Final, NamedTuple
@@ -17,9 +17,8 @@ import sqlalchemy as sa
 from keepwell.contract.events import AnyEvent, EpisodeEnded, EventRetracted, decode_accepted, micros, rfc3339
 from keepwell.contract.outputs import Alert, Score
 from keepwell.contract.words import VOCABULARIES
-from models.registry import Releases
-from models.release import InvalidRelease, Manifest
 from services.clinician.queries import answers_of
+from services.clinician.releases import KnownRelease
 from services.clinician.tables import alerts, episodes, events, scores
 from services.clinician.views import (
     Answer,
@@ -265,26 +264,6 @@ def called_wrong(connection: sa.Connection, viewer: Viewer) -> tuple[CalledWrong
     return tuple(sorted((one for one in found if one.wrong), key=lambda one: (-one.wrong, one.feature)))
 
 
-class KnownRelease(NamedTuple):
-    """What the page tells of a release: its manifest, its card (Markdown), and how many alerts a clinician and week its lines
-    foresee, None where it does not say."""
-
-    manifest: Manifest
-    card: str
-    budget: float | None
-
-
-def known_release(releases: Releases, digest: str) -> KnownRelease | None:
-    """A release as it can be read here; None where it cannot."""
-    try:
-        manifest = releases.load(digest).manifest
-        card, report = releases.file(digest, "card.md"), releases.file(digest, "report.json")
-    except (InvalidRelease, OSError):
-        return None
-    line = msgspec.json.decode(report or b"{}").get("line") or {}
-    return KnownRelease(manifest, (card or b"").decode("utf-8", "replace"), line.get("alerts_per_clinician_week"))
-
-
 def digest_in_use(connection: sa.Connection, viewer: Viewer) -> str | None:
     """The release by which the clinic's newest score was made; None where nothing was scored yet."""
     asked = (
@@ -299,8 +278,7 @@ def digest_in_use(connection: sa.Connection, viewer: Viewer) -> str | None:
 
 
 def model(
-    connection: sa.Connection, viewer: Viewer, digest: str, known: KnownRelease | None,
-    calibrated_for: Collection[str] = (),
+    connection: sa.Connection, viewer: Viewer, digest: str, known: KnownRelease | None, calibrated: bool
 ) -> ModelView:  # fmt: skip
     """The release in use; of one that cannot be read here the digest alone. What was called wrong is not for clinicians."""
     sources: tuple[tuple[str, str], ...] = ()
@@ -311,7 +289,7 @@ def model(
             ("definition", told.definition),
         )  # fmt: skip
     return ModelView(
-        release=digest, role="champion", since=None, calibrated=viewer.clinic in calibrated_for, sources=sources,
+        release=digest, role="champion", since=None, calibrated=calibrated, sources=sources,
         card=() if known is None else sections_of(known.card), limits=(),
         wrong=() if viewer.role == "clinician" else called_wrong(connection, viewer),
     )  # fmt: skip

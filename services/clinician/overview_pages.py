@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -10,18 +9,17 @@ from fastapi import APIRouter, Depends, FastAPI, Response
 from starlette.responses import HTMLResponse
 
 from keepwell.contract.events import micros
-from models.registry import Releases
 from services.clinician import overview, render
-from services.clinician.overview import KnownRelease
 from services.clinician.people.access import API, Caller, caller
 from services.clinician.people.audit import AuditEntry, append
+from services.clinician.releases import KnownRelease, KnownReleases
 from services.clinician.views import ModelView, QualityView, TeamView
 from services.clinician.web import Pages
 
 Who = Annotated[Caller, Depends(caller)]
 
 
-def add_overview(app: FastAPI, pages: Pages, releases: Releases) -> None:
+def add_overview(app: FastAPI, pages: Pages, releases: KnownReleases) -> None:
     """Adds the routes. Every one has a rule in `services.clinician.people.access`."""
     views = _Overview(pages, releases)
     found, api = APIRouter(include_in_schema=False), APIRouter(prefix=API)
@@ -38,9 +36,9 @@ def add_overview(app: FastAPI, pages: Pages, releases: Releases) -> None:
 class _Overview:
     """One method a route; each blocks, so each runs in a thread."""
 
-    def __init__(self, pages: Pages, releases: Releases) -> None:
+    def __init__(self, pages: Pages, releases: KnownReleases) -> None:
         self._pages = pages
-        self._known = lru_cache(8)(lambda digest: overview.known_release(releases, digest))
+        self._releases = releases
 
     def supervision(self, who: Who) -> Response:
         return HTMLResponse(render.supervision(self._context(who), self._team(who)))
@@ -78,10 +76,12 @@ class _Overview:
             digest = overview.digest_in_use(connection, who.viewer)
             if digest is None:
                 return None
-            return overview.model(connection, who.viewer, digest, self._in_use(digest))
+            return overview.model(
+                connection, who.viewer, digest, self._in_use(digest), self._releases.fits(digest, who.user.clinic)
+            )
 
     def _in_use(self, digest: str | None) -> KnownRelease | None:
-        return None if digest is None else self._known(digest)
+        return None if digest is None else self._releases.find(digest)
 
     def _context(self, who: Caller) -> render.PageContext:
         with self._pages.engine.connect().execution_options(reads=True) as connection:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -87,6 +87,15 @@ _score = msgspec.json.Decoder(Score)
 _alert = msgspec.json.Decoder(Alert)
 
 
+Fits = Callable[[str, str], bool]
+"""Whether a release, by its digest, was fitted to a clinic."""
+
+
+def fits_nobody(_: str, __: str) -> bool:
+    """Where no release is known, none was."""
+    return False
+
+
 class WrongCursor(ValueError):
     """A cursor that this list did not give."""
 
@@ -113,7 +122,7 @@ class Told(NamedTuple):
 
 def caseload(
     connection: sa.Connection, viewer: Viewer, now: datetime, asked: Asked | None = None, *, limit: int = 50,
-    cursor: str | None = None, calibrated_for: Collection[str] = (),
+    cursor: str | None = None, fits: Fits = fits_nobody,
 ) -> tuple[list[CaseloadItem], str | None]:  # fmt: skip
     """Up to `limit` episodes in the order of what needs a thought first, and the cursor of the next page, None at the end.
 
@@ -150,12 +159,12 @@ def caseload(
     page = rows[start : start + limit]
     told = _told(connection, page)
     looked = last_seen(connection, viewer.user, [row.key for row in page])
-    items = [_item(one, now, calibrated_for, looked.get(one.row.key)) for one in told]
+    items = [_item(one, now, fits, looked.get(one.row.key)) for one in told]
     return items, _cursor(page[-1].key) if start + limit < len(rows) else None
 
 
 def episode(
-    connection: sa.Connection, viewer: Viewer, key: str, now: datetime, calibrated_for: Collection[str] = ()
+    connection: sa.Connection, viewer: Viewer, key: str, now: datetime, fits: Fits = fits_nobody
 ) -> EpisodeView | None:
     """Everything of an episode; None where there is none that the user may see."""
     row = connection.execute(sa.select(episodes).where(seen(viewer), episodes.c.key == key)).first()
@@ -165,7 +174,7 @@ def episode(
     timeline = list(_timeline(told))
     looked = last_seen(connection, viewer.user, [key]).get(key)
     return EpisodeView(
-        item=_item(told, now, calibrated_for, looked),
+        item=_item(told, now, fits, looked),
         timeline=tuple(entry for entry, _ in timeline),
         helped=tuple(
             entry
@@ -321,7 +330,7 @@ def _folded(key: str, told: Sequence[AnyEvent], known: Instruments) -> Live:
     return live
 
 
-def _item(one: Told, now: datetime, calibrated_for: Collection[str], looked: int | None) -> CaseloadItem:
+def _item(one: Told, now: datetime, fits: Fits, looked: int | None) -> CaseloadItem:
     course, row = one.live.course, one.row
     at = max(micros(now), one.live.episode.latest)
     newest = one.scores[-1] if one.scores else None
@@ -340,7 +349,7 @@ def _item(one: Told, now: datetime, calibrated_for: Collection[str], looked: int
             each for each in one.alerts if each.alert.status != "resolved"
         ),
         rupture=None if strain is None else _rupture(strain), model=newest.model if newest else "",
-        calibrated=row.clinic in calibrated_for, why=_why(one, starts, now),
+        calibrated=newest is not None and fits(newest.model, row.clinic), why=_why(one, starts, now),
         new=() if looked is None else tuple(_news(one, rfc3339(looked))),
         measure=next(iter(known), None),
     )  # fmt: skip

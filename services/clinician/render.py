@@ -72,7 +72,7 @@ class PageContext(msgspec.Struct, frozen=True, kw_only=True):
     """What every page needs beside its own facts.
 
     `viewer` and `csrf` are None before the log-in, `heard` where it says nothing. `now` is aware. `simulated`: the data are
-    made up. `calibrated`: the release in use is fitted to the clinic, so that risks are told as frequencies.
+    made up.
     `undelivered`: a message to the user was given up lately.
     """
 
@@ -83,7 +83,6 @@ class PageContext(msgspec.Struct, frozen=True, kw_only=True):
     heard: Heard | None = None
     language: Language = "en"
     simulated: bool = False
-    calibrated: bool = False
     undelivered: bool = False
 
 
@@ -133,7 +132,7 @@ def client(context: PageContext, view: EpisodeView, risks: Sequence[float]) -> s
     mine = [one for one in view.answers if one.event_id not in shown and _can_take_back(context, one, "client")]
     return _page(
         "client.html", context, None, title=_subject(item.episode), here=None, view=view, risks=risks,
-        numbers=context.calibrated and item.calibrated,
+        numbers=item.calibrated,
         drawn=draw.steps(view.scores, context.now if item.state == "open" else None),
         steps=telling.condensed(view.scores), mine=mine, ideas=telling.ideas(item.alerts),
         others=[one for one in view.answers if one.event_id not in of_alerts],

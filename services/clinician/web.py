@@ -46,13 +46,14 @@ Who = Annotated[Caller, Depends(caller)]
 
 
 class Pages(NamedTuple):
-    """What the pages need from outside. `facts_of` tells the facts of a clinic."""
+    """What the pages need from outside. `facts_of` tells the facts of a clinic, `fits` whether a release is fitted to one."""
 
     engine: sa.Engine
     answers: Answers
     passwords: Passwords
     now: Callable[[], datetime]
     facts_of: Callable[[str], ClinicFacts]
+    fits: queries.Fits = queries.fits_nobody
 
     def context(self, connection: sa.Connection, who: Caller) -> PageContext:
         """What every page needs beside its own facts, for whoever asks."""
@@ -107,7 +108,13 @@ class _Views:
         with self._pages.engine.begin() as connection:
             try:
                 items, after = queries.caseload(
-                    connection, who.viewer, self._pages.now(), asked, limit=MOST_ROWS, cursor=cursor
+                    connection,
+                    who.viewer,
+                    self._pages.now(),
+                    asked,
+                    limit=MOST_ROWS,
+                    cursor=cursor,
+                    fits=self._pages.fits,
                 )
             except queries.WrongCursor:
                 raise HTTPException(404) from None
@@ -226,7 +233,7 @@ class _Views:
 
     def _of_episode(self, who: Caller, key: str, action: Audited) -> Response:
         with self._pages.engine.begin() as connection:
-            view = queries.episode(connection, who.viewer, key, self._pages.now())
+            view = queries.episode(connection, who.viewer, key, self._pages.now(), self._pages.fits)
             context = self._pages.context(connection, who)
             if view is None:
                 return HTMLResponse(render.not_found(context), 404)
@@ -248,7 +255,7 @@ class _Views:
             if "hx-request" not in request.headers:
                 place = f"/episodes/{key}#{render.anchor(alert_id)}" if form.get("from") == "client" else "/"
                 return RedirectResponse(place, 303)
-            view = queries.episode(connection, who.viewer, key, self._pages.now())
+            view = queries.episode(connection, who.viewer, key, self._pages.now(), self._pages.fits)
             context = self._pages.context(connection, who)
             risks = queries.risks(connection, who.viewer)
         if view is None:

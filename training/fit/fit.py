@@ -22,6 +22,7 @@ from training.fit.line import AlertLine, at, check_line, line_of
 from training.fit.logit import clustering, expit
 from training.fit.measures import Measures, log_loss, measures
 from training.fit.offsets import crossed, usual_of, usual_of_all
+from training.fit.recalibrate import calibrated_clinics
 from training.fit.reference import Reference, reference_of
 from training.fit.refuse import check, check_features, check_result
 from training.fit.sample import Coded, Sample, sample_of
@@ -108,7 +109,7 @@ class FitReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fitted(NamedTuple):
-    """A fitted model, ready to be released."""
+    """A fitted model, ready to be released. `calibrated_for`: the clinics that its risks are calibrated to."""
 
     card: Scorecard
     policy: Policy
@@ -116,6 +117,7 @@ class Fitted(NamedTuple):
     estimator: Estimator
     reference: Reference
     report: FitReport
+    calibrated_for: tuple[str, ...]
 
 
 def fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
@@ -186,6 +188,7 @@ def _fit(dataset: Dataset, base: Policy, options: Options) -> Fitted:
             treated=treated_of(material, options.recipe, choice.settings, risks[:, HEADLINE]),
             left_out=left_out or msgspec.UNSET,
         ),
+        calibrated_for=() if aside else calibrated_clinics(sample, active),
     )
 
 

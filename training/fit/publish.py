@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,6 +46,7 @@ def release(fitted: Fitted, dataset: Dataset, origin: str | None, out: Path, wor
     return _put(
         out, files, dataset, title=title, origin=told, metrics=_chief(fitted.report.measures),
         left_out={} if fitted.report.left_out is msgspec.UNSET else fitted.report.left_out,
+        calibrated_for=fitted.calibrated_for,
     )  # fmt: skip
 
 
@@ -85,8 +86,9 @@ def release_again(
     after = {name: shift.after for name, shift in recalibrated.shifts.items() if shift.after is not None}
     left_out = {name: f"{base} does not have it" for name in OUTPUTS if name not in recalibrated.card.outputs}
     return _put(
-        out, files, dataset, title="Recalibrated scorecard", origin=told, metrics=_chief(after), left_out=left_out
-    )
+        out, files, dataset, title="Recalibrated scorecard", origin=told, metrics=_chief(after), left_out=left_out,
+        calibrated_for=recalibrated.calibrated_for,
+    )  # fmt: skip
 
 
 def origin_of(dataset: Dataset) -> str:
@@ -111,6 +113,7 @@ def _put(
     origin: str,
     metrics: dict[str, float | None],
     left_out: Mapping[Output, str],
+    calibrated_for: Sequence[str],
 ) -> str:
     about, counts = dataset.about, dataset.about.counts
     basis = Basis(
@@ -124,7 +127,7 @@ def _put(
     )
     manifest = describe(
         title=title, origin=origin, created=about.as_of[:10], files=files, data=basis, metrics=metrics,
-        left_out=left_out,
+        left_out=left_out, calibrated_for=calibrated_for,
     )  # fmt: skip
     put(out, manifest, files)
     return digest_of(manifest)

@@ -50,7 +50,7 @@ class PooledOffsets(NamedTuple):
 class Recalibrated(NamedTuple):
     """The scorecard with its new calibration, the shift of each output that it has, the number of episodes that stopped, the
     risks of every row by `OUTPUTS`, and the offsets that are in those, where they were asked for. `left_out`: the release
-    before added offsets of its own, and this one does not."""
+    before added offsets of its own, and this one does not. `calibrated_for`: see `calibrated_clinics`."""
 
     card: Scorecard
     shifts: dict[str, Shift]
@@ -58,6 +58,16 @@ class Recalibrated(NamedTuple):
     risks: Matrix
     pooled: PooledOffsets | None
     left_out: bool
+    calibrated_for: tuple[str, ...]
+
+
+def calibrated_clinics(sample: Sample, offsets: bool) -> tuple[str, ...]:
+    """The clinics to which risks of these rows are calibrated, so that they may be told there as frequencies: those with
+    `ENOUGH_STOPS`, if there is but one or each has an offset of its own. What all have in common is nobody's."""
+    found = sample.stops_by_clinic()
+    return tuple(
+        sorted(clinic for clinic, stops in found.items() if stops >= ENOUGH_STOPS and (offsets or len(found) == 1))
+    )
 
 
 def recalibrate(dataset: Dataset, scorer: Scorer, use_offsets: bool = False) -> Recalibrated:
@@ -101,7 +111,10 @@ def recalibrate(dataset: Dataset, scorer: Scorer, use_offsets: bool = False) -> 
     if use_offsets:
         pooled, added = _pooled(sample, calibrated(moved, table, sums), _slopes(moved, sample))
         after = Scorer(moved).risks(table, added)
-    return Recalibrated(moved, shifts, stops, after, pooled, left_out=scorer.offsets is not None and not use_offsets)
+    return Recalibrated(
+        moved, shifts, stops, after, pooled, left_out=scorer.offsets is not None and not use_offsets,
+        calibrated_for=calibrated_clinics(sample, use_offsets),
+    )  # fmt: skip
 
 
 def _moved(card: Scorecard, moves: Sequence[tuple[float, float]]) -> Scorecard:

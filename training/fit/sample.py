@@ -94,6 +94,12 @@ class Sample(NamedTuple):
         """Episodes with a row that counts as a stop at the headline: the events that a model is worth by."""
         return len(np.unique(self.episode[self.targets[:, HEADLINE] == 1]))
 
+    def stops_by_clinic(self) -> dict[str, int]:
+        """The same for each clinic."""
+        stopped = self.frame[self.targets[:, HEADLINE] == 1]
+        counts = stopped.groupby("clinic", observed=False)["episode"].nunique()
+        return {str(clinic): int(count) for clinic, count in counts.items()}
+
     def years(self) -> float:
         """How long the rows span."""
         return float((self.as_of.max() - self.as_of.min()) / DAY / 365.25) if len(self.as_of) else 0.0

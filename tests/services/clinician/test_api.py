@@ -24,6 +24,7 @@ from services.clinician.people.accounts import Account
 from services.clinician.people.passwords import Passwords
 from services.clinician.people.who import OPERATOR, Role
 from services.clinician.projector import EventsProjection
+from services.clinician.queries import fits_nobody
 from services.clinician.schema import migrate
 from services.clinician.tables import alerts, episodes
 from tests.services.clinician.lived import DAYS, START, TOPICS, Lived, lived, project
@@ -80,7 +81,7 @@ def clinic(opened: sa.Engine, told: Lived) -> Clinic:
     log = Doubtful()
     answers = Answers(opened, log, TOPICS.sessions, lambda: clock[-1])  # type: ignore[arg-type]  # what it asks of a log
     app = make_app("clinician", "Keepwell", _well, _well, told={})
-    app.include_router(router(Asked(opened, answers, lambda: clock[-1], frozenset())))
+    app.include_router(router(Asked(opened, answers, lambda: clock[-1], fits_nobody)))
     install(app, People(opened, lambda: micros(clock[-1])))
     return Clinic(opened, log, answers, app, clock)
 

@@ -33,6 +33,7 @@ from services.clinician.overview import rounded, suppressed
 from services.clinician.overview_pages import add_overview
 from services.clinician.people.access import without_rule
 from services.clinician.people.tables import audit
+from services.clinician.releases import KnownReleases
 from services.clinician.schema import migrate
 from services.clinician.views import Viewer
 from services.clinician.web import Pages
@@ -169,7 +170,7 @@ def test_quality_names_systems_gaps_and_what_was_called_wrong_and_no_client(whol
 
 def test_pages_and_api_are_of_their_roles_and_the_look_at_a_team_is_recorded(whole: Whole) -> None:
     pages: Any = Pages(whole.engine, None, None, lambda: whole.clock[-1], lambda _: ClinicFacts())  # type: ignore[arg-type]
-    add_overview(whole.app, pages, Releases())
+    add_overview(whole.app, pages, KnownReleases(Releases()))
     assert without_rule(whole.app) == []
     boss, data, anna = whole.user("supervisor", None), whole.user("data", None), whole.user()
     assert "There is nothing to show yet" in boss.get("/supervision").text, "where nothing happened"
@@ -193,6 +194,6 @@ def test_pages_and_api_are_of_their_roles_and_the_look_at_a_team_is_recorded(who
 
 
 def test_a_release_that_cannot_be_read_here_is_told_by_its_digest_alone() -> None:
-    assert overview.known_release(Releases(), "sha256:" + "0" * 64) is None
-    known = overview.known_release(Releases(), default().digest)
+    assert KnownReleases(Releases()).find("sha256:" + "0" * 64) is None
+    known = KnownReleases(Releases()).find(default().digest)
     assert known is not None and known.budget is not None and 0 < known.budget < 10

@@ -253,17 +253,14 @@ def test_with_a_calibrated_release_risks_are_counted_of_ten_and_else_put_in_orde
         made.item(f"ep-{n}", calibrated=True, risk=Risk(d14=0, d30=d30, d60=1))
         for n, d30 in enumerate((0.001, 0.31, 0.999))
     ]
-    counted = sound(today(made.context(calibrated=True), items)).text
+    counted = sound(today(made.context(), items)).text
     assert "3 of 10 like this stop within 30 days; 7 stay" in counted
     assert "Fewer than 1 of 10" in counted and "More than 9 of 10" in counted and "your list" not in counted
-    for context, rows in (
-        (made.context(), items),
-        (made.context(calibrated=True), [msgspec.structs.replace(one, calibrated=False) for one in items]),
-    ):
-        text = sound(today(context, rows, risks=(0.001, 0.1, 0.2, 0.31, 0.999))).text
-        assert "of 10" not in text and "Higher than most of your list" in text
-        assert "Among the highest of your list" in text and "Among the lowest of your list" in text
-    assert "too few clients on your list to compare" in sound(today(made.context(), items)).text.lower()
+    ordered = [msgspec.structs.replace(one, calibrated=False) for one in items]
+    text = sound(today(made.context(), ordered, risks=(0.001, 0.1, 0.2, 0.31, 0.999))).text
+    assert "of 10" not in text and "Higher than most of your list" in text
+    assert "Among the highest of your list" in text and "Among the lowest of your list" in text
+    assert "too few clients on your list to compare" in sound(today(made.context(), ordered)).text.lower()
 
 
 @pytest.mark.parametrize(
@@ -283,7 +280,7 @@ def test_a_place_on_the_list_is_told_by_how_many_lie_below(risk: float, words: s
 
 
 def test_whatever_a_text_holds_is_text() -> None:
-    context = made.context(viewer=msgspec.structs.replace(made.ANNA, user=EVIL), csrf=EVIL, calibrated=False)
+    context = made.context(viewer=msgspec.structs.replace(made.ANNA, user=EVIL), csrf=EVIL)
     view = evil_view()
     pages = [
         today(context, [view.item], filters=Filters(q=EVIL, clinician=EVIL), clinicians=(EVIL,), more=EVIL),
@@ -430,7 +427,7 @@ def test_the_day_and_the_time_are_those_of_the_clinic() -> None:
 
 def test_the_together_view_holds_no_risk_and_no_alert() -> None:
     for name in VIEWS.keys() - {"markup"}:
-        page = sound(together(made.context(calibrated=True), VIEWS[name]))
+        page = sound(together(made.context(), VIEWS[name]))
         assert page.having("data-alert") == page.having("data-episode") == [], name
         assert not re.search(r"likely|risk|stop|alert|points|pointed out", page.text, re.IGNORECASE), name
     usual = sound(together(made.context(), made.view())).text

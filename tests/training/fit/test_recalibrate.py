@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -15,8 +16,10 @@ from models.hand_set import scorecard
 from training.dataset import Dataset, InMemory, build
 from training.fit.fit import Fitted
 from training.fit.offsets import LEAST_CLIENTS
-from training.fit.recalibrate import LEAST_STOPS, recalibrate
+from training.fit.publish import release_again
+from training.fit.recalibrate import ENOUGH_STOPS, LEAST_STOPS, calibrated_clinics, recalibrate
 from training.fit.refuse import NotFitted
+from training.fit.sample import sample_of
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -152,3 +155,32 @@ def test_offsets_of_the_release_before_are_left_out(fitted: Fitted, other: Datas
     without, with_theirs = (recalibrate(other, Scorer(fitted.card, one)) for one in (None, theirs))
     assert without.card == with_theirs.card and (without.left_out, with_theirs.left_out) == (False, True)
     assert not recalibrate(other, Scorer(fitted.card, theirs), use_offsets=True).left_out
+
+
+def test_frequencies_are_for_clinics_with_enough_stops_that_the_fit_is_of_alone(other: Dataset) -> None:
+    def clinics(stopping: int, of: int = 1, offsets: bool = False) -> tuple[str, ...]:
+        """Those to which a clinic's risks are calibrated, cut into so many, where so many of its episodes stop."""
+        numbers = other.frame["episode"].cat.codes
+        stops = (numbers < stopping).astype(np.float64)
+        targets = {f"target_{one}": stops for one in OUTPUTS}
+        cut = (numbers % of).map(lambda number: f"c{number}").astype("category")
+        sample = sample_of(replace(other, frame=other.frame.assign(clinic=cut, **targets)))
+        return calibrated_clinics(sample, offsets)
+
+    assert clinics(ENOUGH_STOPS) == ("c0",) and clinics(ENOUGH_STOPS - 1) == ()
+    assert clinics(2 * ENOUGH_STOPS, of=2) == (), "what two have in common is neither's"
+    assert clinics(2 * ENOUGH_STOPS, of=2, offsets=True) == ("c0", "c1")
+    assert clinics(2 * ENOUGH_STOPS - 1, of=2, offsets=True) == ("c0",)
+
+
+def test_a_release_says_whom_it_is_calibrated_for_and_nothing_where_that_is_nobody(
+    fitted: Fitted, other: Dataset, tmp_path: Path
+) -> None:
+    found = recalibrate(other, Scorer(fitted.card))
+    for clinics in ((), ("north",)):
+        folder = tmp_path / str(len(clinics))
+        release_again(
+            found._replace(calibrated_for=clinics), other, folder, base="sha256:0", policy=fitted.policy
+        )  # fmt: skip
+        told = msgspec.json.decode((folder / "manifest.json").read_bytes())
+        assert told.get("calibrated_for", []) == list(clinics)
