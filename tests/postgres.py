@@ -72,7 +72,7 @@ class Postgres:
 
     def __exit__(self, *_: object) -> None:
         if self._server is not None:
-            self._end(signal.SIGINT)
+            self._end(signal.SIGQUIT)  # at once: what it holds is thrown away
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def start(self) -> None:
