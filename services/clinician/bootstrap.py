@@ -27,7 +27,7 @@ from models.registry import Releases
 from services.clinician.answers import Answers
 from services.clinician.api import Asked, router
 from services.clinician.clinics import facts_of
-from services.clinician.database import open_engine
+from services.clinician.database import AWAY, cause, open_engine
 from services.clinician.overview_pages import add_overview
 from services.clinician.people.access import People, install
 from services.clinician.people.passwords import Passwords
@@ -57,6 +57,7 @@ class ReadModel:
             Follower(log, handler, group=group, topic=topic, instance=instance) for group, topic, handler in follows
         ]
         self._answers = answers
+        self._database = Check(True, "the database answers")
 
     def run(self, stop: Stop) -> None:
         """Follows until `stop` is set. Raises `LogError` as every loop does; then all have ended."""
@@ -96,17 +97,19 @@ class ReadModel:
         return _first_trouble(*(loop.live() for loop in self._loops))
 
     def ready(self) -> Check:
-        """Whether the loops do their share. For any thread."""
-        return _first_trouble(*(loop.ready() for loop in self._loops))
+        """Whether the database answers, and the loops do their share. For any thread."""
+        return _first_trouble(self._database, *(loop.ready() for loop in self._loops))
 
     def _relay(self, stop: Stop) -> None:
         while not stop.is_set():
             try:
                 self._answers.hand_over()
+                self._database = Check(True, "the database answers")
             except LogError as error:
                 _log.warning("answer.later", cause=type(error).__name__)
-            except sa.exc.DBAPIError as error:
-                _log.warning("answers.not_read", cause=type(error.orig).__name__)
+            except (sa.exc.DBAPIError, *AWAY) as error:
+                self._database = Check(False, "the database does not answer")
+                _log.warning("answers.not_read", cause=cause(error))
             stop.wait(RELAY_SECONDS)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from random import Random
 
 import pytest
 import sqlalchemy as sa
@@ -66,37 +65,6 @@ def test_it_is_the_same_however_the_log_was_batched_and_when_it_is_thrown_away_a
         assert not any(content(engine).values())
         project(engine, log, size)
         assert content(engine) == whole
-
-
-def test_what_dies_before_its_transaction_ends_leaves_no_trace_and_comes_again(
-    engine: sa.Engine, log: Lived, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project(engine, log)
-    whole = content(engine)
-    empty(engine)
-    random, moved = Random(7), projector._move
-
-    class Killed(BaseException):
-        pass
-
-    def dies(*given: object) -> None:
-        moved(*given)  # type: ignore[arg-type]  # as it is called
-        if random.random() < 0.4:
-            raise Killed
-
-    monkeypatch.setattr(projector, "_move", dies)
-    for projection, records in (
-        (EventsProjection(engine), log.events),
-        (ScoresProjection(engine, lambda _: True), log.scores),
-        (AlertsProjection(engine, lambda _: True), log.alerts),
-    ):
-        while True:
-            try:
-                follow(projection, records, 50)
-                break
-            except Killed:
-                continue
-    assert content(engine) == whole
 
 
 @every_database
