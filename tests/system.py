@@ -49,9 +49,9 @@ class System:
             process.wait()
         self.log.close()
 
-    def start(self, service: str, instance: str) -> None:
-        """Starts `ingest` or `predictor` under an instance name."""
-        arguments = [service, *self._where(), "--instance", instance, "--port", "0"]
+    def start(self, service: str, instance: str, *more: str) -> None:
+        """Starts `ingest`, `predictor` or `clinician` under an instance name, with further arguments."""
+        arguments = [service, *self._where(), "--instance", instance, "--port", "0", *more]
         if service == "ingest":
             arguments += ["--keys", str(self.folder / "keys.json")]
         self._began[f"{service}-{instance}"] = len(self._log_of(f"{service}-{instance}"))
@@ -59,6 +59,10 @@ class System:
             self._running[f"{service}-{instance}"] = subprocess.Popen(
                 [sys.executable, "-m", "keepwell.cli.main", *arguments], stdout=out, stderr=out, env=os.environ
             )
+
+    def ended(self, service: str, instance: str) -> bool:
+        """Whether a worker ended by itself."""
+        return self._running[f"{service}-{instance}"].poll() is not None
 
     def kill(self, service: str, instance: str) -> None:
         """Kills a worker with SIGKILL, wherever it is."""

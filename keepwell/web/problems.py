@@ -23,6 +23,11 @@ def problem(content: Problem, headers: Mapping[str, str] | None = None) -> Respo
     return Response(msgspec.json.encode(content), content.status, headers, "application/problem+json")
 
 
+def problem_of(error: HTTPException) -> Response:
+    """The problem that says what was raised."""
+    return problem(Problem(HTTPStatus(error.status_code).phrase, error.status_code, error.detail), error.headers)
+
+
 def answer_with_problems(app: FastAPI) -> None:
     """Makes every error of an application a problem: what is raised as `HTTPException` with its status and detail."""
     app.add_exception_handler(HTTPException, _raised)
@@ -31,8 +36,7 @@ def answer_with_problems(app: FastAPI) -> None:
 
 async def _raised(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    told = Problem(HTTPStatus(error.status_code).phrase, error.status_code, error.detail)
-    return problem(told, error.headers)
+    return problem_of(error)
 
 
 async def _broken(_request: Request, _error: Exception) -> Response:

@@ -29,6 +29,7 @@ from keepwell.contract.events import (
 )
 from keepwell.streams.log import Log, LogError, Message
 from services.clinician import queries
+from services.clinician.database import AWAY, cause
 from services.clinician.people.audit import Action, AuditEntry, append
 from services.clinician.people.who import User
 from services.clinician.sent import sent
@@ -64,6 +65,15 @@ class Asking(NamedTuple):
     user: User
     viewer: Viewer
     idempotency: str | None = None
+
+
+class _Written(NamedTuple):
+    """An answer as it stands in the database; `value` is its event where it was written now, None where it was before."""
+
+    event_id: str
+    key: str
+    at: int
+    value: bytes | None
 
 
 class Answers:
@@ -128,6 +138,24 @@ class Answers:
         self, asking: Asking, request: str, action: Action, event: Callable[[sa.Connection], tuple[str, Event]]
     ) -> Given:
         asked = hashlib.sha256(request.encode()).hexdigest()
+        try:
+            written = self._write(asking, asked, action, event)
+        except sa.exc.IntegrityError:
+            if asking.idempotency is None:
+                raise
+            written = self._write(
+                asking, asked, action, event
+            )  # the same request was faster: this one is its repetition
+        if written.value is not None:
+            try:
+                self._hand(written.event_id, written.key, written.value)
+            except (LogError, *AWAY) as error:  # it stands in the database, and is handed over again
+                _log.warning("answer.later", cause=cause(error))
+        return Given(written.event_id, _moment(written.at) + UNDO)
+
+    def _write(
+        self, asking: Asking, asked: str, action: Action, event: Callable[[sa.Connection], tuple[str, Event]]
+    ) -> _Written:
         at = micros(self._now())
         with self._engine.begin() as connection:
             if asking.idempotency is not None:
@@ -136,7 +164,7 @@ class Answers:
                 if row is not None and row.request != asked:
                     raise Conflict("this Idempotency-Key was sent with another request: use a new one for each")
                 if row is not None:
-                    return Given(row.event_id, _moment(row.at) + UNDO)
+                    return _Written(row.event_id, row.episode, row.at, None)
             key, made = event(connection)
             value = encode(made)
             connection.execute(
@@ -150,11 +178,7 @@ class Answers:
                 clinic=asking.viewer.clinic, by=asking.user.actor, action=action, episode=key, object=made.id
             )
             append(connection, at, entry)
-        try:
-            self._hand(made.id, key, value)
-        except LogError as error:  # it stands in the database, and is handed over again
-            _log.warning("answer.later", cause=type(error).__name__)
-        return Given(made.id, _moment(at) + UNDO)
+        return _Written(made.id, key, at, value)
 
     def _hand(self, event_id: str, key: str, value: bytes) -> None:
         self._log.append([Message(self._topic, key.partition("/")[2].encode(), value)])

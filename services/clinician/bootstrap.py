@@ -27,7 +27,7 @@ from models.registry import Releases
 from services.clinician.answers import Answers
 from services.clinician.api import Asked, router
 from services.clinician.clinics import facts_of
-from services.clinician.database import open_engine
+from services.clinician.database import AWAY, cause, open_engine
 from services.clinician.overview_pages import add_overview
 from services.clinician.people.access import People, install
 from services.clinician.people.passwords import Passwords
@@ -64,6 +64,7 @@ class ReadModel:
             Follower(log, handler, group=group, topic=topic, instance=instance) for group, topic, handler in follows
         ]
         self._jobs: list[Callable[[], object]] = [answers.hand_over, prompting.turn]
+        self._away: set[int] = set()
 
     def run(self, stop: Stop) -> None:
         """Follows until `stop` is set. Raises `LogError` as every loop does; then all have ended."""
@@ -80,7 +81,7 @@ class ReadModel:
                 ended.set()
 
         works: list[Callable[[Stop], None]] = [
-            *(loop.run for loop in self._loops), *(partial(_again, job) for job in self._jobs)
+            *(loop.run for loop in self._loops), *(partial(self._again, number) for number in range(len(self._jobs)))
         ]  # fmt: skip
         threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
         for thread in threads:
@@ -106,8 +107,22 @@ class ReadModel:
         return _first_trouble(*(loop.live() for loop in self._loops))
 
     def ready(self) -> Check:
-        """Whether the loops do their share. For any thread."""
-        return _first_trouble(*(loop.ready() for loop in self._loops))
+        """Whether the database answers, and the loops do their share. For any thread."""
+        database = Check(not self._away, "the database does not answer" if self._away else "the database answers")
+        return _first_trouble(database, *(loop.ready() for loop in self._loops))
+
+    def _again(self, number: int, stop: Stop) -> None:
+        """Does a job again and again; what it could not do now stays for the next time."""
+        while not stop.is_set():
+            try:
+                self._jobs[number]()
+                self._away.discard(number)
+            except LogError as error:
+                _log.warning("clinician.later", cause=type(error).__name__)
+            except (sa.exc.DBAPIError, *AWAY) as error:
+                self._away.add(number)
+                _log.warning("clinician.database_later", cause=cause(error))
+            stop.wait(JOB_SECONDS)
 
 
 def run(settings: ClinicianSettings, *, drain: bool = False, stop: Stop | None = None) -> None:
@@ -151,18 +166,6 @@ def make(settings: ClinicianSettings, log: Log) -> Service:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _again(job: Callable[[], object], stop: Stop) -> None:
-    """Does a job again and again; what it could not do now stays for the next time."""
-    while not stop.is_set():
-        try:
-            job()
-        except LogError as error:
-            _log.warning("clinician.later", cause=type(error).__name__)
-        except sa.exc.DBAPIError as error:
-            _log.warning("clinician.database_later", cause=type(error.orig).__name__)
-        stop.wait(JOB_SECONDS)
 
 
 def _first_trouble(*checks: Check) -> Check:

@@ -19,15 +19,30 @@ METADATA: Final = sa.MetaData(
 )
 """Of every table, so that migrations and constraints have one set of names."""
 
+AWAY: Final = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+"""What is raised while the database does not answer, or not in time; what was asked may be asked again."""
+CONNECT_SECONDS: Final = 5
+"""A server that does not answer for so long is away. Below the session of the log (10 s), so that a projector that waits for
+it stays in its group; ours."""
+DEAD_MS: Final = 10_000
+"""A connection on which nothing was acknowledged for so long is dead (Linux, TCP_USER_TIMEOUT); ours."""
+
 
 def open_engine(url: str) -> sa.Engine:
     """An engine for `sqlite:///FILE` or `postgresql+psycopg://…`. Raises `ValueError` for anything else.
 
-    SQLite: WAL, foreign keys, `BEGIN IMMEDIATE` and ten seconds of patience, so that a reader never waits for the projector.
+    PostgreSQL: a server that is away is noticed within seconds, unless the address says otherwise, and found again once it is
+    back. SQLite: WAL, foreign keys, `BEGIN IMMEDIATE` and ten seconds of patience, so that a reader never waits for the
+    projector.
     """
-    kind = sa.make_url(url).drivername
+    parts = sa.make_url(url)
+    kind = parts.drivername
     if kind == "postgresql+psycopg":
-        return sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        asked = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": DEAD_MS}
+        told = {name: value for name, value in asked.items() if name not in parts.query}
+        return sa.create_engine(
+            url, pool_pre_ping=True, pool_timeout=CONNECT_SECONDS, hide_parameters=True, connect_args=told
+        )
     if kind != "sqlite":
         raise ValueError("KEEPWELL_DATABASE must be sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME")
     engine = sa.create_engine(url, connect_args={"timeout": 10}, hide_parameters=True)
@@ -55,3 +70,8 @@ def upsert(connection: sa.Connection, table: sa.Table, moved: Sequence[str]) -> 
         else insert.on_conflict_do_nothing(index_elements=keys)
     )
     return found
+
+
+def cause(error: Exception) -> str:
+    """The kind of an error of the database, for the log: never what was asked of it."""
+    return type(getattr(error, "orig", None) or error).__name__

@@ -32,8 +32,8 @@ from keepwell.contract.events import (
 )
 from keepwell.contract.outputs import Alert, Score
 from keepwell.streams.log import Doubt, Partition, Record
-from keepwell.streams.worker.follow import Handled
-from services.clinician.database import upsert
+from keepwell.streams.worker.follow import Handled, NotYet
+from services.clinician.database import AWAY, cause, upsert
 from services.clinician.people.audit import forget
 from services.clinician.people.who import Actor
 from services.clinician.prompts.tables import notices
@@ -61,9 +61,13 @@ class Projection:
         self.engine = engine
 
     def position(self, partition: Partition) -> int:
-        """The offset that is read next, by the database."""
-        with self.engine.connect() as connection:
-            return _position(connection, partition)
+        """The offset that is read next, by the database. Raises `NotYet` while it does not answer."""
+        try:
+            with self.engine.connect() as connection:
+                return _position(connection, partition)
+        except AWAY as error:
+            _log.warning("projector.later", cause=cause(error))
+            raise NotYet(AGAIN) from error
 
     def handle(self, partition: Partition, records: Sequence[Record]) -> Handled:
         """Writes what the records come to, and the position after them, in one transaction."""
@@ -76,9 +80,9 @@ class Projection:
                 done = self.take(connection, partition, ahead)
                 if done:
                     _move(connection, partition, ahead[done - 1].offset + 1)
-        except sa.exc.DBAPIError as error:
+        except (sa.exc.DBAPIError, *AWAY) as error:
             self.forget(partition)
-            _log.warning("projector.later", cause=type(error.orig).__name__)
+            _log.warning("projector.later", cause=cause(error))
             return Handled(0, again=AGAIN)
         except BaseException:
             self.forget(partition)
@@ -142,7 +146,7 @@ class EventsProjection(Projection):
                             connection.execute(upsert(connection, clients, ()), [row])
         _insert(connection, events, rows)
         if touched:
-            found = [self._row(self._held(connection, key), key, heard) for key in touched]
+            found = [self._row(self._held(connection, key), key) for key in touched]
             moved = ("clinician", "first_at", "next_visit", "last_session", "sessions")
             connection.execute(upsert(connection, episodes, moved), found)
         if heard > NEVER:
@@ -166,8 +170,11 @@ class EventsProjection(Projection):
             live = self._lives[key] = folded(connection, key, self._known(connection))
         return live
 
-    def _row(self, live: Live, key: str, now: int) -> dict[str, Any]:
-        course, at = live.course, max(live.episode.latest, now)
+    def _row(self, live: Live, key: str) -> dict[str, Any]:
+        course, at = (
+            live.course,
+            live.episode.latest,
+        )  # no tick counts: which one is newest depends on how the log was cut
         return {
             "key": key, "clinic": key.partition("/")[0], "clinician": course.clinician,
             "first_at": live.episode.history[0].at, "next_visit": course.visits.next_visit(at),

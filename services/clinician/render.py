@@ -187,6 +187,11 @@ def not_found(context: PageContext) -> str:
     return message(context, words("not_found"), words("not_found_text"))
 
 
+def away(context: PageContext) -> str:
+    """There is no page to be had for a moment: a calm word in its place."""
+    return message(context, words("away"), words("away_text"))
+
+
 def message(context: PageContext, title: Said, text: Said) -> str:
     """A page that says one thing."""
     language = context.language

@@ -37,6 +37,12 @@ WORDS: Final[Mapping[str, Said]] = {
     "too_many": said("There were many attempts. Please wait a few minutes, then try again."),
     "not_found": said("There is no such page"),
     "not_found_text": said("It may have moved, or it may not be yours to see."),
+    "away": said("One moment, please"),
+    "away_text": said(
+        "Keepwell cannot look anything up right now. It comes back by itself: please load this page again in a minute, and "
+        "go on as you would without it until then. What was answered is kept. If you have just sent something, send it once "
+        "more; it counts once."
+    ),
     "to_today": said("Back to the list"),
     # signing in
     "username": said("Name"),

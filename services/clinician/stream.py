@@ -26,6 +26,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from keepwell.streams.topics import Topics
+from services.clinician.database import AWAY, cause
 from services.clinician.people.access import API, CARE, Caller, People, caller, still
 from services.clinician.places import (
     NAMED_BY,
@@ -146,8 +147,8 @@ class Streams:
                 try:
                     if self._turn():
                         pause = 0.0
-                except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
-                    _log.warning("stream.later", cause=type(error).__name__)
+                except (sa.exc.DBAPIError, *AWAY) as error:
+                    _log.warning("stream.later", cause=cause(error))
                     pause = AGAIN_SECONDS
                 self._wake.wait(pause)
                 self._wake.clear()

@@ -20,10 +20,11 @@ from starlette.staticfiles import StaticFiles
 from keepwell.contract.events import Actioned, RepairAttempt, micros
 from keepwell.contract.words import Action, RepairOutcome, State
 from keepwell.web.app import body_of
+from keepwell.web.problems import problem_of
 from services.clinician import queries, render
 from services.clinician.answers import Answers, Asking, Conflict, NotThere
 from services.clinician.clinics import ClinicFacts
-from services.clinician.people.access import HOME, LOGIN, Caller, caller
+from services.clinician.people.access import HOME, LOGIN, Caller, caller, rules_at
 from services.clinician.people.audit import Action as Audited
 from services.clinician.people.audit import AuditEntry, append
 from services.clinician.people.headers import client_host, cookie_of, drop_cookie, set_cookie
@@ -92,6 +93,7 @@ def add_pages(app: FastAPI, pages: Pages) -> None:
     found.post("/logout")(views.sign_out)
     app.include_router(found)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_exception_handler(503, views.away)
 
 
 class _Views:
@@ -230,6 +232,15 @@ class _Views:
         answer = RedirectResponse(LOGIN, 303)
         drop_cookie(request.scope, answer)
         return answer
+
+    def away(self, request: Request, error: Exception) -> Response:
+        """In place of a page while there is none; a program gets the problem."""
+        assert isinstance(error, HTTPException)
+        rules, places = rules_at(request.url.path)
+        if not any(rule.is_page for rule in rules.values()) or "authorization" in request.headers:
+            return problem_of(error)
+        text = render.away(self._pages.bare(places.get("clinic", "")))
+        return HTMLResponse(text, error.status_code, error.headers)
 
     def _of_episode(self, who: Caller, key: str, action: Audited) -> Response:
         with self._pages.engine.begin() as connection:

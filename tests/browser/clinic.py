@@ -1,4 +1,4 @@
-"""A made-up clinic on the embedded log with every service that a page needs, in this process, and who looks at it."""
+"""A made-up clinic with every service that a page needs, in this process, and who looks at it."""
 
 from __future__ import annotations
 
@@ -53,31 +53,36 @@ class LookedAt(NamedTuple):
 
 
 class WholeClinic:
-    """Intake, predictor and the clinician's side over one SQLite log, a user of each role, and a few weeks that were lived.
+    """Intake, predictor and the clinician's side over one log, a user of each role, and a few weeks that were lived.
 
-    A context manager. `url` is the address of the pages; users are named as their role.
+    A context manager. `url` is the address of the pages; users are named as their role. `log` and `database` are addresses,
+    by default of files of its own; on a log that others use too its topics have a `prefix`.
     """
 
     url: str
 
-    def __init__(self, episodes: int = EPISODES, seed: int = SEED) -> None:
+    def __init__(
+        self, episodes: int = EPISODES, seed: int = SEED, *, log: str = "", database: str = "", prefix: str = ""
+    ) -> None:  # fmt: skip
         self._lived = (episodes, seed)
+        self._places = (log, database)
         self._open = ExitStack()
         self._cookies: dict[Role, dict[str, str]] = {}
         self._sent = 0
-        self.topics: Final = Topics()
+        self.topics: Final = Topics(prefix)
 
     def __enter__(self) -> WholeClinic:
         with ExitStack() as opened:
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="keepwell-browser-")))
-            log, keys = f"sqlite:///{folder / 'keepwell.db'}", folder / "keys.json"
+            keys = folder / "keys.json"
+            log = self._places[0] or f"sqlite:///{folder / 'keepwell.db'}"
             self._token = KeyFile(keys).issue(CLINIC, datetime.now(UTC)).token
-            database = f"sqlite:///{folder / 'clinician.db'}"
+            database = self._places[1] or f"sqlite:///{folder / 'clinician.db'}"
             flags: dict[str, Any] = {
-                "log": log, "topic_prefix": "", "instance": "browser", "keys": keys, "ingest_port": 0, "rate": 1e6,
-                "burst": 1_000_000, "database": database, "clinics": {CLINIC: {"made_up": True}},
+                "log": log, "topic_prefix": self.topics.prefix, "instance": "browser", "keys": keys, "ingest_port": 0,
+                "rate": 1e6, "burst": 1_000_000, "database": database, "clinics": {CLINIC: {"made_up": True}},
             }  # fmt: skip
-            self.log: Log = open_log(log)
+            self.log: Log = open_log(log, topic_prefix=self.topics.prefix)
             opened.callback(self.log.close)
             services = Together(self.log, settings_of(flags, without=("clock", "erasure", "notify")))
             self.url = f"http://{opened.enter_context(services).address}"
@@ -114,12 +119,16 @@ class WholeClinic:
             (topics.clinician_group, topics.episodes), (topics.clinician_scores_group, topics.scores),
             (topics.clinician_alerts_group, topics.alerts),
         ):  # fmt: skip
-            places = [Partition(topic, number) for number in range(self.log.partitions(topic))]
-            ends = {place: self.log.bounds(place)[1] for place in places}
             deadline = time.monotonic() + PATIENCE
-            while any(self.log.committed(group, topic).get(place, 0) < end for place, end in ends.items()):
+            while self._waits(group, topic):
                 assert time.monotonic() < deadline, f"{group} did not work off {topic}"
                 time.sleep(0.02)
+
+    def _waits(self, group: str, topic: str) -> bool:
+        """Whether a topic holds a record that a group has not worked off; markers of transactions are none."""
+        done = self.log.committed(group, topic)
+        places = [Partition(topic, number) for number in range(self.log.partitions(topic))]
+        return any(next(iter(self.log.read(place, done.get(place, 0))), None) is not None for place in places)
 
     def accepted(self, subject: str) -> list[AnyEvent]:
         """The accepted events of an episode."""

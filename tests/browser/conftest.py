@@ -28,9 +28,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def clinic() -> Iterator[WholeClinic]:
+def clinic_on_files() -> Iterator[WholeClinic]:
     with WholeClinic() as lived:
         yield lived
+
+
+@pytest.fixture(scope="module")
+def clinic(clinic_on_files: WholeClinic) -> WholeClinic:
+    return clinic_on_files
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import uuid
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -10,10 +12,26 @@ from playwright.sync_api import Locator, Page, expect
 from keepwell.contract.events import AlertActioned, EventRetracted
 from tests.browser.clinic import HERS, WholeClinic
 from tests.browser.conftest import Opening
+from tests.postgres import Postgres, from_pypi
 
 NUMBERS = itertools.count(1)
 STRAIN = {"kind": "withdrawal", "pillar": "tasks"}
 ON_ITS_WAY = "on its way"
+
+
+@pytest.fixture(scope="module", params=["files", pytest.param("kafka-and-postgresql", marks=pytest.mark.kafka)])
+def clinic(request: pytest.FixtureRequest) -> Iterator[WholeClinic]:
+    """A clinic on what runs without anything else, and on what is used in production."""
+    if request.param == "files":
+        yield request.getfixturevalue("clinic_on_files")
+        return
+    log, prefix = f"kafka://{request.getfixturevalue('kafka_bootstrap')}", f"b{uuid.uuid4().hex[:10]}."
+    with (
+        Postgres(from_pypi()) as server,
+        server.database() as database,
+        WholeClinic(log=log, database=database, prefix=prefix) as lived,
+    ):
+        yield lived
 
 
 @pytest.fixture

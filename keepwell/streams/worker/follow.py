@@ -32,12 +32,20 @@ class Handled(NamedTuple):
     again: float = 0.0
 
 
+class NotYet(Exception):
+    """Where a handler stands cannot be told now; it is asked again after `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"asked again in {seconds:g} s")
+        self.seconds = seconds
+
+
 class Handler(Protocol):
     """Has an effect outside the log for each record. Called by one thread.
 
     Any method may raise `Doubt`: then all that waits is dropped, the group is joined again, and the records come again from
     the position; more than `loop.MAX_REBUILDS` times in a row end the process. What may last (a receiver or a database that
-    is down) is told by `Handled.again` instead. `LogError` ends the process at once.
+    is down) is told by `Handled.again` and `NotYet` instead. `LogError` ends the process at once.
     """
 
     def position(self, partition: Partition) -> int | None:
@@ -46,7 +54,7 @@ class Handler(Protocol):
         A handler that commits its position in its own transaction, beside what it wrote (a read model), returns it here. A
         former owner may still be at work for a moment, so that transaction must check that the position it moves is the
         one it began from. The group's offset then only follows, for others to see the lag, and so would `Handled.messages`:
-        such a handler has none.
+        such a handler has none. Raises `NotYet` where it cannot be read now; others of its partitions go on meanwhile.
         """
 
     def handle(self, partition: Partition, records: Sequence[Record]) -> Handled:
@@ -109,6 +117,7 @@ class _Following:
         self._source = source
         self._handler = handler
         self._due: dict[Partition, float] = {}
+        self._unplaced: dict[Partition, float] = {}
         self.committed = False
         self._assignment = Assignment(log, source)
 
@@ -123,32 +132,50 @@ class _Following:
 
     def turn(self, timeout: float) -> bool:
         """Polls, and hands over what waits of the partition that is due first."""
-        due = self.next_due()
-        polled = self._assignment.poll(timeout if due is None else min(timeout, max(0.0, due)))
+        soonest = min([*self._due.values(), *self._unplaced.values()], default=None)
+        wait = timeout if soonest is None else min(timeout, max(0.0, soonest - self._source.clock()))
+        polled = self._assignment.poll(wait)
         for partition in sorted(polled.lost):
             self._due.pop(partition, None)
+            self._unplaced.pop(partition, None)
             self._handler.forget(partition)
-        for partition in sorted(polled.gained):
-            position = self._handler.position(partition)
-            self._assignment.start(partition, self._assignment.committed(partition) if position is None else position)
         now = self._source.clock()
+        self._unplaced |= dict.fromkeys(polled.gained, now)
+        self._place(now)
         self._due |= {partition: min(now, self._due.get(partition, now)) for partition in polled.records}
         handed = self._hand_over(now)
         for partition in self._assignment.waiting:
             self._assignment.moved[partition] = now  # they came; when they are done is for the handler to say
         self._assignment.hold(filter(self._full, self._assignment.waiting))
-        self._assignment.look()
+        self._assignment.look(restoring=len(self._unplaced))
         return handed or bool(polled.gained)
 
     def worked_off(self, targets: Mapping[Partition, int]) -> bool:
         """Whether the group has worked off every record of the source below these offsets."""
-        return self._assignment.worked_off(targets)
+        return not self._unplaced and self._assignment.worked_off(targets)
 
     def close(self) -> None:
         """Leaves the group. Idempotent; never raises but what `Handler.forget` does."""
         self._assignment.close()
         for partition in list(self._assignment.positions):
             self._handler.forget(partition)
+
+    def _place(self, now: float) -> None:
+        """Lets the records of gained partitions flow, as soon as the handler can tell from where on."""
+        for partition in sorted(partition for partition, moment in self._unplaced.items() if moment <= now):
+            try:
+                position = self._handler.position(partition)
+            except NotYet as later:
+                again = (
+                    self._source.clock() + later.seconds
+                )  # as long as it took to fail, the others would take as well
+                self._unplaced |= dict.fromkeys((one for one, moment in self._unplaced.items() if moment <= now), again)
+                return
+            committed = self._assignment.committed(partition)
+            self._assignment.start(partition, committed if position is None else position)
+            del self._unplaced[partition]
+            if position is not None and position > (committed or 0):  # it died between its commit and the group's
+                self._assignment.commit((), {partition: position})
 
     def _hand_over(self, now: float) -> bool:
         due = [partition for partition, moment in self._due.items() if moment <= now]

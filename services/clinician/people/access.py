@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs
 
 import sqlalchemy as sa
+import structlog
 from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.concurrency import run_in_threadpool
@@ -27,6 +28,7 @@ from starlette.routing import BaseRoute, Mount, Route, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keepwell.web.app import body_of
+from services.clinician.database import AWAY, cause
 from services.clinician.people import accounts, browser, covers
 from services.clinician.people.headers import SecurityHeaders, cookie_of, host_of
 from services.clinician.people.who import ROLES, Role, User
@@ -45,6 +47,7 @@ HOME: Final[dict[Role, str]] = {
 
 LARGEST_FORM: Final = 65_536
 """Bytes of a form. Ours: answers have no free text."""
+_log = structlog.get_logger(__name__)
 
 
 class AccessRule(NamedTuple):
@@ -161,6 +164,8 @@ def install(app: FastAPI, people: People) -> None:
         Middleware(Door, people=people)
     )  # innermost: what counts requests counts its answers too
     app.add_middleware(SecurityHeaders)
+    for kind in AWAY:
+        app.add_exception_handler(kind, _away)
 
 
 def caller(connection: HTTPConnection) -> Caller:
@@ -246,6 +251,8 @@ class Door:
             answer, receive = await self._judge(scope, receive)
         except HTTPException as error:
             answer = await _answer_of(scope, error)
+        except AWAY as error:
+            answer = await _away(Request(scope), error)
         await (answer or self._app)(scope, receive, send)
 
     async def _judge(self, scope: Scope, receive: Receive) -> tuple[Response | None, Receive]:
@@ -365,6 +372,13 @@ def _not_so(methods: Iterable[str]) -> HTTPException:
 
 def _forged() -> HTTPException:
     return HTTPException(403, "This did not come from a page of Keepwell that is still open: load the page again.")
+
+
+async def _away(request: Request, error: Exception) -> Response:
+    """While the database does not answer, nobody can be told anything, nor be told from others: it is asked again later."""
+    _log.warning("database.away", cause=cause(error))
+    detail = "The database does not answer now: send the request again in a moment, with the same Idempotency-Key."
+    return await _answer_of(request.scope, HTTPException(503, detail, {"Retry-After": "5"}))
 
 
 async def _answer_of(scope: Scope, error: HTTPException) -> Response:

@@ -27,6 +27,7 @@ from services.clinician.projector import EventsProjection
 from services.clinician.queries import fits_nobody
 from services.clinician.schema import migrate
 from services.clinician.tables import alerts, episodes
+from tests.services.clinician.databases import every_database
 from tests.services.clinician.lived import DAYS, START, TOPICS, Lived, lived, project
 from tests.services.clinician.people.made import Asking
 
@@ -102,6 +103,7 @@ def test_every_route_has_a_rule(clinic: Clinic) -> None:
     assert without_rule(clinic.app) == []
 
 
+@every_database
 def test_a_supervisor_sees_every_open_episode_once_over_pages_in_one_order(clinic: Clinic) -> None:
     user = clinic.user()
     whole = user.get("/api/v1/caseload?limit=200").json()
@@ -157,6 +159,7 @@ def test_an_episode_has_its_timeline_scores_measures_alerts_and_suggestions(clin
         assert all(measure["low"] <= point["value"] <= measure["high"] for point in measure["points"])
 
 
+@every_database
 def test_an_answer_goes_through_the_log_once_and_is_settled_when_it_comes_back(clinic: Clinic, told: Lived) -> None:
     name, key = an_alert(clinic)
     user, again = clinic.user(), {"Idempotency-Key": "k-1"}
@@ -184,6 +187,7 @@ def test_an_answer_goes_through_the_log_once_and_is_settled_when_it_comes_back(c
     )
 
 
+@every_database
 def test_what_the_log_does_not_take_is_kept_and_handed_over_again_under_the_same_id(clinic: Clinic) -> None:
     name, _ = an_alert(clinic)
     clinic.log.fails = True
@@ -199,6 +203,7 @@ def test_what_the_log_does_not_take_is_kept_and_handed_over_again_under_the_same
     assert msgspec.json.decode(message.value or b"")["id"] == given.json()["event_id"]
 
 
+@every_database
 def test_an_answer_of_ones_own_is_taken_back_within_a_day_and_nobody_elses(clinic: Clinic) -> None:
     name, key = an_alert(clinic)
     user, other = clinic.user(), clinic.user()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from random import Random
 
 import pytest
 import sqlalchemy as sa
@@ -16,6 +15,7 @@ from services.clinician import projector
 from services.clinician.projector import AlertsProjection, EventsProjection, ScoresProjection, empty, folded
 from services.clinician.schema import migrate
 from services.clinician.tables import alerts, clients, episodes, events, positions, scores
+from tests.services.clinician.databases import every_database
 from tests.services.clinician.lived import DAYS, START, Lived, content, follow, lived, project
 
 
@@ -30,6 +30,7 @@ def engine(opened: sa.Engine) -> sa.Engine:
     return opened
 
 
+@every_database
 def test_every_event_score_and_alert_stands_there_and_an_episode_as_its_course_says(
     engine: sa.Engine, log: Lived
 ) -> None:
@@ -53,6 +54,7 @@ def test_every_event_score_and_alert_stands_there_and_an_episode_as_its_course_s
             assert row.scored_at == newest
 
 
+@every_database
 def test_it_is_the_same_however_the_log_was_batched_and_when_it_is_thrown_away_and_followed_again(
     engine: sa.Engine, log: Lived
 ) -> None:
@@ -65,37 +67,7 @@ def test_it_is_the_same_however_the_log_was_batched_and_when_it_is_thrown_away_a
         assert content(engine) == whole
 
 
-def test_what_dies_before_its_transaction_ends_leaves_no_trace_and_comes_again(
-    engine: sa.Engine, log: Lived, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project(engine, log)
-    whole = content(engine)
-    empty(engine)
-    random, moved = Random(7), projector._move
-
-    class Killed(BaseException):
-        pass
-
-    def dies(*given: object) -> None:
-        moved(*given)  # type: ignore[arg-type]  # as it is called
-        if random.random() < 0.4:
-            raise Killed
-
-    monkeypatch.setattr(projector, "_move", dies)
-    for projection, records in (
-        (EventsProjection(engine), log.events),
-        (ScoresProjection(engine, lambda _: True), log.scores),
-        (AlertsProjection(engine, lambda _: True), log.alerts),
-    ):
-        while True:
-            try:
-                follow(projection, records, 50)
-                break
-            except Killed:
-                continue
-    assert content(engine) == whole
-
-
+@every_database
 def test_what_another_projector_took_already_is_doubted_and_changes_nothing(engine: sa.Engine, log: Lived) -> None:
     project(engine, log)
     whole = content(engine)
@@ -127,6 +99,7 @@ def _erasure(client: str) -> ClientErased:
     )  # fmt: skip
 
 
+@every_database
 def test_an_erased_client_leaves_nothing_and_what_comes_late_is_not_written(engine: sa.Engine, log: Lived) -> None:
     project(engine, log)
     with engine.connect() as connection:

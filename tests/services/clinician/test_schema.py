@@ -1,12 +1,14 @@
-"""Migrations make the tables of the code, and take them back, on both databases."""
+"""Migrations make the tables of the code, and take them back, on every database."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
 from services.clinician.schema import differences, downgrade, migrate
+from tests.services.clinician.databases import every_database
 
 
+@every_database
 def test_migrations_go_up_down_and_up_and_make_the_tables_of_the_code(opened: sa.Engine) -> None:
     migrate(opened)
     assert differences(opened) == []

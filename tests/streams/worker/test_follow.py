@@ -18,7 +18,7 @@ from keepwell.streams.log import Doubt, Log, LogError, Message, OffsetGone, Part
 from keepwell.streams.memory import MemoryLog
 from keepwell.streams.open import open_log
 from keepwell.streams.worker.assignment import Pace
-from keepwell.streams.worker.follow import PATIENCE, Follower, Handled
+from keepwell.streams.worker.follow import PATIENCE, Follower, Handled, NotYet
 from keepwell.streams.worker.loop import MAX_REBUILDS, STALLED_SECONDS
 
 GROUP, OUT, LETTERS = "group", "out", "letters"
@@ -210,6 +210,40 @@ def test_the_handlers_position_outweighs_the_groups() -> None:
     handler.table[Partition(OUT, 0)] = (1, [b"a"])
     follower(log, handler).drain()
     assert handler.table[Partition(OUT, 0)] == (3, [b"a", b"b", b"c"])
+
+
+def test_the_groups_offset_catches_up_with_the_handlers_though_nothing_new_comes() -> None:
+    log, handler = make_log(), ReadModel()
+    write(log, "a", "b")
+    handler.table[Partition(OUT, 0)] = (2, [b"a", b"b"])
+    turns(follower(log, handler))
+    assert committed(log) == 2
+
+
+def test_a_position_that_cannot_be_told_yet_is_asked_for_again_and_nothing_is_handed_over_before() -> None:
+    class Away(ReadModel):
+        asked = 0
+
+        def position(self, partition: Partition) -> int | None:
+            self.asked += 1
+            if away:
+                raise NotYet(60.0)
+            return super().position(partition)
+
+    away, log, handler, clock = [True], make_log(2), Away(), Clock()
+    for number in range(2):
+        write(log, "a", number=number)
+    one = follower(log, handler, clock=clock)
+    turns(one)
+    assert handler.asked == 1, "of two partitions one is asked for: the other would not be told either"
+    assert handler.table == {} and not one.ready().ok and one.live().ok
+    away.clear()
+    turns(one)
+    assert handler.table == {}, "not before its time"
+    clock.now = 60.0
+    turns(one)
+    assert {place.number: rows for place, (_, rows) in handler.table.items()} == {0: [b"a"], 1: [b"a"]}
+    assert one.ready().ok
 
 
 def test_tombstones_are_passed_over_and_the_position_moves_past_them() -> None:

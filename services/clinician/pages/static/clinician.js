@@ -158,6 +158,25 @@
     }
     if (list && waiting === null) waiting = setTimeout(() => { waiting = null; refresh().catch(() => {}); }, 300);
   };
-  const source = new EventSource(stream);
-  ["score", "alert", "answer"].forEach((kind) => source.addEventListener(kind, soon));
+  // A browser opens a stream again that broke off, but gives it up where it was refused, as while the database is away. What
+  // came meanwhile nobody tells: the list is fetched once it stands again, and a client's page is offered to be.
+  let missed = false;
+  let wait = 3000;
+  function listen() {
+    const source = new EventSource(stream);
+    ["score", "alert", "answer"].forEach((kind) => source.addEventListener(kind, soon));
+    source.addEventListener("open", () => {
+      wait = 3000;
+      if (!missed) return;
+      missed = false;
+      soon({ data: JSON.stringify({ episode: document.body.dataset.of }) });
+    });
+    source.addEventListener("error", () => {
+      if (source.readyState !== EventSource.CLOSED) return;
+      missed = true;
+      setTimeout(listen, wait);
+      wait = Math.min(2 * wait, 60000);
+    });
+  }
+  listen();
 })();

@@ -18,6 +18,8 @@ from services.clinician.people.audit import AuditEntry, AuditRow, Head, append, 
 from services.clinician.people.passwords import Passwords
 from services.clinician.people.tables import audit as table
 from services.clinician.people.who import OPERATOR, Actor
+from services.clinician.schema import migrate
+from tests.services.clinician.databases import every_database
 from tests.services.clinician.people.made import START, add
 
 ANNA = Actor("u-1", "clinician")
@@ -158,6 +160,7 @@ def test_an_erased_client_cannot_be_found_by_trying(engine: sa.Engine) -> None:
     assert first.salt is None and first.about != second.about, "the same client, and nobody sees it"
 
 
+@every_database
 @pytest.mark.parametrize(
     "statement",
     [
@@ -167,11 +170,12 @@ def test_an_erased_client_cannot_be_found_by_trying(engine: sa.Engine) -> None:
         "UPDATE audit SET hash = ''",
     ],
 )
-def test_the_database_lets_entries_only_be_added(engine: sa.Engine, statement: str) -> None:
-    lived(engine, "a")
-    with pytest.raises(DatabaseError), engine.begin() as connection:
+def test_the_database_lets_entries_only_be_added(opened: sa.Engine, statement: str) -> None:
+    migrate(opened)
+    lived(opened, "a")
+    with pytest.raises(DatabaseError), opened.begin() as connection:
         connection.exec_driver_sql(statement)
-    assert verify(chain(engine)).entries == 1
+    assert verify(chain(opened)).entries == 1
 
 
 def test_two_threads_that_add_at_once_make_one_chain(engine: sa.Engine) -> None:
