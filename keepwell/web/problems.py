@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 import msgspec
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 
@@ -31,12 +32,19 @@ def problem_of(error: HTTPException) -> Response:
 def answer_with_problems(app: FastAPI) -> None:
     """Makes every error of an application a problem: what is raised as `HTTPException` with its status and detail."""
     app.add_exception_handler(HTTPException, _raised)
+    app.add_exception_handler(RequestValidationError, _unfit)
     app.add_exception_handler(Exception, _broken)
 
 
 async def _raised(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return problem_of(error)
+
+
+async def _unfit(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    told = "; ".join(f"{' '.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+    return problem_of(HTTPException(422, f"{told}."))
 
 
 async def _broken(_request: Request, _error: Exception) -> Response:

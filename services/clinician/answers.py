@@ -15,6 +15,8 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 import structlog
 
+from keepwell.care.instruments import Instruments
+from keepwell.contract.decode import decode
 from keepwell.contract.events import (
     Actioned,
     AlertActioned,
@@ -27,6 +29,7 @@ from keepwell.contract.events import (
     encode,
     micros,
 )
+from keepwell.contract.refusal import Refusal
 from keepwell.streams.log import Log, LogError, Message
 from services.clinician import queries
 from services.clinician.database import AWAY, cause
@@ -41,6 +44,7 @@ HANDED_AGAIN: Final = timedelta(seconds=5)
 """After so long what the log has not taken is handed over again; ours."""
 AT_ONCE: Final = 200
 """Answers that are handed over again in one go; ours."""
+_NO_INSTRUMENTS: Final = Instruments()
 _log = structlog.get_logger(__name__)
 
 
@@ -50,6 +54,10 @@ class NotThere(LookupError):
 
 class Conflict(ValueError):
     """The idempotency key was used for another request."""
+
+
+class NotFit(ValueError):
+    """The intake would not accept the answer; the message says what to change, and holds nothing of the answer."""
 
 
 class Given(NamedTuple):
@@ -86,7 +94,7 @@ class Answers:
         self._now = now
 
     def answer(self, asking: Asking, alert_id: str, data: Actioned) -> Given:
-        """Answers an alert. Raises `NotThere` and `Conflict`."""
+        """Answers an alert. Raises `NotThere`, `Conflict` and `NotFit`."""
 
         def event(connection: sa.Connection) -> tuple[str, Event]:
             found = queries.alert(connection, asking.viewer, alert_id)
@@ -97,7 +105,7 @@ class Answers:
         return self._give(asking, f"answer {alert_id} {data}", "answer.given", event)
 
     def repair(self, asking: Asking, key: str, data: RepairAttempt) -> Given:
-        """Records an attempt at repair. Raises `NotThere` and `Conflict`."""
+        """Records an attempt at repair. Raises `NotThere`, `Conflict` and `NotFit`."""
 
         def event(connection: sa.Connection) -> tuple[str, Event]:
             self._visible(connection, asking.viewer, key)
@@ -167,6 +175,10 @@ class Answers:
                     return _Written(row.event_id, row.episode, row.at, None)
             key, made = event(connection)
             value = encode(made)
+            # What the intake would refuse is refused here: after the promise nobody would hear of it.
+            judged = decode(value, now=made.time, instruments=_NO_INSTRUMENTS, clinic=asking.viewer.clinic)
+            if isinstance(judged, Refusal):
+                raise NotFit(f"{judged.path}: {judged.detail}")
             connection.execute(
                 sa.insert(sent),
                 {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
@@ -12,15 +12,24 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from keepwell.contract.events import Actioned, RepairAttempt, micros, rfc3339
+from keepwell.contract.events import Actioned, Pseudonym, RepairAttempt, micros, rfc3339
 from keepwell.contract.words import Action, AlertKind, DismissReason, Pillar, RepairOutcome, State
 from keepwell.web.app import body_of
 from services.clinician import queries
-from services.clinician.answers import Answers, Asking, Conflict, Given, NotThere
+from services.clinician.answers import Answers, Asking, Conflict, Given, NotFit, NotThere
 from services.clinician.people.access import API, Caller, caller
 from services.clinician.people.audit import Action as Audited
 from services.clinician.people.audit import AuditEntry, append
-from services.clinician.views import AnsweredAlert
+from services.clinician.told import (
+    AlertPage,
+    CaseloadPage,
+    Me,
+    Promise,
+    told_alert,
+    told_alerts,
+    told_episode,
+    told_item,
+)
 
 LARGEST: Final = 16_384
 """Bytes of a body; an answer has no free text. Ours."""
@@ -51,24 +60,9 @@ class RepairBody(msgspec.Struct, forbid_unknown_fields=True):
     """An attempt at repair."""
 
     pillar: Pillar | None = None
-    strategy: str | None = None
-    alert_id: str | None = None
+    strategy: Pseudonym | None = None
+    alert_id: Pseudonym | None = None
     outcome: RepairOutcome = "unknown"
-
-
-class Page(msgspec.Struct):
-    """A page of a list. `next` is the cursor of the next one, null at the end."""
-
-    items: list[Any]
-    next: str | None
-
-
-class GivenBody(msgspec.Struct):
-    """An answer on its way."""
-
-    event_id: str
-    settled: bool
-    undo_until: str
 
 
 def router(asked: Asked) -> APIRouter:
@@ -94,7 +88,7 @@ class _Api:
 
     def me(self, who: Who) -> Response:
         user = who.user
-        return _json({"user": user.id, "role": user.role, "clinic": user.clinic, "clinician_id": user.clinician_id})
+        return _json(Me(user=user.id, role=user.role, clinic=user.clinic, clinician_id=user.clinician_id))
 
     def caseload(
         self, who: Who, *, limit: Limit = 50, cursor: str | None = None, clinician: str | None = None,
@@ -109,7 +103,7 @@ class _Api:
                 )
             )  # fmt: skip
             self._note(connection, who, "caseload.seen", [item.episode for item in items])
-        return _json(Page([{**msgspec.to_builtins(item), "alerts": _alerts(item.alerts)} for item in items], after))
+        return _json(CaseloadPage(items=tuple(map(told_item, items)), next=after))
 
     def episode(self, who: Who, clinic: str, subject: str) -> Response:
         key = f"{clinic}/{subject}"
@@ -118,11 +112,7 @@ class _Api:
             if found is None:
                 raise HTTPException(404)
             self._note(connection, who, "episode.seen", [key])
-        told = msgspec.to_builtins(found)
-        item = told.pop("item")
-        newest = next((one for one in found.item.alerts), None)
-        suggestions = [] if newest is None else msgspec.to_builtins(newest.alert.suggestions)
-        return _json({**item, **told, "alerts": _alerts(found.alerts), "suggestions": suggestions})
+        return _json(told_episode(found))
 
     def alerts(
         self, who: Who, *, limit: Limit = 50, cursor: str | None = None,
@@ -133,7 +123,7 @@ class _Api:
                 lambda: queries.alert_list(connection, who.viewer, status=status, kind=kind, limit=limit, cursor=cursor)
             )
             self._note(connection, who, "alert.seen", sorted({one.alert.episode for one in items}))
-        return _json(Page(_alerts(items), after))
+        return _json(AlertPage(items=told_alerts(items), next=after))
 
     def alert(self, who: Who, alert_id: str) -> Response:
         with self._asked.engine.begin() as connection:
@@ -141,7 +131,7 @@ class _Api:
             if found is None:
                 raise HTTPException(404)
             self._note(connection, who, "alert.seen", [found.alert.episode])
-        return _json(_alerts([found])[0])
+        return _json(told_alert(found))
 
     async def answer(self, request: Request, who: Who, alert_id: str, idempotency_key: Key = None) -> Response:
         body = _body(AnswerBody, await body_of(request, LARGEST))
@@ -182,9 +172,9 @@ async def _given(give: Callable[[], Given], status: int = 201) -> Response:
         found = await run_in_threadpool(give)
     except NotThere:
         raise HTTPException(404) from None
-    except Conflict as error:
+    except (Conflict, NotFit) as error:
         raise HTTPException(422, str(error)) from error
-    return _json(GivenBody(found.event_id, False, rfc3339(micros(found.undo_until))), status)
+    return _json(Promise(event_id=found.event_id, settled=False, undo_until=rfc3339(micros(found.undo_until))), status)
 
 
 def _cursor(ask: Callable[[], Any]) -> Any:
@@ -199,14 +189,6 @@ def _body(kind: type[Any], body: bytes) -> Any:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise HTTPException(422, f"The body is not what this route takes: {error}") from error
-
-
-def _alerts(found: Collection[AnsweredAlert]) -> list[dict[str, Any]]:
-    """Alerts as in CONTRACT section 3, with `answers`."""
-    return [
-        {**msgspec.to_builtins(one.alert), "raised_at": one.raised_at, "answers": msgspec.to_builtins(one.answers)}
-        for one in found
-    ]
 
 
 def _json(value: Any, status: int = 200) -> Response:

@@ -28,9 +28,11 @@ from services.clinician.answers import Answers
 from services.clinician.api import Asked, router
 from services.clinician.clinics import facts_of
 from services.clinician.database import AWAY, cause, open_engine
+from services.clinician.openapi import add_document
 from services.clinician.overview_pages import add_overview
 from services.clinician.people.access import People, install
 from services.clinician.people.passwords import Passwords
+from services.clinician.people_api import add_people_api
 from services.clinician.people_pages import add_people_pages
 from services.clinician.projector import AlertsProjection, EventsProjection, ScoresProjection
 from services.clinician.prompt_pages import add_prompt_pages
@@ -148,11 +150,13 @@ def make(settings: ClinicianSettings, log: Log) -> Service:
         pages = Pages(engine, answers, Passwords(), _now, partial(facts_of, settings.clinics), releases.fits)
         add_pages(app, pages)
         add_people_pages(app, pages)
+        add_people_api(app, pages)
         add_prompt_pages(app, pages)
         add_overview(app, pages, releases)
         if any(facts.made_up for facts in settings.clinics.values()):
             add_visits(app, pages)
         add_stream(app, streams)
+        add_document(app)
         install(app, people)
         return app
 

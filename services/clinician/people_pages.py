@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -11,9 +9,8 @@ from datetime import time as time_of_day
 from functools import partial
 from typing import Annotated, Any, Final, NamedTuple
 
-import msgspec
 import sqlalchemy as sa
-from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from pydantic import SecretStr
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -23,7 +20,7 @@ from keepwell.contract.events import micros, rfc3339
 from keepwell.contract.say import Said
 from services.clinician import render
 from services.clinician.people import accounts, audit, browser, covers, limits, links
-from services.clinician.people.access import API, HOME, LOGIN, Caller, caller
+from services.clinician.people.access import HOME, LOGIN, Caller, caller
 from services.clinician.people.accounts import Account
 from services.clinician.people.alone import alone
 from services.clinician.people.audit import AuditEntry, append
@@ -31,9 +28,8 @@ from services.clinician.people.headers import client_host, drop_cookie, set_cook
 from services.clinician.people.limits import TooMany
 from services.clinician.people.passwords import objection
 from services.clinician.people.sign_in import SignedIn, choose_password, sign_out
-from services.clinician.people.tables import audit as entries
-from services.clinician.people.tables import users
 from services.clinician.people.who import OPERATOR, ROLES, Role, User
+from services.clinician.people_api import AuditSeen, Before, looks, newest
 from services.clinician.prompts.became import undelivered_in
 from services.clinician.sentences import words
 from services.clinician.web import Pages, form_of
@@ -77,22 +73,6 @@ AUDIT_ROWS: Final = 100
 """Entries on a page of the audit. Ours."""
 _PSEUDONYM: Final = re.compile(r"[!-?A-~]{1,128}")
 Who = Annotated[Caller, Depends(caller)]
-Limit = Annotated[int, Query(ge=1, le=200)]
-Before = Annotated[int | None, Query(ge=1, le=2**62)]
-
-
-class AuditSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of the audit as it is shown. `name` is the account's; None of somebody who has none."""
-
-    seq: int | None
-    at: str
-    user: str
-    name: str | None
-    role: str
-    action: str
-    episode: str | None
-    object: str | None
-    erased: bool
 
 
 class _Refused(NamedTuple):
@@ -102,8 +82,8 @@ class _Refused(NamedTuple):
 
 def add_people_pages(app: FastAPI, pages: Pages) -> None:
     """Adds the routes around people. Every one has a rule in `services.clinician.people.access`."""
-    own, chief, programs = APIRouter(include_in_schema=False), APIRouter(include_in_schema=False), APIRouter(prefix=API)
-    mine, theirs, told = _Own(pages), _Administration(pages), _PeopleApi(pages)
+    own, chief = APIRouter(include_in_schema=False), APIRouter(include_in_schema=False)
+    mine, theirs = _Own(pages), _Administration(pages)
     own.get("/password")(mine.password)
     own.post("/password")(mine.choose)
     own.post("/sessions/end")(mine.end_sessions)
@@ -117,10 +97,9 @@ def add_people_pages(app: FastAPI, pages: Pages) -> None:
     chief.post("/covers")(theirs.cover)
     chief.post("/covers/{cover_id}/end")(theirs.end_cover)
     chief.get("/audit")(theirs.audit)
+    chief.post("/audit")(theirs.looks)
     chief.get("/audit/export")(theirs.export)
-    programs.get("/users")(told.users)
-    programs.get("/audit")(told.audit)
-    for router in (own, chief, programs):
+    for router in (own, chief):
         app.include_router(router)
 
 
@@ -259,23 +238,30 @@ class _Administration:
             _there(partial(covers.end, connection, who.user.clinic, cover_id, who.user.actor, self._now()))
         return _back()
 
-    def audit(self, who: Who, client: str = "", cursor: Before = None, check: str = "") -> Response:
-        clinic, client = who.user.clinic, client.strip()
-        after, verdict = None, None
-        with self._pages.engine.begin() as connection:
-            if client:
-                seen = _looks(connection, clinic, f"{clinic}/{client}")
-            else:
-                seen, after = _newest(connection, clinic, cursor, AUDIT_ROWS)
-            if check:
+    def audit(self, who: Who, cursor: Before = None, check: str = "") -> Response:
+        clinic, engine = who.user.clinic, self._pages.engine
+        verdict = None
+        if check:  # a long look, which keeps nobody from writing
+            with engine.connect().execution_options(reads=True) as connection:
                 verdict = audit.verify(audit.rows(connection, clinic))
+        with engine.begin() as connection:
+            seen, after = newest(connection, clinic, cursor, AUDIT_ROWS)
             context = self._pages.context(connection, who)
-            _note(connection, who, self._now(), "looks.asked" if client else "audit.seen", client)
-        text = render.page(
-            "audit.html", context, "audit", here="/audit", entries=seen, next=after, client=client, verdict=verdict,
-            roles=ROLE_WORDS, did=DID,
-        )  # fmt: skip
-        return HTMLResponse(text)
+            _note(connection, who, self._now(), "audit.seen")
+        return _audit(context, seen, after=after, verdict=verdict)
+
+    async def looks(self, request: Request, who: Who) -> Response:
+        """Who looked at a client; asked by a form, as its pseudonym belongs in no address."""
+        return await run_in_threadpool(self._looks, who, (await form_of(request)).get("client", "").strip())
+
+    def _looks(self, who: Caller, client: str) -> Response:
+        if not client:
+            return RedirectResponse("/audit", 303)
+        with self._pages.engine.begin() as connection:
+            seen = looks(connection, who.user.clinic, f"{who.user.clinic}/{client}")
+            context = self._pages.context(connection, who)
+            _note(connection, who, self._now(), "looks.asked", client)
+        return _audit(context, seen, client=client)
 
     def export(self, who: Who) -> Response:
         with self._pages.engine.begin() as connection:
@@ -346,26 +332,15 @@ class _Administration:
         return micros(self._pages.now())
 
 
-class _PeopleApi:
-    """The same for programs."""
-
-    def __init__(self, pages: Pages) -> None:
-        self._pages = pages
-
-    def users(self, who: Who, limit: Limit = 50, cursor: str | None = None) -> Response:
-        after = "" if cursor is None else _name_of(cursor)
-        with self._pages.engine.connect().execution_options(reads=True) as connection:
-            found = [one for one in accounts.everyone(connection, who.user.clinic) if one.name > after]
-        found.sort(key=lambda one: one.name)
-        page = found[:limit]
-        more = base64.urlsafe_b64encode(page[-1].name.encode()).decode() if len(found) > limit else None
-        return _json([_told(one) for one in page], more)
-
-    def audit(self, who: Who, limit: Limit = 50, cursor: Before = None) -> Response:
-        with self._pages.engine.begin() as connection:
-            seen, after = _newest(connection, who.user.clinic, cursor, limit)
-            _note(connection, who, micros(self._pages.now()), "audit.seen")
-        return _json(seen, after)
+def _audit(
+    context: render.PageContext, seen: Sequence[AuditSeen], *, client: str = "", after: str | None = None,
+    verdict: audit.Verdict | None = None,
+) -> Response:  # fmt: skip
+    text = render.page(
+        "audit.html", context, "audit", here="/audit", entries=seen, next=after, client=client, verdict=verdict,
+        roles=ROLE_WORDS, did=DID,
+    )  # fmt: skip
+    return HTMLResponse(text)
 
 
 def _against(password: str, again: str, name: str) -> _Refused | None:
@@ -394,58 +369,6 @@ def _back() -> Response:
     return RedirectResponse("/users", 303)
 
 
-def _looks(connection: sa.Connection, clinic: str, episode: str) -> Sequence[AuditSeen]:
-    return [
-        AuditSeen(**msgspec.structs.asdict(look), seq=None, episode=episode, object=None, erased=False)
-        for look in audit.who_looked_at(connection, clinic, episode)
-    ]
-
-
-def _newest(
-    connection: sa.Connection, clinic: str, before: int | None, limit: int
-) -> tuple[Sequence[AuditSeen], str | None]:
-    """The newest entries before one, and the cursor of the next ones."""
-    query = (
-        sa.select(entries, users.c.name)
-        .select_from(entries.outerjoin(users, users.c.id == entries.c.user))
-        .where(entries.c.clinic == clinic)
-        .order_by(entries.c.seq.desc())
-        .limit(limit + 1)
-    )
-    rows = connection.execute(query if before is None else query.where(entries.c.seq < before)).all()
-    found = [
-        AuditSeen(
-            seq=row.seq, at=rfc3339(row.at), user=row.user, name=row.name, role=row.role, action=row.action,
-            episode=row.episode, object=row.object, erased=row.about is not None and row.salt is None,
-        )
-        for row in rows[:limit]
-    ]  # fmt: skip
-    return found, str(found[-1].seq) if len(rows) > limit else None
-
-
 def _note(connection: sa.Connection, who: Caller, now: int, action: audit.Action, client: str = "") -> None:
     about = f"{who.user.clinic}/{client}" if client else None
     append(connection, now, AuditEntry(clinic=who.user.clinic, by=who.user.actor, action=action, episode=about))
-
-
-def _told(user: User) -> dict[str, Any]:
-    return {
-        "user": user.id,
-        "name": user.name,
-        "role": user.role,
-        "clinic": user.clinic,
-        "clinician_id": user.clinician_id,
-        "must_change": user.must_change,
-        "created_at": rfc3339(user.created_at),
-    }
-
-
-def _name_of(cursor: str) -> str:
-    try:
-        return base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        raise HTTPException(422, "This cursor is none of ours.") from None
-
-
-def _json(items: Sequence[Any], after: str | None) -> Response:
-    return Response(msgspec.json.encode({"items": items, "next": after}), media_type="application/json")

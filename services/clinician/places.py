@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from keepwell.contract.events import rfc3339
 from keepwell.streams.topics import Topics
-from services.clinician.queries import seen
+from services.clinician.queries import visible_to
 from services.clinician.tables import alerts, episodes, events, positions, scores
 from services.clinician.views import Viewer
 
@@ -115,7 +115,7 @@ def read_on(connection: sa.Connection, viewer: Viewer, begin: Reached, end: Reac
         table, named = _OF[kind]
         rows = connection.execute(
             sa.select(table.c.offset, episodes.c.key, episodes.c.clinician, named).select_from(of)
-            .where(on, seen(viewer)).order_by(table.c.offset).limit(left)
+            .where(on, visible_to(viewer)).order_by(table.c.offset).limit(left)
         ).all()  # fmt: skip
         for offset, key, clinician, told in rows:
             reached[kind, partition] = offset + 1

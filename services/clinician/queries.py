@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -71,6 +72,8 @@ SOON: Final = timedelta(hours=20)
 """A session within so long is today's, or the first thing tomorrow; ours."""
 LEAST_BAND: Final = 3
 """Ratings before the newest from which a person has a band of their own; ours."""
+MARKS: Final = 8
+"""Episodes before the place of a cursor that it knows: it goes on after the last of them that is still there. Ours."""
 LATER: Final = 1 << 62
 MOST_AT_ONCE: Final = 200
 """Clients whose matters are marked as seen at once, after a leave; ours."""
@@ -127,10 +130,11 @@ def caseload(
     """Up to `limit` episodes in the order of what needs a thought first, and the cursor of the next page, None at the end.
 
     First what is urgent (safety), then open alerts by how soon the next session is, then without one by risk, then the rest
-    by risk. Raises `WrongCursor`.
+    by risk. A cursor knows the last few that were told, so that one which leaves the list meanwhile does not begin it
+    anew. Raises `WrongCursor`.
     """
     asked = asked or Asked()
-    found = sa.select(episodes).where(seen(viewer), episodes.c.state == asked.state)
+    found = sa.select(episodes).where(visible_to(viewer), episodes.c.state == asked.state)
     if asked.clinician is not None:
         found = found.where(episodes.c.clinician == asked.clinician)
     if asked.q:
@@ -153,21 +157,22 @@ def caseload(
         rows = [row for row in rows if kinds.get(row.key)]
     start = 0
     if cursor is not None:
-        after = _read_cursor(cursor)
-        keys = [row.key for row in rows]
-        start = keys.index(after) + 1 if after in keys else 0
+        seen_before = _read_cursor(cursor).split(" ")
+        places = {_mark(row.key): place for place, row in enumerate(rows)}
+        start = next((places[mark] + 1 for mark in seen_before if mark in places), 0)
     page = rows[start : start + limit]
     told = _told(connection, page)
     looked = last_seen(connection, viewer.user, [row.key for row in page])
     items = [_item(one, now, fits, looked.get(one.row.key)) for one in told]
-    return items, _cursor(page[-1].key) if start + limit < len(rows) else None
+    before = [_mark(row.key) for row in reversed(rows[: start + limit][-MARKS:])]
+    return items, _cursor(" ".join(before)) if start + limit < len(rows) else None
 
 
 def episode(
     connection: sa.Connection, viewer: Viewer, key: str, now: datetime, fits: Fits = fits_nobody
 ) -> EpisodeView | None:
     """Everything of an episode; None where there is none that the user may see."""
-    row = connection.execute(sa.select(episodes).where(seen(viewer), episodes.c.key == key)).first()
+    row = connection.execute(sa.select(episodes).where(visible_to(viewer), episodes.c.key == key)).first()
     if row is None:
         return None
     [told] = _told(connection, [row], whole=True)
@@ -212,13 +217,18 @@ def unanswered(connection: sa.Connection, viewer: Viewer, now: datetime) -> list
 
 def risks(connection: sa.Connection, viewer: Viewer) -> tuple[float, ...]:
     """The 30-day risks of the open episodes that a user may see, among which one has its place."""
-    asked = sa.select(episodes.c.risk).where(seen(viewer), episodes.c.state == "open", episodes.c.risk.is_not(None))
+    asked = sa.select(episodes.c.risk).where(
+        visible_to(viewer), episodes.c.state == "open", episodes.c.risk.is_not(None)
+    )
     return tuple(connection.execute(asked).scalars())
 
 
 def visible(connection: sa.Connection, viewer: Viewer, key: str) -> bool:
     """Whether there is an episode that the user may see."""
-    return connection.execute(sa.select(episodes.c.key).where(seen(viewer), episodes.c.key == key)).first() is not None
+    return (
+        connection.execute(sa.select(episodes.c.key).where(visible_to(viewer), episodes.c.key == key)).first()
+        is not None
+    )
 
 
 def alert(connection: sa.Connection, viewer: Viewer, name: str) -> AnsweredAlert | None:
@@ -233,7 +243,7 @@ def alert_list(
 ) -> tuple[list[AnsweredAlert], str | None]:  # fmt: skip
     """Alerts, the newest first; `status` is `open` or `resolved`. Raises `WrongCursor`."""
     found = (
-        sa.select(alerts).join(episodes, episodes.c.key == alerts.c.episode).where(seen(viewer))
+        sa.select(alerts).join(episodes, episodes.c.key == alerts.c.episode).where(visible_to(viewer))
         .order_by(alerts.c.raised_at.desc(), alerts.c.id.desc())
     )  # fmt: skip
     if status is not None:
@@ -286,7 +296,7 @@ def answers_of(told: Iterable[AnyEvent], on_their_way: Iterable[AnyEvent] = ()) 
     return found
 
 
-def seen(viewer: Viewer) -> sa.ColumnElement[bool]:
+def visible_to(viewer: Viewer) -> sa.ColumnElement[bool]:
     """The episodes that a user may see."""
     mine = episodes.c.clinic == viewer.clinic
     if viewer.role == "supervisor":
@@ -517,6 +527,11 @@ def _answered(row: sa.Row[Any], given: Sequence[Answer]) -> AnsweredAlert:
         alert=_alert.decode(row.value), raised_at=rfc3339(row.raised_at),
         answers=tuple(one for one in given if one.alert_id == row.id),
     )  # fmt: skip
+
+
+def _mark(key: str) -> str:
+    """What stands for an episode in a cursor, which stands in an address: no name of anybody."""
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def _cursor(text: str) -> str:

@@ -291,7 +291,7 @@ WORDS: Final[Mapping[str, Said]] = {
     "cover_last_day": said("Last day"),
     "cover_grant": said("Let them cover"),
     "cover_end": said("End now"),
-    "cover_end_of": said("End the cover of {whose} now"),
+    "cover_end_of": said("End now: the cover of {whose}"),
     "no_covers": said("Nobody covers for anybody."),
     "cover_wrong": said("A clinician covers for another one, from today and for three months at most."),
     # notices

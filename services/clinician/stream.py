@@ -310,7 +310,7 @@ def add_stream(to: FastAPI | APIRouter, streams: Streams) -> None:
 
 
 def _concerns(viewer: Viewer, touched: set[tuple[str, str | None]]) -> bool:
-    """Whether a user may see one of these clinicians' episodes: what `queries.seen` asks the database."""
+    """Whether a user may see one of these clinicians' episodes: what `queries.visible_to` asks the database."""
     if viewer.role == "supervisor":
         return any(clinic == viewer.clinic for clinic, _ in touched)
     mine = viewer.covers if viewer.clinician_id is None else viewer.covers | {viewer.clinician_id}

@@ -22,7 +22,7 @@ from keepwell.contract.words import Action, RepairOutcome, State
 from keepwell.web.app import body_of
 from keepwell.web.problems import problem_of
 from services.clinician import queries, render
-from services.clinician.answers import Answers, Asking, Conflict, NotThere
+from services.clinician.answers import Answers, Asking, Conflict, NotFit, NotThere
 from services.clinician.clinics import ClinicFacts
 from services.clinician.people.access import HOME, LOGIN, Caller, caller, rules_at
 from services.clinician.people.audit import Action as Audited
@@ -65,7 +65,7 @@ class Pages(NamedTuple):
             last = Heard(at=at, stale=now - at > STALE)
         facts = self.facts_of(who.user.clinic)
         return PageContext(
-            viewer=who.viewer, csrf=None if who.csrf is None else who.csrf.get_secret_value(), zone=facts.zone, now=now,
+            viewer=who.viewer, csrf="" if who.csrf is None else who.csrf.get_secret_value(), zone=facts.zone, now=now,
             heard=last, language=facts.language, simulated=facts.made_up,
             undelivered=is_undelivered(connection, who.user.id, micros(now)),
         )  # fmt: skip
@@ -281,7 +281,7 @@ class _Views:
             return await run_in_threadpool(give)
         except NotThere:
             raise HTTPException(404) from None
-        except Conflict as error:
+        except (Conflict, NotFit) as error:
             raise HTTPException(422, str(error)) from error
 
     def _note(self, connection: sa.Connection, who: Caller, action: Audited, keys: list[str]) -> None:

@@ -28,6 +28,8 @@ from starlette.routing import BaseRoute, Mount, Route, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keepwell.web.app import body_of
+from keepwell.web.etags import ETags
+from keepwell.web.problems import problem_of
 from services.clinician.database import AWAY, cause
 from services.clinician.people import accounts, browser, covers
 from services.clinician.people.headers import SecurityHeaders, cookie_of, host_of
@@ -112,6 +114,7 @@ RULES: Final = (
     _rule(DATA, "GET /quality"),
     _rule(EVERYONE, "GET /model"),
     _rule(ADMINISTRATOR, "GET /audit"),
+    _rule(ADMINISTRATOR, "POST /audit"),
     _rule(ADMINISTRATOR, "GET /audit/export"),
     _rule(ADMINISTRATOR, "GET /users"),
     _rule(ADMINISTRATOR, "POST /users"),
@@ -120,6 +123,7 @@ RULES: Final = (
     _rule(ADMINISTRATOR, "POST /tokens/{token_id}/revoke"),
     _rule(ADMINISTRATOR, "POST /covers"),
     _rule(ADMINISTRATOR, "POST /covers/{cover_id}/end"),
+    _rule(ANYBODY, f"GET {API}/openapi.json"),
     _rule(EVERYONE, f"GET {API}/me", always=True),
     _rule(CARE, f"GET {API}/caseload"),
     _rule(CARE, f"GET {API}/episodes/{{clinic}}/{{subject}}"),
@@ -159,13 +163,23 @@ class Caller(NamedTuple):
 
 
 def install(app: FastAPI, people: People) -> None:
-    """Puts the door before every route of an application, and the security headers on every answer. Before it serves."""
+    """Puts the door before every route of an application, and security headers and ETags on answers. Before it serves."""
     app.user_middleware.append(
         Middleware(Door, people=people)
     )  # innermost: what counts requests counts its answers too
+    app.add_middleware(ETags, prefix=f"{API}/")
     app.add_middleware(SecurityHeaders)
+    app.add_exception_handler(sa.exc.DataError, _odd)
     for kind in AWAY:
         app.add_exception_handler(kind, _away)
+
+
+async def _odd(_request: Request, error: Exception) -> Response:
+    """A character that PostgreSQL has no text for (NUL), or a number beyond its own: nothing of ours is called so."""
+    assert isinstance(error, sa.exc.DataError)
+    return problem_of(
+        HTTPException(422, "The request holds a character or a number that nothing here can be called by.")
+    )
 
 
 def caller(connection: HTTPConnection) -> Caller:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import httpx
 import sqlalchemy as sa
 from argon2 import PasswordHasher
+from fastapi import FastAPI
 
 from keepwell.contract.events import micros
 from keepwell.streams.worker.process import Check
@@ -23,6 +24,7 @@ from services.clinician.people.accounts import Account
 from services.clinician.people.headers import SECURE_COOKIE
 from services.clinician.people.passwords import Passwords
 from services.clinician.people.who import OPERATOR, Role, User
+from services.clinician.people_api import add_people_api
 from services.clinician.people_pages import add_people_pages
 from services.clinician.prompt_pages import add_prompt_pages
 from services.clinician.schema import migrate
@@ -31,6 +33,8 @@ from tests.services.clinician.made import BERLIN
 from tests.services.clinician.people.made import GOOD, Asking
 
 AT = "https://keepwell.example"
+PASSWORDS = Passwords(PasswordHasher(1, 8, 1))
+"""At the least cost there is."""
 NOW = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)
 
 
@@ -84,15 +88,20 @@ def placed(file: Path) -> Iterator[Place]:
     """The pages over a database in this file, at nine in the morning of a Tuesday in UTC."""
     engine = open_engine(f"sqlite:///{file}")
     migrate(engine)
-    passwords = Passwords(PasswordHasher(1, 8, 1))
-    app = make_app("clinician", "Keepwell", _well, _well, told={})
-    pages = Pages(engine, None, passwords, lambda: NOW, lambda _: ClinicFacts(BERLIN))  # type: ignore[arg-type]
+    app = app_of()
+    pages = Pages(engine, None, PASSWORDS, lambda: NOW, lambda _: ClinicFacts(BERLIN))  # type: ignore[arg-type]
     add_pages(app, pages)
     add_people_pages(app, pages)
+    add_people_api(app, pages)
     add_prompt_pages(app, pages)
     install(app, People(engine, lambda: micros(NOW)))
-    yield Place(engine, app, passwords)
+    yield Place(engine, app, PASSWORDS)
     engine.dispose()
+
+
+def app_of() -> FastAPI:
+    """An application that is well and has no routes of its own yet."""
+    return make_app("clinician", "Keepwell", _well, _well, told={})
 
 
 def _well() -> Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from keepwell.streams.worker.process import Check
 from keepwell.web.app import make_app
 from services.clinician.answers import Answers
 from services.clinician.api import Asked, router
-from services.clinician.people import accounts
+from services.clinician.people import accounts, audit
 from services.clinician.people.access import People, install, without_rule
 from services.clinician.people.accounts import Account
 from services.clinician.people.passwords import Passwords
@@ -26,6 +27,7 @@ from services.clinician.people.who import OPERATOR, Role
 from services.clinician.projector import EventsProjection
 from services.clinician.queries import fits_nobody
 from services.clinician.schema import migrate
+from services.clinician.sent import sent
 from services.clinician.tables import alerts, episodes
 from tests.services.clinician.databases import every_database
 from tests.services.clinician.lived import DAYS, START, TOPICS, Lived, lived, project
@@ -246,3 +248,77 @@ def test_a_cursor_of_nobody_is_refused(clinic: Clinic) -> None:
 def decode_key(record: Record) -> str:
     told = msgspec.json.decode(record.value or b"{}")
     return f"{told['source'].split('/')[1]}/{told['subject']}"
+
+
+def test_what_has_not_changed_is_not_sent_again_and_the_look_is_noted_all_the_same(clinic: Clinic) -> None:
+    user = clinic.user()
+    name, key = an_alert(clinic)
+    for path in (
+        "/api/v1/me",
+        "/api/v1/caseload",
+        f"/api/v1/episodes/{key}",
+        "/api/v1/alerts",
+        f"/api/v1/alerts/{name}",
+    ):
+        first = user.get(path)
+        tag = first.headers["etag"]
+        again = user.get(path, {"If-None-Match": f'"x", W/{tag}'})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag), path
+        assert user.get(path, {"If-None-Match": '"x"'}).content == first.content
+    with clinic.engine.connect() as connection:
+        looks = audit.who_looked_at(connection, "north", key)
+        assert len([one for one in looks if one.action == "episode.seen"]) == 3
+    before = user.get("/api/v1/alerts").headers["etag"]
+    assert user.post(f"/api/v1/alerts/{name}/answers", json={"action": "acknowledged"}).status_code == 201
+    assert user.get("/api/v1/alerts", {"If-None-Match": before}).status_code == 200
+
+
+def test_a_cursor_goes_on_where_it_was_though_an_episode_left_the_list(clinic: Clinic) -> None:
+    user = clinic.user()
+    keys = [item["episode"] for item in user.get("/api/v1/caseload?limit=200").json()["items"]]
+    assert len(keys) > 4
+    page = user.get("/api/v1/caseload?limit=3").json()
+    with clinic.engine.begin() as connection:
+        connection.execute(sa.update(episodes).where(episodes.c.key == keys[2]).values(state="ended"))
+    rest = user.get(f"/api/v1/caseload?limit=200&cursor={page['next']}").json()
+    assert [item["episode"] for item in rest["items"]] == keys[3:]
+
+
+def test_a_cursor_names_nobody(clinic: Clinic) -> None:
+    page = clinic.user().get("/api/v1/caseload?limit=1").json()
+    clear = base64.b64decode(page["next"] + "==", altchars=b"-_").decode()
+    assert page["items"][0]["episode"] not in clear and "ep" not in clear
+
+
+def test_alerts_that_are_raised_between_two_pages_push_none_out(clinic: Clinic) -> None:
+    user = clinic.user()
+    names = [one["alert_id"] for one in user.get("/api/v1/alerts?limit=200").json()["items"]]
+    page = user.get("/api/v1/alerts?limit=2").json()
+    with clinic.engine.begin() as connection:
+        row = connection.execute(sa.select(alerts).where(alerts.c.id == names[0])).mappings().one()
+        connection.execute(
+            sa.insert(alerts), dict(row) | {"id": "al-new", "raised_at": row["raised_at"] + 1, "offset": 9_999}
+        )
+    rest = user.get(f"/api/v1/alerts?limit=200&cursor={page['next']}").json()
+    assert [one["alert_id"] for one in page["items"] + rest["items"]] == names
+
+
+def test_what_the_intake_would_refuse_is_refused_before_it_is_promised(clinic: Clinic) -> None:
+    user = clinic.user()
+    name, key = an_alert(clinic)
+    for path, body in (
+        (f"/api/v1/alerts/{name}/answers", {"action": "snoozed", "until": "1901-01-01T00:00:00Z"}),
+        (f"/api/v1/episodes/{key}/repairs", {"strategy": "talks to anna@north.example"}),
+    ):
+        answer = user.post(path, json=body)
+        assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+        assert "anna" not in answer.text
+    assert clinic.log.taken == []
+    with clinic.engine.connect() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(sent)).scalar() == 0
+
+
+def test_a_problem_of_a_parameter_repeats_nothing_of_it(clinic: Clinic) -> None:
+    answer = clinic.user().get("/api/v1/caseload?limit=hidden&state=hidden")
+    assert answer.status_code == 422 and answer.headers["content-type"] == "application/problem+json"
+    assert "query limit" in answer.json()["detail"] and "hidden" not in answer.text

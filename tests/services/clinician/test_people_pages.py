@@ -214,7 +214,7 @@ def test_the_audit_is_paged_and_tells_who_looked_at_a_client(place: Place) -> No
     first = sound(ada.asking.get("/audit").text)
     (older,) = [link["href"] for link in first.all("a") if "cursor" in link["href"]]
     assert "ep-17" not in first.text and "ep-17" in sound(ada.asking.get(older).text).text
-    asked = sound(ada.asking.get("/audit?client=ep-17").text)
+    asked = sound(ada.post("/audit", client="ep-17").text)
     assert WORDS["did_episode_seen"].msgid in asked.text and "bo" in asked.text
     assert WORDS["did_team_seen"].msgid not in asked.text
     assert place.did()[-3:] == ["audit.seen", "audit.seen", "looks.asked"] and place.did("south") == ["signed.in"]
