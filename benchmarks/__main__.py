@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import commands, engine, latency, learning, memory, replay, restore, step_costs, takeover
+from benchmarks import commands, engine, latency, learning, memory, page, replay, restore, step_costs, takeover
 from benchmarks.figures import Figure, Plan
 from tests.broker.broker import Broker
 
@@ -27,6 +27,7 @@ MEASUREMENTS: Final[Mapping[str, Callable[[Plan], list[Figure]]]] = {
     "step": step_costs.measure,
     "engine": engine.measure,
     "latency": latency.measure,
+    "page": page.measure,
     "takeover": takeover.measure,
     "restore": restore.measure,
     "memory": memory.measure,
@@ -34,7 +35,7 @@ MEASUREMENTS: Final[Mapping[str, Callable[[Plan], list[Figure]]]] = {
     "learning": learning.measure,
     "commands": commands.measure,
 }
-ON_KAFKA: Final = frozenset(("engine", "latency", "takeover", "restore"))
+ON_KAFKA: Final = frozenset(("engine", "latency", "page", "takeover", "restore"))
 
 
 def main(

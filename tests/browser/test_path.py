@@ -75,6 +75,9 @@ def test_an_event_comes_to_the_page_is_answered_settles_and_is_taken_back(
     assert given[0].source == "/north/keepwell"
     assert [event.id for event in clinic.accepted(subject) if isinstance(event, AlertActioned)] == [given[0].id]
 
+    supervision = row_of(opening("supervisor"), subject)
+    expect(supervision.locator("[data-alert] .answered")).to_be_visible()
+
     matter.locator("form.back button").click()
     expect(matter.locator(".quick")).to_be_visible()
     expect(page.locator("#said")).to_contain_text(subject)

@@ -124,9 +124,12 @@ class Assignment:
         metrics.PARTITIONS.labels(self._source.group).set(len(self.positions))
         self.standing = Standing(len(self.positions), restoring, self._last_move())
 
-    def worked_off(self, targets: Mapping[Partition, int]) -> bool:
-        """Whether the group has worked off every record of the source below these offsets."""
-        known = self._log.committed(self._source.group, self._source.topic) | self.positions
+    def worked_off(self, targets: Mapping[Partition, int], elsewhere: Mapping[Partition, int] | None = None) -> bool:
+        """Whether the group has worked off every record of the source below these offsets.
+
+        `elsewhere`: where partitions that are not started stand, if that is not what the group committed.
+        """
+        known = {**self._log.committed(self._source.group, self._source.topic), **(elsewhere or {}), **self.positions}
         return all(self._nothing_between(partition, known.get(partition, 0), end) for partition, end in targets.items())
 
     def close(self) -> None:

@@ -151,8 +151,17 @@ class _Following:
         return handed or bool(polled.gained)
 
     def worked_off(self, targets: Mapping[Partition, int]) -> bool:
-        """Whether the group has worked off every record of the source below these offsets."""
-        return not self._unplaced and self._assignment.worked_off(targets)
+        """Whether every record of the source below these offsets is worked off: by the handler, or if it cannot tell, by the
+        group."""
+        elsewhere = {}
+        try:
+            for partition in targets.keys() - self._assignment.positions.keys():
+                position = self._handler.position(partition)
+                if position is not None:
+                    elsewhere[partition] = position
+        except NotYet:
+            return False
+        return self._assignment.worked_off(targets, elsewhere)
 
     def close(self) -> None:
         """Leaves the group. Idempotent; never raises but what `Handler.forget` does."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import count
+from threading import Barrier
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,6 +19,7 @@ from keepwell.contract.events import AlertActioned, EventRetracted, RepairAttemp
 from keepwell.streams.log import LogError, Message, Record
 from keepwell.streams.worker.process import Check
 from keepwell.web.app import make_app
+from services.clinician import queries
 from services.clinician.answers import Answers
 from services.clinician.api import Asked, router
 from services.clinician.people import accounts, audit
@@ -203,6 +206,28 @@ def test_what_the_log_does_not_take_is_kept_and_handed_over_again_under_the_same
     assert clinic.answers.hand_over() == 0
     [message] = clinic.log.taken
     assert msgspec.json.decode(message.value or b"")["id"] == given.json()["event_id"]
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)  # on SQLite one transaction waits for the other
+def test_the_same_request_twice_at_once_is_one_answer(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, _ = an_alert(clinic)
+    user, both, looked = clinic.user(), Barrier(2, timeout=60), queries.alert
+
+    def at_once(*given: Any) -> Any:
+        found = looked(*given)
+        both.wait()  # neither has written anything when the other has looked
+        return found
+
+    monkeypatch.setattr(queries, "alert", at_once)
+
+    def ask() -> Any:
+        headers = {"Idempotency-Key": "k-1"}
+        return user.post(f"/api/v1/alerts/{name}/answers", json={"action": "repair_planned"}, headers=headers)
+
+    with ThreadPoolExecutor(2) as threads:
+        first, second = (one.result() for one in [threads.submit(ask), threads.submit(ask)])
+    assert first.status_code == second.status_code == 201 and first.json() == second.json()
+    assert len(clinic.log.taken) == 1
 
 
 @every_database

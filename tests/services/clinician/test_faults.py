@@ -215,6 +215,26 @@ def test_an_answer_is_in_the_log_under_one_id_wherever_it_breaks_off(
     assert repeated, "somewhere the log took it, and nobody noted that"
 
 
+def test_whoever_is_told_that_it_failed_has_given_no_answer(engine: sa.Engine, told: Lived) -> None:
+    clinic = Clinic(engine, told)
+    one = Answers(engine, clinic.log, TOPICS.sessions, lambda: NOW)
+    quiet = Seams(gone)
+    with quiet.of(engine):
+        answers(clinic)(one, Asking(ONE, SEES))
+    kept, unsure = 1, 0
+    for at in range(1, quiet.steps + 1):
+        given = 0
+        with Seams(gone, at).of(engine), suppress(sa.exc.OperationalError):
+            answers(clinic)(one, Asking(ONE, SEES))
+            given = 1
+        with engine.connect() as connection:
+            found = connection.execute(sa.select(sa.func.count()).select_from(sent)).scalar() or 0
+        assert found - kept >= given, f"step {at}"
+        unsure += found - kept - given
+        kept = found
+    assert unsure == 1, "only where the database commits, and goes before it says so: for that there is Idempotency-Key"
+
+
 @endings
 def test_an_answer_is_taken_back_once_wherever_it_breaks_off(
     engine: sa.Engine, told: Lived, error: Callable[[], BaseException]

@@ -64,7 +64,7 @@ class ReadModel(Effects):
         self.table: dict[Partition, tuple[int, list[bytes]]] = {}
 
     def position(self, partition: Partition) -> int | None:
-        return self.table[partition][0] if partition in self.table else None
+        return self.table[partition][0] if partition in self.table else 0
 
     def handle(self, partition: Partition, records: Sequence[Record]) -> Handled:
         self._hurt("transaction.before")
@@ -218,6 +218,23 @@ def test_the_groups_offset_catches_up_with_the_handlers_though_nothing_new_comes
     handler.table[Partition(OUT, 0)] = (2, [b"a", b"b"])
     turns(follower(log, handler))
     assert committed(log) == 2
+
+
+def test_what_the_group_committed_is_not_worked_off_where_the_handler_has_not_got_it() -> None:
+    log, handler = make_log(), ReadModel()
+    write(log, "a", "b")
+    former, polls = follower(log, Effects()), count(1)
+    turns(former)
+    assert committed(log) == 2
+
+    def hurt(step: str) -> None:
+        if step == "poll.before" and next(polls) == 5:
+            log.faults = None
+            former.close()
+
+    log.faults = hurt
+    follower(log, handler, instance="w1").drain()
+    assert handler.table[Partition(OUT, 0)] == (2, [b"a", b"b"])
 
 
 def test_a_position_that_cannot_be_told_yet_is_asked_for_again_and_nothing_is_handed_over_before() -> None:
