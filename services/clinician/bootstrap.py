@@ -28,6 +28,7 @@ from services.clinician.answers import Answers
 from services.clinician.api import Asked, router
 from services.clinician.clinics import facts_of
 from services.clinician.database import AWAY, cause, open_engine
+from services.clinician.oidc_pages import add_oidc, door_of, provider_of
 from services.clinician.openapi import add_document
 from services.clinician.overview_pages import add_overview
 from services.clinician.people.access import People, install
@@ -143,16 +144,20 @@ def make(settings: ClinicianSettings, log: Log) -> Service:
     people = People(engine, lambda: micros(_now()))
     streams = Streams(people, topics)
     releases = KnownReleases(Releases.of(settings))
+    provider = provider_of(settings)
+    door = None if provider is None else door_of(provider)
 
     def app(live: Checked, ready: Checked) -> ASGIApp:
         app = make_app("clinician", "Keepwell for clinicians", live, ready, told={})
         app.include_router(router(Asked(engine, answers, _now, releases.fits)))
-        pages = Pages(engine, answers, Passwords(), _now, partial(facts_of, settings.clinics), releases.fits)
+        pages = Pages(engine, answers, Passwords(), _now, partial(facts_of, settings.clinics), releases.fits, door)
         add_pages(app, pages)
         add_people_pages(app, pages)
         add_people_api(app, pages)
         add_prompt_pages(app, pages)
         add_overview(app, pages, releases)
+        if provider is not None:
+            add_oidc(app, pages, provider)
         if any(facts.made_up for facts in settings.clinics.values()):
             add_visits(app, pages)
         add_stream(app, streams)

@@ -57,6 +57,7 @@ DID: Final[dict[str, str]] = {
     "signed.out": "did_signed_out",
     "sessions.ended": "did_sessions_ended",
     "user.added": "did_user_added",
+    "user.changed": "did_user_changed",
     "user.removed": "did_user_removed",
     "password.set": "did_password_set",
     "token.made": "did_token_made",
@@ -180,8 +181,11 @@ class _Own:
     def _form_of_password(self, who: Caller, errors: Mapping[str, Said], status: int = 200) -> Response:
         with self._pages.engine.connect().execution_options(reads=True) as connection:
             context = self._pages.context(connection, who)
-        must = who.user.must_change
-        return HTMLResponse(render.page("password.html", context, "password", errors=errors, must=must), status)
+        found = render.page(
+            "password.html", context, "password", errors=errors, must=who.user.must_change,
+            elsewhere=who.user.by_provider,
+        )  # fmt: skip
+        return HTMLResponse(found, status)
 
     def _form_of_welcome(self, clinic: str, key: str, name: str = "", refused: _Refused | None = None) -> Response:
         errors = {} if refused is None else {refused.field: refused.why}
@@ -220,6 +224,8 @@ class _Administration:
     def new_password(self, who: Who, user_id: str) -> Response:
         with self._pages.engine.begin() as connection:
             user = self._user(connection, who, user_id)
+            if user.by_provider:
+                raise HTTPException(404)
             given = accounts.set_password(
                 connection, user, who.user.actor, self._now(), passwords=self._pages.passwords
             )

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -56,6 +56,16 @@ BULK_FROM: Final = 3
 """Clients worth a thought from which on the list offers to mark all as seen; ours."""
 TOUR: Final = {"tour-1": "tour_strain", "tour-2": "tour_absence", "tour-3": "tour_ending"}
 """What each client of the demo is an example of (`keepwell.testing.tour`)."""
+TOLD_OF_PROVIDER: Final = {
+    "cancelled": "oidc_cancelled",
+    "again": "oidc_again",
+    "provider": "oidc_provider",
+    "claims": "oidc_claims",
+    "removed": "oidc_removed",
+    "too_many": "too_many",
+}
+"""The sentence for each way in which a log-in with the clinic's account ends that lets nobody in."""
+SIGNED_OUT: Final = "signed_out"
 _ODD: Final = re.compile(r"[^A-Za-z0-9-]")
 MOST_TOGETHER: Final = 4
 """Measures in the together view, and things said to help on it are half as many again: with them it prints on one page."""
@@ -172,14 +182,28 @@ def model(context: PageContext, found: ModelView | None) -> str:
     return _page("model.html", context, "model", here="/model", found=found)
 
 
+class ProviderDoor(NamedTuple):
+    """The log-in with the clinic's account: where it begins, and the claims that the provider has to send."""
+
+    href: str
+    clinic: str
+    role: str
+    clinician: str
+
+
 def login(
-    context: PageContext, *, error: Said | None = None, username: str = "", local: bool = True,
-    providers: Sequence[tuple[str, str]] = (),
+    context: PageContext, *, error: Said | None = None, username: str = "", door: ProviderDoor | None = None,
+    told: str = "",
 ) -> str:  # fmt: skip
-    """The log-in. `local`: by name and password; `providers`: address and name of each other way."""
-    return _page(
-        "login.html", context, "login", here=None, error=error, username=username, local=local, providers=providers
-    )
+    """The log-in by name and password, and with the clinic's account where there is a `door` to it.
+
+    `told` is a word for how a log-in with it ended, one of `TOLD_OF_PROVIDER` or `SIGNED_OUT`; others say nothing.
+    """
+    if door is not None and told in TOLD_OF_PROVIDER:
+        named = {"clinic": door.clinic, "role": door.role, "clinician": door.clinician} if told == "claims" else {}
+        error = words(TOLD_OF_PROVIDER[told], **named)
+    out = door is not None and told == SIGNED_OUT
+    return _page("login.html", context, "login", here=None, error=error, username=username, door=door, out=out)
 
 
 def not_found(context: PageContext) -> str:

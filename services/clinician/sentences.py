@@ -47,7 +47,22 @@ WORDS: Final[Mapping[str, Said]] = {
     # signing in
     "username": said("Name"),
     "secret": said("Password"),
-    "sign_in_with": said("Sign in with {provider}"),
+    "sign_in_provider": said("Sign in with your clinic's account"),
+    "sign_in_here": said("Or with a name and password of Keepwell"),
+    "oidc_cancelled": said("You did not sign in with your clinic's account. You can try again."),
+    "oidc_again": said("This sign-in was begun too long ago, or in another browser. Please begin again."),
+    "oidc_provider": said(
+        "Your clinic's account cannot be reached now, or its answer is not understood. Please try again later. "
+        "A name and password of Keepwell still work."
+    ),
+    "oidc_claims": said(
+        "Your clinic's account does not tell Keepwell what you may see, so you were not let in. Whoever looks after it has "
+        "to send your clinic as {clinic}, your role as {role} (clinician, supervisor, administrator or data), and for a "
+        "clinician the id in the events as {clinician}."
+    ),
+    "oidc_removed": said("Your account at Keepwell was removed. An administrator of your clinic can tell you more."),
+    "oidc_signed_out": said("You are signed out of Keepwell. Your clinic's account may still be open in this browser."),
+    "oidc_sign_out": said("Sign out of your clinic's account too"),
     # the list
     "find": said("Find a client by pseudonym"),
     "find_hint": said("Press / to come here, j and k to go from row to row."),
@@ -248,6 +263,7 @@ WORDS: Final[Mapping[str, Said]] = {
     "password_wrong": said("This is not the password you have."),
     "password_differs": said("The two are not the same."),
     "password_same": said("Choose a password that is not the one you have."),
+    "password_elsewhere": said("You sign in with your clinic's account. Its password is changed there."),
     "password_choose": said("Change the password"),
     "everywhere": said("Sign out everywhere"),
     "everywhere_text": said("This ends your sessions in every browser, this one too."),
@@ -269,6 +285,7 @@ WORDS: Final[Mapping[str, Said]] = {
     "role_administrator": said("looks after accounts"),
     "role_data": said("looks at data"),
     "in_events": said("Name in the events"),
+    "account_by_provider": said("signs in with the clinic's account"),
     "not_changed": said("one-time password not changed yet"),
     "actions": said("What you can do"),
     "new_password": said("New one-time password"),
@@ -367,6 +384,7 @@ WORDS: Final[Mapping[str, Said]] = {
     "did_signed_out": said("signed out"),
     "did_sessions_ended": said("signed out everywhere"),
     "did_user_added": said("added an account"),
+    "did_user_changed": said("changed the clinic or role of an account"),
     "did_user_removed": said("removed an account"),
     "did_password_set": said("set a password"),
     "did_token_made": said("made a token"),

@@ -11,6 +11,7 @@ from keepwell.sending.address import is_this_machine
 from keepwell.sending.settings import WebhookSettings, fit_for_posts, not_inside_by_mistake
 from models.settings import ReleaseSettings
 from services.clinician.clinics import ClinicFacts, read_clinics
+from services.clinician.people.addresses import is_safe
 from services.clinician.prompts.addresses import MailServer, is_address
 
 
@@ -36,7 +37,8 @@ class ClinicianSettings(ReleaseSettings, WebhookSettings):
     )
 
     clinician_url: str = Field(
-        "", description="Address of the page as users reach it, https://HOST; messages lead to it."
+        "",
+        description="Address of the page as users reach it, https://HOST; messages and the log-in provider lead to it.",
     )
     smtp: str = Field(
         "",
@@ -49,6 +51,25 @@ class ClinicianSettings(ReleaseSettings, WebhookSettings):
     prompt_webhook: str = Field(
         "",
         description="Address that messages to clinicians are posted to, for a clinic's own messenger; signed as alerts are.",
+    )
+
+    oidc_issuer: str | None = Field(
+        None,
+        description="Issuer of the OpenID provider that clinicians log in with, as it names itself; https, or http on "
+        "this machine. Default: local accounts alone.",
+    )
+    oidc_client_id: str | None = Field(None, description="What the provider calls Keepwell.")
+    oidc_client_secret: SecretStr | None = Field(
+        None,
+        description="The secret that goes with it; default: none, a public client. From the environment or a file.",
+    )
+    oidc_scopes: str = Field(
+        "openid profile", description="What is asked for; add the scopes that your provider's claims need."
+    )
+    oidc_clinic_claim: str = Field("keepwell_clinic", min_length=1, description="Claim that names the user's clinic.")
+    oidc_role_claim: str = Field("keepwell_role", min_length=1, description="Claim that names the user's role.")
+    oidc_clinician_claim: str = Field(
+        "keepwell_clinician", min_length=1, description="Claim that holds a clinician's clinician_id, as in the events."
     )
 
     @property
@@ -91,6 +112,20 @@ class ClinicianSettings(ReleaseSettings, WebhookSettings):
     def _fit_for_prompts(cls, url: str) -> str:
         return fit_for_posts(url)
 
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _of_a_provider(cls, issuer: str | None) -> str | None:
+        if issuer is not None and (not is_safe(issuer) or "?" in issuer):
+            raise ValueError("must be an https:// address without a query, or http:// on this machine")
+        return issuer
+
+    @field_validator("oidc_scopes")
+    @classmethod
+    def _of_openid(cls, scopes: str) -> str:
+        if "openid" not in scopes.split():
+            raise ValueError('must be words with blanks between them, "openid" among them')
+        return scopes
+
     @model_validator(mode="after")
     def _whole(self) -> ClinicianSettings:
         not_inside_by_mistake(self.prompt_webhook, self.webhook_allow_private)
@@ -101,6 +136,10 @@ class ClinicianSettings(ReleaseSettings, WebhookSettings):
         if (self.smtp_user is None) != (self.smtp_password is None):
             raise ValueError(
                 "a mail server that asks for a name asks for a password: set KEEPWELL_SMTP_USER and _PASSWORD"
+            )
+        if self.oidc_issuer is not None and (self.oidc_client_id is None or not self.clinician_url):
+            raise ValueError(
+                "oidc_issuer needs oidc_client_id, and clinician_url, where the provider leads browsers back to"
             )
         return self
 

@@ -32,7 +32,7 @@ from services.clinician.people.limits import TooMany
 from services.clinician.people.passwords import Passwords
 from services.clinician.people.sign_in import SignedIn, sign_in, sign_out
 from services.clinician.prompts.became import is_undelivered
-from services.clinician.render import Filters, Heard, PageContext
+from services.clinician.render import SIGNED_OUT, Filters, Heard, PageContext, ProviderDoor
 from services.clinician.seen import saw
 from services.clinician.sentences import words
 from services.clinician.tables import positions
@@ -55,6 +55,8 @@ class Pages(NamedTuple):
     now: Callable[[], datetime]
     facts_of: Callable[[str], ClinicFacts]
     fits: queries.Fits = queries.fits_nobody
+    door: ProviderDoor | None = None
+    """The log-in with the clinic's account, where there is one."""
 
     def context(self, connection: sa.Connection, who: Caller) -> PageContext:
         """What every page needs beside its own facts, for whoever asks."""
@@ -204,8 +206,8 @@ class _Views:
         await self._give(lambda: self._pages.answers.take_back(Asking(who.user, who.viewer), event_id))
         return await run_in_threadpool(self._after, request, who, form, form.get("alert_id", ""))
 
-    def login(self) -> Response:
-        return HTMLResponse(render.login(self._pages.bare()))
+    def login(self, told: str = "") -> Response:
+        return HTMLResponse(render.login(self._pages.bare(), door=self._pages.door, told=told))
 
     async def sign_in(self, request: Request) -> Response:
         form = await form_of(request)
@@ -223,13 +225,17 @@ class _Views:
             set_cookie(request.scope, answer, found.opened.cookie)
             return answer
         if isinstance(found, TooMany):
-            text = render.login(self._pages.bare(), error=words("too_many"), username=name)
-            return HTMLResponse(text, 429, {"Retry-After": str(int(found.seconds) + 1)})
-        return HTMLResponse(render.login(self._pages.bare(), error=words("wrong_login"), username=name), 403)
+            wait = {"Retry-After": str(int(found.seconds) + 1)}
+            return HTMLResponse(self._refused("too_many", name), 429, wait)
+        return HTMLResponse(self._refused("wrong_login", name), 403)
+
+    def _refused(self, why: str, name: str) -> str:
+        return render.login(self._pages.bare(), error=words(why), username=name, door=self._pages.door)
 
     def sign_out(self, request: Request, who: Who) -> Response:
         sign_out(self._pages.engine, who.user, who.session, micros(self._pages.now()))
-        answer = RedirectResponse(LOGIN, 303)
+        more = f"?told={SIGNED_OUT}" if who.user.by_provider else ""
+        answer = RedirectResponse(LOGIN + more, 303)
         drop_cookie(request.scope, answer)
         return answer
 

@@ -92,6 +92,11 @@ def normal_name(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip()).casefold()
 
 
+def is_name(name: str) -> bool:
+    """Whether an account may have a name, which is in its normal form."""
+    return _NAME.fullmatch(name) is not None and name.isprintable()
+
+
 def add(
     connection: sa.Connection,
     account: Account,
@@ -168,6 +173,8 @@ def set_password(
 
     Raises `ValueError` that says what to change.
     """
+    if user.by_provider:
+        raise ValueError(f"{user.name!r} logs in through your OpenID provider, and has no password here")
     given = one_time() if password is None else _chosen(password, user.name)
     connection.execute(
         sa.update(users)
@@ -265,7 +272,7 @@ def _row_named(connection: sa.Connection, name: str) -> sa.Row[tuple[object, ...
 
 
 def _check(account: Account, name: str) -> None:
-    if not _NAME.fullmatch(name) or not name.isprintable():
+    if not is_name(name):
         raise ValueError("a name is 1 to 128 letters, digits or signs, without blanks, `/`, `?` and `#`")
     if not re.fullmatch(CLINIC_PATTERN, account.clinic):
         raise ValueError(f"{account.clinic!r} is no clinic: lower-case letters, digits and hyphens, as in `source`")

@@ -41,6 +41,7 @@ Action = Literal[
     "signed.out",
     "sessions.ended",
     "user.added",
+    "user.changed",
     "user.removed",
     "password.set",
     "token.made",

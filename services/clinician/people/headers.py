@@ -81,23 +81,26 @@ class SecurityHeaders:
         await self._app(scope, receive, with_headers)
 
 
-def cookie_of(scope: Scope) -> str | None:
-    """What the session cookie of a request holds."""
-    return cookie_parser(Headers(scope=scope).get("cookie", "")).get(cookie_name(scope)) or None
+def cookie_of(scope: Scope, suffix: str = "") -> str | None:
+    """What the session cookie of a request holds, or another one of ours, by what its name ends in."""
+    return cookie_parser(Headers(scope=scope).get("cookie", "")).get(cookie_name(scope) + suffix) or None
 
 
-def set_cookie(scope: Scope, response: Response, value: SecretStr) -> None:
-    """Gives the browser the cookie of a new session; it forgets it when it is closed."""
+def set_cookie(
+    scope: Scope, response: Response, value: SecretStr, suffix: str = "", seconds: int | None = None
+) -> None:
+    """Gives the browser the cookie of a new session, or another one; it forgets it after so long, and when it is closed."""
     name = cookie_name(scope)
     response.set_cookie(
-        name, value.get_secret_value(), path="/", secure=name == SECURE_COOKIE, httponly=True, samesite="lax"
-    )
+        name + suffix, value.get_secret_value(), seconds,
+        path="/", secure=name == SECURE_COOKIE, httponly=True, samesite="lax",
+    )  # fmt: skip
 
 
-def drop_cookie(scope: Scope, response: Response) -> None:
-    """Takes the cookie of a session back."""
+def drop_cookie(scope: Scope, response: Response, suffix: str = "") -> None:
+    """Takes the cookie of a session back, or another one."""
     name = cookie_name(scope)
-    response.delete_cookie(name, path="/", secure=name == SECURE_COOKIE, httponly=True, samesite="lax")
+    response.delete_cookie(name + suffix, path="/", secure=name == SECURE_COOKIE, httponly=True, samesite="lax")
 
 
 def cookie_name(scope: Scope) -> Literal["__Host-keepwell", "keepwell"]:

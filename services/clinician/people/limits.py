@@ -45,17 +45,18 @@ class TooMany(NamedTuple):
     seconds: int
 
 
-def begin(connection: sa.Connection, name: str, address: str, now: int) -> Attempt | TooMany:
+def begin(connection: sa.Connection, name: str | None, address: str, now: int) -> Attempt | TooMany:
     """Writes an attempt down as wrong until `right` takes it out, or says how long to wait.
 
-    `name` is what was typed, in its normal form, whether there is such an account or not; `address` is `address_key`'s.
+    `name` is what was typed, in its normal form, whether there is such an account or not; None where only the provider knows,
+    so that the address alone counts. `address` is `address_key`'s.
     """
-    account = digest(name)
+    account = secrets.token_hex(32) if name is None else digest(name)
     alone(connection, "login")
     connection.execute(sa.delete(login_failures).where(login_failures.c.at <= now - WINDOW_US))
     mine, here = login_failures.c.account == account, login_failures.c.address == address
     limits = [(sa.and_(mine, here), HERE)]
-    if not _known(connection, name, address, now):
+    if name is None or not _known(connection, name, address, now):
         limits += [(mine, ANYWHERE), (here, AN_ADDRESS)]
     waits = [wait for which, most in limits if (wait := _wait(connection, which, most, now))]
     if waits:

@@ -1,4 +1,4 @@
-"""The tables of people: accounts, tokens, sessions, log-in limits, cover, one-time links, and the audit.
+"""The tables of people: accounts, tokens, sessions, log-in limits, cover, one-time links, log-ins by a provider, the audit.
 
 Every time is a whole number of microseconds since 1970 UTC. Of a secret only its SHA-256 stands here, in hex, and of a
 password its argon2 hash.
@@ -98,6 +98,25 @@ one_time_links: Final = sa.Table(
 )
 """Links that open one door once."""
 
+provider_accounts: Final = sa.Table(
+    "provider_accounts",
+    METADATA,
+    sa.Column("issuer", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("user", sa.Text, sa.ForeignKey("users.id"), nullable=False, index=True),
+)
+"""Whom an OpenID provider vouches for, by its issuer and its name for them. Those of removed accounts stay, so that nobody
+who was removed comes back by logging in."""
+
+provider_logins: Final = sa.Table(
+    "provider_logins",
+    METADATA,
+    sa.Column("sha256", sa.Text, primary_key=True),
+    sa.Column("address", sa.Text, nullable=False, index=True),
+    sa.Column("expires_at", sa.BigInteger, nullable=False),
+)
+"""Log-ins through a provider that were begun and not finished: of each the digest of the cookie that began it."""
+
 audit: Final = sa.Table(
     "audit",
     METADATA,
@@ -118,7 +137,9 @@ audit: Final = sa.Table(
 """Who saw and did what, one chain a clinic; `services.clinician.people.audit` says how it is hashed. Triggers let rows only
 be added, and of an erased client the three columns that `about` is a digest of be emptied."""
 
-PEOPLE: Final = (users, tokens, browser_sessions, login_failures, covers, one_time_links, audit)
+PEOPLE: Final = (
+    users, tokens, browser_sessions, login_failures, covers, one_time_links, provider_accounts, provider_logins, audit,
+)  # fmt: skip
 """All of them."""
 
 _KEPT: Final = ("clinic", "seq", "at", "user", "role", "action", "about", "previous", "hash")

@@ -27,6 +27,8 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a password has to be chosen before anything else."""
     created_at: int
     removed_at: int | None
+    by_provider: bool = False
+    """Whether an OpenID provider vouches for the user, who then has no password here."""
 
     def viewer(self, covers: frozenset[str] = frozenset()) -> Viewer:
         """What this user may see, with the clinicians that the user covers for now."""
@@ -47,6 +49,8 @@ class Actor(NamedTuple):
 
 OPERATOR: Final = Actor("operator", "operator")
 """Whoever runs the commands on the machine: they are no user of a clinic."""
+PROVIDER: Final = Actor("provider", "provider")
+"""The clinic's OpenID provider, which says who may enter and in which role."""
 
 
 def user_of(row: sa.Row[Any]) -> User:
@@ -60,6 +64,7 @@ def user_of(row: sa.Row[Any]) -> User:
         must_change=row.must_change,
         created_at=row.created_at,
         removed_at=row.removed_at,
+        by_provider=row.password is None and row.removed_at is None,
     )
 
 

@@ -19,9 +19,12 @@ from keepwell.contract.outputs import Risk, Suggestion
 from keepwell.contract.say import LANGUAGES, Language, render, said
 from keepwell.contract.words import ALERT_KINDS
 from services.clinician.render import (
+    SIGNED_OUT,
+    TOLD_OF_PROVIDER,
     Filters,
     Heard,
     PageContext,
+    ProviderDoor,
     alert,
     anchor,
     announced_of,
@@ -286,7 +289,8 @@ def test_whatever_a_text_holds_is_text() -> None:
         today(context, [view.item], filters=Filters(q=EVIL, clinician=EVIL), clinicians=(EVIL,), more=EVIL),
         client(context, view, ()), together(context, view), supervision(context, team(EVIL)),
         quality(context, data_gaps(EVIL)), model(context, release(EVIL)),
-        login(context, username=EVIL, providers=((EVIL, EVIL),), error=said("No {name}", name=EVIL)),
+        login(context, username=EVIL, door=ProviderDoor(EVIL, EVIL, EVIL, EVIL), error=said("No {name}", name=EVIL)),
+        login(context, door=ProviderDoor(EVIL, EVIL, EVIL, EVIL), told="claims"),
         message(context, said("{name}", name=EVIL), said("{name}", name=EVIL)),
     ]  # fmt: skip
     for html in pages:
@@ -469,11 +473,26 @@ def test_supervision_shows_no_hidden_number_and_keeps_the_order_it_is_given() ->
 
 def test_the_log_in_has_the_fields_of_the_contract_and_says_what_is_wrong() -> None:
     context = made.context(viewer=None, csrf=None, heard=None)
-    page = sound(login(context, error=said("No {name}", name="way"), providers=(("/login/clinic", "Clinic"),)))
+    page = sound(login(context, error=said("No {name}", name="way")))
     assert page.all("form", method="post", action="/login")
     assert {field["name"] for field in page.all("input")} == {"username", "password"}
-    assert page.all("p", role="alert") and "No way" in page.text and page.all("a", href="/login/clinic")
-    assert not sound(login(context, local=False)).all("form")
+    assert page.all("p", role="alert") and "No way" in page.text
+
+
+def test_the_log_in_with_the_clinics_account_is_one_button_above_the_form_and_says_how_it_ended() -> None:
+    context = made.context(viewer=None, csrf=None, heard=None)
+    door = ProviderDoor("https://keepwell.example/login/provider", "its_clinic", "its_role", "its_clinician")
+    page = sound(login(context, door=door))
+    assert [link["href"] for link in page.all("a") if "button" in link.get("class", "")] == [door.href]
+    assert page.text.index("Sign in with your clinic's account") < page.text.index("Password")
+    assert not page.all("p", role="alert") and not sound(login(context)).all("a", href=door.href)
+    told = {word: sound(login(context, door=door, told=word)) for word in TOLD_OF_PROVIDER}
+    assert all(one.all("p", role="alert") and one.all("form", action="/login") for one in told.values())
+    assert len({one.text for one in told.values()}) == len(told)
+    assert all(name in told["claims"].text for name in ("its_clinic", "its_role", "its_clinician"))
+    assert sound(login(context, door=door, told="<b>")).text == page.text
+    assert sound(login(context, door=door, told=SIGNED_OUT)).all("a", href=f"{door.href}/end")
+    assert sound(login(context, told="claims")).text == sound(login(context)).text
 
 
 def test_no_static_file_asks_another_host_or_runs_text() -> None:

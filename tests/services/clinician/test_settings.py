@@ -104,3 +104,44 @@ def test_without_a_mail_server_and_a_webhook_there_are_no_messages(tmp_path: Pat
     both = ClinicianSettings(**given)
     assert set(prompting_of(both, engine, lambda _: ClinicFacts(), lambda: NOW).outbox.senders) == {"mail", "webhook"}
     engine.dispose()
+
+
+PROVIDER: dict[str, Any] = {
+    "oidc_issuer": "https://id.example/realms/north",
+    "oidc_client_id": "keepwell",
+    "clinician_url": "https://keepwell.example",
+}
+
+
+def test_without_a_word_local_accounts_are_all_there_is() -> None:
+    settings = ClinicianSettings()
+    assert (settings.oidc_issuer, settings.oidc_client_id, settings.clinician_url) == (None, None, "")
+    assert ClinicianSettings(**PROVIDER).oidc_scopes == "openid profile"
+
+
+@pytest.mark.parametrize("missing", ["oidc_client_id", "clinician_url"])
+def test_a_provider_needs_to_know_us_and_where_to_lead_browsers_back_to(missing: str) -> None:
+    with pytest.raises(WrongSettings, match=missing):
+        ClinicianSettings(**{name: value for name, value in PROVIDER.items() if name != missing})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("oidc_issuer", "http://id.example"), ("oidc_issuer", "id.example"), ("oidc_issuer", "https://me:pw@id.example"),
+        ("oidc_issuer", "https://id.example?realm=north"), ("oidc_issuer", "https://"), ("oidc_issuer", "file:///etc"),
+        ("oidc_scopes", "profile"), ("oidc_role_claim", ""),
+    ],
+)  # fmt: skip
+def test_a_provider_that_could_be_overheard_or_is_none_is_refused(name: str, value: str) -> None:
+    with pytest.raises(WrongSettings, match=name):
+        ClinicianSettings(**{**PROVIDER, name: value})
+
+
+def test_this_machine_may_be_asked_without_tls() -> None:
+    here = {"oidc_issuer": "http://127.0.0.1:8180/realms/north", "clinician_url": "http://localhost:8080/"}
+    assert ClinicianSettings(**{**PROVIDER, **here}).clinician_url == "http://localhost:8080"
+
+
+def test_the_secret_of_the_client_is_in_no_repr() -> None:
+    assert "hunter2" not in repr(ClinicianSettings(**PROVIDER, oidc_client_secret="hunter2"))
