@@ -38,6 +38,10 @@ DAYS: Final = 80
 SEED: Final = 11
 OTHERS: Final = 3
 """Of so many clinicians in a row one is somebody else than `HERS`."""
+NO_PROVIDER: Final = "http://127.0.0.1:9"
+"""An identity provider that does not answer: the log-in page offers it, and says so."""
+LOGINS: Final = ("", "?told=claims", "?told=signed_out")
+"""Looks of the log-in page."""
 _CLINICIANS: Final = re.compile(rb'"c-(\d+)"')
 
 
@@ -81,6 +85,7 @@ class WholeClinic:
             flags: dict[str, Any] = {
                 "log": log, "topic_prefix": self.topics.prefix, "instance": "browser", "keys": keys, "ingest_port": 0,
                 "rate": 1e6, "burst": 1_000_000, "database": database, "clinics": {CLINIC: {"made_up": True}},
+                "oidc_issuer": NO_PROVIDER, "oidc_client_id": "keepwell", "clinician_url": "http://127.0.0.1:8080",
             }  # fmt: skip
             self.log: Log = open_log(log, topic_prefix=self.topics.prefix)
             opened.callback(self.log.close)
@@ -176,7 +181,9 @@ class WholeClinic:
                     continue
                 places = shown if "{subject}" in rule.path else [f"{CLINIC}/"]
                 lists = ("", "?state=stopped", "?q=nobody") if rule.path == "/" else ("",)
-                if role != "clinician":  # the same again
+                if rule.path == "/login":
+                    lists = LOGINS
+                elif role != "clinician":  # the same again
                     places, lists = places[:1], lists[:1]
                 for place in places:
                     clinic, _, subject = place.partition("/")
