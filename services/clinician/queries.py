@@ -50,6 +50,7 @@ from services.clinician.seen import last_seen
 from services.clinician.sent import sent
 from services.clinician.sentences import KINDS, meaning
 from services.clinician.tables import alerts, episodes, events, scores
+from services.clinician.telling import ABOUT_THE_SAME
 from services.clinician.views import (
     Answer,
     AnsweredAlert,
@@ -77,7 +78,7 @@ MARKS: Final = 8
 LATER: Final = 1 << 62
 MOST_AT_ONCE: Final = 200
 """Clients whose matters are marked as seen at once, after a leave; ours."""
-_WHY: Final[tuple[tuple[str, Why], ...]] = (("silence", "silence"), ("ending", "ending"), ("risk", "rose"))
+_WHY: Final[tuple[tuple[str, Why], ...]] = (("silence", "silence"), ("ending", "ending"), ("risk", "likely"))
 NOTHING_WAITS: Final[frozenset[Why]] = frozenset(("quiet", "session_today"))
 MOST_NEWS: Final = 4
 """News of a client on one card; ours."""
@@ -348,18 +349,18 @@ def _item(one: Told, now: datetime, fits: Fits, looked: int | None) -> CaseloadI
     following = None if starts is None else NextVisit(
         starts_at=rfc3339(starts), missed=newest.next_visit_missed if newest else None
     )  # fmt: skip
-    strain = course.alliance.open
+    strain, change = course.alliance.open, _change(one)
     known = _measures(one)
     return CaseloadItem(
         episode=row.key, clinician_id=row.clinician, state=row.state,
         as_of=newest.as_of if newest else rfc3339(one.live.episode.latest),
-        risk=newest.risk if newest else None, change=_change(one), next_visit=following,
+        risk=newest.risk if newest else None, change=change, next_visit=following,
         last_session=None if course.last_session is None else rfc3339(course.last_session), sessions=course.sessions,
         reasons=newest.reasons if newest else (), gaps=newest.gaps if newest else (), alerts=tuple(
             each for each in one.alerts if each.alert.status != "resolved"
         ),
         rupture=None if strain is None else _rupture(strain), model=newest.model if newest else "",
-        calibrated=newest is not None and fits(newest.model, row.clinic), why=_why(one, starts, now),
+        calibrated=newest is not None and fits(newest.model, row.clinic), why=_why(one, change, starts, now),
         new=() if looked is None else tuple(_news(one, rfc3339(looked))),
         measure=next(iter(known), None),
     )  # fmt: skip
@@ -391,7 +392,7 @@ def _is_an_answer_to(event: AnyEvent) -> bool:
     return event.source.endswith("/keepwell")
 
 
-def _why(one: Told, starts: int | None, now: datetime) -> Why:
+def _why(one: Told, change: Change | None, starts: int | None, now: datetime) -> Why:
     """What asks for a thought: open alerts that nobody answered since they were last told, then a session that is near."""
     course = one.live.course
     last = None if course.last_session is None else rfc3339(course.last_session)
@@ -402,6 +403,8 @@ def _why(one: Told, starts: int | None, now: datetime) -> Why:
         return "back_from_snooze"
     if "rupture" in waiting:
         return "voiced" if course.concerns.open else "rupture"
+    if "risk" in waiting and change is not None and change.risk_30d >= ABOUT_THE_SAME:
+        return "rose"
     for kind, why in _WHY:
         if kind in waiting:
             return why

@@ -312,7 +312,7 @@ WORDS: Final[Mapping[str, Said]] = {
     "no_covers": said("Nobody covers for anybody."),
     "cover_wrong": said("A clinician covers for another one, from today and for three months at most."),
     # notices
-    "notices": said("What you are told of"),
+    "notices": said("Messages to you"),
     "notices_text": said(
         "No message names a client or says what it is about. Each only leads to your list. The list itself always holds "
         "everything."
@@ -433,6 +433,7 @@ WHY: Final[Mapping[str, Said]] = {
     "safety": said("A safety item was endorsed. Please follow the protocol of your clinic."),
     "voiced": said("The client said that something is not going well."),
     "rose": said("A stop has become more likely."),
+    "likely": said("A stop was likely when this was pointed out."),
     "rupture": said("A strain between the two is not repaired yet."),
     "silence": said("Nothing was heard for a while."),
     "ending": said("It may be time to talk about ending well, or about another way."),

@@ -13,7 +13,9 @@ import msgspec
 from keepwell.contract.outputs import Alert, Moment, Reason, Risk
 from keepwell.contract.words import State
 
-Why = Literal["safety", "voiced", "rose", "rupture", "silence", "ending", "back_from_snooze", "session_today", "quiet"]
+Why = Literal[
+    "safety", "voiced", "rose", "likely", "rupture", "silence", "ending", "back_from_snooze", "session_today", "quiet"
+]  # fmt: skip
 """Why an episode stands where it stands in the caseload; `quiet`: nothing asks for a thought."""
 
 
