@@ -21,9 +21,21 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from keepwell.scoring.scorecard import HEADLINE, Scorer
+from keepwell.scoring.scorecard import HEADLINE, Scorecard, Scorer
 from models.hand_set import POLICY
-from models.release import DEFAULT, folder_name, read_in, verified
+from models.release import (
+    DEFAULT,
+    MANIFEST,
+    SCORECARD,
+    Manifest,
+    describe,
+    digest_of,
+    folder_name,
+    put,
+    read_in,
+    verified,
+)
+from models.release import POLICY as POLICY_FILE
 from training.dataset import FEATURE_COLUMNS, TARGET_COLUMNS, Dataset, build
 from training.dataset.table import ABOUT, About, Counts
 from training.evaluate import encode
@@ -31,9 +43,10 @@ from training.evaluate.worlds.entrants import RECALIBRATED_ON, RELEASE, entrants
 from training.evaluate.worlds.judge import Setting, judge
 from training.evaluate.worlds.table import table_of
 from training.evaluate.worlds.world import Place
-from training.fit.fit import Fitted, Options, fit
-from training.fit.line import OF_LINES, at, line_of
-from training.fit.publish import release
+from training.fit.card import line_told
+from training.fit.fit import FitReport, Fitted, Options, fit
+from training.fit.line import OF_LINES, AlertLine, at, line_of
+from training.fit.publish import as_json, release
 from training.fit.sample import sample_of
 from training.simulate import simulate
 from training.simulate.code import made_by
@@ -81,6 +94,27 @@ def main(place: Path = DEFAULT, plan: Plan = Plan()) -> str:  # noqa: B008  # a 
     return digest
 
 
+def lined_again(place: Path = DEFAULT, plan: Plan = Plan()) -> str:  # noqa: B008  # a plan cannot be changed
+    """Chooses the lines of the release below `place` anew, leaves its fit as it is, and returns the new digest. `main` with
+    the same worlds writes the same files."""
+    (folder,) = [one for one in place.iterdir() if one.is_dir()]
+    files = {name: (folder / name).read_bytes() for name in verified(read_in(folder), str(folder)).manifest.files}
+    manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    report = msgspec.json.decode(files["report.json"], type=FitReport)
+    line = _lines(Scorer(msgspec.json.decode(files[SCORECARD], type=Scorecard)), plan)
+    files[POLICY_FILE] = as_json(at(POLICY, line.line, line.absent))
+    files["report.json"] = as_json(msgspec.structs.replace(report, line=line))
+    card = files["card.md"].decode()
+    files["card.md"] = card.replace(line_told(report.line), line_told(line)).encode()
+    made = describe(
+        title=manifest.title, origin=manifest.origin, created=manifest.created, files=files, code=manifest.code,
+        data=manifest.data, metrics=manifest.metrics,
+    )  # fmt: skip
+    shutil.rmtree(folder)
+    put(place / folder_name(digest_of(made)), made, files)
+    return digest_of(made)
+
+
 def left_out(folder: Path, plan: Plan) -> bytes:
     """What the release in a folder is worth in worlds that it was not fitted to, as JSON: alone, and recalibrated. What local
     episodes make of it takes much longer, and is told by `python -m training.evaluate.worlds`."""
@@ -101,12 +135,15 @@ def fitted_to(plan: Plan) -> tuple[Fitted, Dataset]:
 
 def lined(fitted: Fitted, plan: Plan) -> Fitted:
     """The same with the lines that keep to `BUDGET` in worlds that it was not fitted to."""
-    dataset = worlds(plan, plan.lined_in)
-    scorer = Scorer(fitted.card)
-    risk = scorer.risks(dataset.matrix([term.feature for term in scorer.card.terms]))[:, HEADLINE]
-    line = line_of(sample_of(dataset), risk, POLICY, BUDGET, None, counted=OF_LINES)
+    line = _lines(Scorer(fitted.card), plan)
     report = msgspec.structs.replace(fitted.report, line=line)
     return fitted._replace(policy=at(POLICY, line.line, line.absent), report=report)
+
+
+def _lines(scorer: Scorer, plan: Plan) -> AlertLine:
+    dataset = worlds(plan, plan.lined_in)
+    risk = scorer.risks(dataset.matrix([term.feature for term in scorer.card.terms]))[:, HEADLINE]
+    return line_of(sample_of(dataset), risk, POLICY, BUDGET, None, counted=OF_LINES)
 
 
 def worlds(plan: Plan, seeds: Sequence[int]) -> Dataset:
@@ -163,5 +200,7 @@ if __name__ == "__main__":
     told = ArgumentParser(description=__doc__)
     told.add_argument("--keep", type=Path, help="folder in which simulated worlds are kept")
     told.add_argument("--jobs", type=int, default=2)
+    told.add_argument("--lines", action="store_true", help="choose the lines alone anew, and leave the fit as it is")
     asked = told.parse_args()
-    print(main(plan=Plan(keep=asked.keep, jobs=asked.jobs)))  # noqa: T201
+    make = lined_again if asked.lines else main
+    print(make(plan=Plan(keep=asked.keep, jobs=asked.jobs)))  # noqa: T201

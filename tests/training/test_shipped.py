@@ -14,8 +14,9 @@ from models.release import DEFAULT, default, load
 from training import shipped
 from training.dataset import FEATURE_COLUMNS, Dataset
 from training.evaluate.worlds.table import WorldsTable
+from training.fit.card import line_told
 from training.fit.fit import FitReport
-from training.shipped import BUDGET, EPISODES, JUDGED, WORLDS, Plan, joined, main, worlds
+from training.shipped import BUDGET, EPISODES, JUDGED, WORLDS, Plan, joined, lined_again, main, worlds
 
 
 def test_it_says_that_it_was_learnt_from_simulated_clinics() -> None:
@@ -50,6 +51,26 @@ def test_making_it_puts_one_release_in_the_place_of_what_was_there(tmp_path: Pat
     worlds = msgspec.json.decode((folder / "worlds.json").read_bytes(), type=WorldsTable)
     assert worlds.seeds == (21,) and not set(JUDGED) & set(WORLDS)
     assert found.policy.line != POLICY.line and found.policy.quiet_days == POLICY.quiet_days
+    lines_alone_are_chosen_anew(place, plan)
+
+
+def lines_alone_are_chosen_anew(place: Path, plan: Plan) -> None:
+    """As making the whole would, and nothing else is touched."""
+    [folder] = place.iterdir()
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    lined_again(place, plan)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    digest = lined_again(place, plan._replace(lined_in=(11,)))
+    [other] = place.iterdir()
+    found = load(other)
+    assert found.digest == digest and other != folder
+    after = {file.name: file.read_bytes() for file in other.iterdir()}
+    assert {name for name in after if after[name] != before[name]} == {
+        "manifest.json", "policy.json", "report.json", "card.md"
+    }  # fmt: skip
+    line = msgspec.json.decode(after["report.json"], type=FitReport).line
+    assert (line.line, line.absent) == (found.policy.line, found.policy.absent)
+    assert line_told(line) in after["card.md"].decode()
 
 
 # ── many worlds as one table ────────────────────────────────────────────────────────────────────────────

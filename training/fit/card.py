@@ -19,6 +19,7 @@ from keepwell.web.pages import environment
 from training.dataset import Dataset
 from training.fit.fit import Fitted
 from training.fit.held_out import HeldOut, words
+from training.fit.line import AlertLine
 from training.fit.offsets import LEAST_CLIENTS
 from training.fit.recalibrate import ENOUGH_STOPS, Recalibrated
 from training.fit.signs import SIGNS
@@ -48,6 +49,11 @@ def model_card(fitted: Fitted, dataset: Dataset, origin: str) -> str:
         share={"both": report.choice.settings.share, "boosting": 1.0, "logistic": 0.0}[report.choice.learner],
         strongest=list(_strongest(fitted.card)),
     )  # fmt: skip
+
+
+def line_told(line: AlertLine) -> str:
+    """What the card of a trained release says of its lines, in Markdown."""
+    return _rendered("line.md", line=line)
 
 
 def recalibration_card(

@@ -32,11 +32,11 @@ def release(fitted: Fitted, dataset: Dataset, origin: str | None, out: Path, wor
     begun = fitted.report.begun
     told = origin or " ".join(filter(None, (f"Begun at {begun}." if begun else "", origin_of(dataset))))
     files = {
-        SCORECARD: _json(fitted.card),
-        POLICY: _json(fitted.policy),
-        OFFSETS: _json(fitted.offsets),
-        "report.json": _json(fitted.report),
-        "reference.json": _json(fitted.reference),
+        SCORECARD: as_json(fitted.card),
+        POLICY: as_json(fitted.policy),
+        OFFSETS: as_json(fitted.offsets),
+        "report.json": as_json(fitted.report),
+        "reference.json": as_json(fitted.reference),
         "estimator.joblib": canonical.dumps(fitted.estimator),
         "card.md": model_card(fitted, dataset, told).encode(),
     }
@@ -71,16 +71,16 @@ def release_again(
     if shown is not None:
         report["held_out"] = shown
     files = {
-        SCORECARD: _json(recalibrated.card),
-        POLICY: _json(policy),
-        "report.json": _json(report),
-        "reference.json": _json(reference_of_card(recalibrated.card, dataset)),
+        SCORECARD: as_json(recalibrated.card),
+        POLICY: as_json(policy),
+        "report.json": as_json(report),
+        "reference.json": as_json(reference_of_card(recalibrated.card, dataset)),
         "card.md": recalibration_card(
             recalibrated, dataset, base=base, policy=policy, shown=shown, origin=told
         ).encode(),
     }
     if pooled is not None:
-        files[OFFSETS] = _json(pooled.offsets)
+        files[OFFSETS] = as_json(pooled.offsets)
     if worlds is not None:
         files[WORLDS] = worlds
     after = {name: shift.after for name, shift in recalibrated.shifts.items() if shift.after is not None}
@@ -141,5 +141,6 @@ def _chief(found: Mapping[str, Measures]) -> dict[str, float | None]:
     }
 
 
-def _json(value: Any) -> bytes:
+def as_json(value: Any) -> bytes:
+    """A file of a release as JSON, the same bytes for the same value."""
     return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
