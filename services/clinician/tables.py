@@ -77,6 +77,7 @@ episodes: Final = sa.Table(
     sa.Index("ix_episodes_of", "clinic", "clinician", "state"),
     sa.Index("ix_episodes_scored", "clinic", "scored_at"),
     sa.Index("ix_episodes_ended", "clinic", "ended_at"),
+    sa.Index("ix_episodes_state", "clinic", "state", "scored_at", "risk"),
 )
 """An episode as it stands: from its events, and what its newest score says: state, 30-day risk, the gaps as a JSON list,
 and the release. `ended_as` is the reason of the ending that holds (`services.clinician.counted`)."""
@@ -92,7 +93,7 @@ answers: Final = sa.Table(
     sa.Column("alert", sa.Text),
     sa.Column("word", sa.Text),
     sa.Column("at", sa.BigInteger, nullable=False),
-    sa.Index("ix_answers_kind", "clinic", "kind", "at"),
+    sa.Index("ix_answers_kind", "clinic", "kind", "alert", "at"),
 )
 """Answers and repairs that nobody took back: `kind` is `answer` or `repair`, `word` the reason of an answer or the outcome
 of a repair."""
@@ -106,6 +107,7 @@ scores: Final = sa.Table(
     sa.Column("as_of", sa.BigInteger, nullable=False),
     sa.Column("value", sa.LargeBinary, nullable=False),
     sa.Index("ix_scores_place", "partition", "offset"),
+    sa.Index("ix_scores_as_of", "episode", "as_of"),
 )
 """Every score that was read, as it stands in the log."""
 
@@ -124,7 +126,7 @@ alerts: Final = sa.Table(
     sa.Column("value", sa.LargeBinary, nullable=False),
     sa.Index("ix_alerts_place", "partition", "offset"),
     sa.Index("ix_alerts_status", "clinic", "status", "episode", "kind"),
-    sa.Index("ix_alerts_raised", "clinic", "raised_at", "status", "episode", "id"),
+    sa.Index("ix_alerts_raised", "clinic", "raised_at", "status", "at", "episode", "id"),
 )
 """An alert as it stands: its newest record with its place in the log, and when it was raised."""
 

@@ -19,6 +19,14 @@ branch_labels = None
 depends_on = None
 
 _NEW = (("gaps", sa.Text), ("model", sa.Text), ("ended_as", sa.Text), ("ended_at", sa.BigInteger))
+_INDEXES = (
+    ("ix_episodes_scored", "episodes", ["clinic", "scored_at"]),
+    ("ix_episodes_ended", "episodes", ["clinic", "ended_at"]),
+    ("ix_episodes_state", "episodes", ["clinic", "state", "scored_at", "risk"]),
+    ("ix_alerts_status", "alerts", ["clinic", "status", "episode", "kind"]),
+    ("ix_alerts_raised", "alerts", ["clinic", "raised_at", "status", "at", "episode", "id"]),
+    ("ix_scores_as_of", "scores", ["episode", "as_of"]),
+)
 _TYPES = tuple(
     f"keepwell.{name}.v1" for name in ("alert.actioned", "repair.attempted", "episode.ended", "event.retracted")
 )
@@ -39,14 +47,12 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("episode", "source", "event", name="pk_answers"),
     )
-    op.create_index("ix_answers_kind", "answers", ["clinic", "kind", "at"])
     for name, kind in _NEW:
         op.add_column("episodes", sa.Column(name, kind))
-    op.create_index("ix_episodes_scored", "episodes", ["clinic", "scored_at"])
-    op.create_index("ix_episodes_ended", "episodes", ["clinic", "ended_at"])
     op.drop_index("ix_alerts_clinic", "alerts")
-    op.create_index("ix_alerts_status", "alerts", ["clinic", "status", "episode", "kind"])
-    op.create_index("ix_alerts_raised", "alerts", ["clinic", "raised_at", "status", "episode", "id"])
+    op.create_index("ix_answers_kind", "answers", ["clinic", "kind", "alert", "at"])
+    for index, table, columns in _INDEXES:
+        op.create_index(index, table, columns)
     connection = op.get_bind()
     _fill_from_scores(connection)
     _fill_from_events(connection)
@@ -54,11 +60,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Takes them away."""
-    for index in ("ix_alerts_raised", "ix_alerts_status"):
-        op.drop_index(index, "alerts")
+    for index, table, _ in _INDEXES:
+        op.drop_index(index, table)
     op.create_index("ix_alerts_clinic", "alerts", ["clinic"])
-    for index in ("ix_episodes_ended", "ix_episodes_scored"):
-        op.drop_index(index, "episodes")
     for name, _ in _NEW:
         op.drop_column("episodes", name)
     op.drop_table("answers")
