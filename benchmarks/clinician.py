@@ -41,7 +41,7 @@ from services.clinician.people.passwords import Passwords
 from services.clinician.people.who import OPERATOR, Role
 from services.clinician.projector import empty
 from services.clinician.schema import migrate
-from services.clinician.tables import episodes
+from services.clinician.tables import READ_MODEL, episodes, positions
 from tests.postgres import Postgres, from_pypi
 
 KEEPWELL: Final = (sys.executable, "-m", "keepwell.cli.main")
@@ -101,8 +101,8 @@ def _pages(name: str, url: str, plan: Plan) -> list[Figure]:
     rounds: list[dict[str, list[float]]] = []
     rates = []
     with _served(url, plan.folder) as port:
-        for user in users:
-            for path in {path for _, path in _walk(user, Random(SEED), 6)}:
+        for user in (users[0], users[-1]):
+            for path in {path for _, path in _walk(user, Random(SEED), 40)}:
                 _ask(port, user, path)
         for number in range(plan.rounds):
             took = _together(users, port, 6 * plan.seconds, PAUSE, number)
@@ -277,7 +277,10 @@ def _projector(name: str, new: Callable[[], AbstractContextManager[str]], clinic
                     group = f"bench-{uuid.uuid4().hex}"
                     Follower(log, projection, group=group, topic=topic, instance="bench").drain()
 
+            lived_through = _rows(engine)
             again.append(count / _seconds(rebuilt))
+            if _rows(engine) != lived_through:
+                raise RuntimeError("what was rebuilt from the log has other rows than what lived")
             ratio.append(again[-1] / bare[-1])
         engine.dispose()
     return [
@@ -286,6 +289,13 @@ def _projector(name: str, new: Callable[[], AbstractContextManager[str]], clinic
         Figure(f"{name}, decoded and folded without a database", bare, "events/s"),
         Figure(f"{name}, rebuilt ÷ decoded and folded", ratio, ""),
     ]
+
+
+def _rows(engine: sa.Engine) -> list[int]:
+    """How many rows each table of the read model has."""
+    with engine.connect() as connection:
+        counts = [sa.select(sa.func.count()).select_from(table) for table in READ_MODEL if table is not positions]
+        return [connection.execute(asked).scalar() or 0 for asked in counts]
 
 
 def _folded(clinic: Lived) -> None:
