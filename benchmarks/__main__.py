@@ -19,7 +19,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import commands, engine, latency, learning, memory, page, replay, restore, step_costs, takeover
+from benchmarks import (
+    clinician,
+    commands,
+    engine,
+    latency,
+    learning,
+    memory,
+    page,
+    replay,
+    restore,
+    step_costs,
+    takeover,
+)
 from benchmarks.figures import Figure, Plan
 from tests.broker.broker import Broker
 
@@ -34,6 +46,7 @@ MEASUREMENTS: Final[Mapping[str, Callable[[Plan], list[Figure]]]] = {
     "replay": replay.measure,
     "learning": learning.measure,
     "commands": commands.measure,
+    "clinician": clinician.measure,
 }
 ON_KAFKA: Final = frozenset(("engine", "latency", "page", "takeover", "restore"))
 
@@ -46,6 +59,10 @@ def main(
     rate: Annotated[float, typer.Option(min=1, help="Events a second while latency is measured.")] = 300.0,
     rounds: Annotated[int, typer.Option(min=1, help="How often each is repeated; the table shows medians.")] = 3,
     rows: Annotated[int, typer.Option(min=20_000, help="Landmark rows to build and to fit, about.")] = 1_000_000,
+    clinicians: Annotated[
+        int, typer.Option(min=12, help="Clinicians of the clinic whose pages are asked for, about.")
+    ] = 500,
+    caseload: Annotated[int, typer.Option(min=12, help="Its open episodes, about.")] = 20_000,
     kafka: Annotated[bool, typer.Option(help="Measure on a real broker too (needs Java and Maven).")] = True,
     json: Annotated[Path | None, typer.Option(help="File for the figures, every round of them.")] = None,
 ) -> None:
@@ -62,7 +79,7 @@ def main(
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="keepwell-bench-")))
         needed = kafka and not ON_KAFKA.isdisjoint(chosen)
         address = stack.enter_context(Broker()).bootstrap if needed else None
-        plan = Plan(folder, address, events, episodes, seconds, rate, rounds, rows)
+        plan = Plan(folder, address, events, episodes, seconds, rate, rounds, rows, clinicians, caseload)
         for name in chosen:
             sys.stderr.write(f"measuring {name} …\n")
             found[name] = MEASUREMENTS[name](plan)

@@ -17,7 +17,8 @@ class Plan(NamedTuple):
     """The size of a run. `kafka` is the address of a broker; None leaves out what needs one. `folder` is for what is written.
 
     `events` for rates, `episodes` for memory and restore, `rows` for learning (about as many), `seconds` a window of latency
-    at `rate` events a second; `rounds` is how often each is repeated, those that are compared by turns.
+    at `rate` events a second; `rounds` is how often each is repeated, those that are compared by turns. `clinicians` of
+    a clinic have `caseload` open episodes together.
     """
 
     folder: Path
@@ -28,6 +29,8 @@ class Plan(NamedTuple):
     rate: float = 300.0
     rounds: int = 3
     rows: int = 1_000_000
+    clinicians: int = 500
+    caseload: int = 20_000
 
 
 class Aim(NamedTuple):

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,10 +47,14 @@ def major(programs: Path) -> int:
 
 
 class Postgres:
-    """One server with its data, from the start to the end of a `with` block. `url` is its address without a database."""
+    """One server with its data, from the start to the end of a `with` block. `url` is its address without a database.
 
-    def __init__(self, programs: Path) -> None:
+    `settings` are the server's own, `name=value`; by default nothing is kept safe from a loss of power.
+    """
+
+    def __init__(self, programs: Path, settings: Sequence[str] = ("fsync=off",)) -> None:
         self._programs = programs
+        self._settings = settings
         self._server: subprocess.Popen[bytes] | None = None
         self._folder = Path()
         self._port = 0
@@ -107,7 +111,7 @@ class Postgres:
         return self._folder / programs.relative_to(package.parent)
 
     def _started(self, deadline: float) -> bool:
-        options = ["listen_addresses=127.0.0.1", f"unix_socket_directories={self._folder}", "fsync=off"]
+        options = ["listen_addresses=127.0.0.1", f"unix_socket_directories={self._folder}", *self._settings]
         settings = [part for option in options for part in ("-c", option)]
         with (self._folder / "log").open("ab") as out:
             server = subprocess.Popen(

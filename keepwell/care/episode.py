@@ -8,6 +8,7 @@ corrections and retractions cannot matter.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Iterable
 from typing import Final, Literal
 
 import msgspec
@@ -38,6 +39,18 @@ class Episode(msgspec.Struct, array_like=True):
     def reference(self, ref: tuple[int, str]) -> str:
         """An event as evidence names it: `<source>#<id>`."""
         return f"{self.sources[ref[0]]}#{ref[1]}"
+
+
+def episode_from(key: str, told: Iterable[AnyEvent]) -> Episode:
+    """The history that folding these events one by one leads to, in one go."""
+    taken: dict[tuple[str, str], AnyEvent] = {}
+    for event in told:
+        if len(taken) < MAX_ENTRIES:
+            taken.setdefault((event.source, event.id), event)
+    sources = sorted({source for source, _ in taken})
+    place = {source: number for number, source in enumerate(sources)}
+    entries = [entry_of(event, place[event.source]) for event in taken.values()]
+    return Episode(key, sources, sorted(entries, key=order))
 
 
 class Live:

@@ -17,9 +17,9 @@ from keepwell.contract.words import Action, AlertKind, DismissReason, Pillar, Re
 from keepwell.web.app import body_of
 from services.clinician import queries
 from services.clinician.answers import Answers, Asking, Conflict, Given, NotFit, NotThere
+from services.clinician.looks import looked
 from services.clinician.people.access import API, Caller, caller
 from services.clinician.people.audit import Action as Audited
-from services.clinician.people.audit import AuditEntry, append
 from services.clinician.told import (
     AlertPage,
     CaseloadPage,
@@ -95,42 +95,42 @@ class _Api:
         q: str | None = None, alerts: Literal["open"] | None = None, state: State = "open",
     ) -> Response:  # fmt: skip
         wanted = queries.Asked(clinician, q, alerts is not None, state)
-        with self._asked.engine.begin() as connection:
+        with self._reading() as connection:
             items, after = _cursor(
                 lambda: queries.caseload(
                     connection, who.viewer, self._asked.now(), wanted, limit=limit, cursor=cursor,
                     fits=self._asked.fits,
                 )
             )  # fmt: skip
-            self._note(connection, who, "caseload.seen", [item.episode for item in items])
+        self._note(who, "caseload.seen", [item.episode for item in items])
         return _json(CaseloadPage(items=tuple(map(told_item, items)), next=after))
 
     def episode(self, who: Who, clinic: str, subject: str) -> Response:
         key = f"{clinic}/{subject}"
-        with self._asked.engine.begin() as connection:
+        with self._reading() as connection:
             found = queries.episode(connection, who.viewer, key, self._asked.now(), self._asked.fits)
             if found is None:
                 raise HTTPException(404)
-            self._note(connection, who, "episode.seen", [key])
+        self._note(who, "episode.seen", [key])
         return _json(told_episode(found))
 
     def alerts(
         self, who: Who, *, limit: Limit = 50, cursor: str | None = None,
         status: Literal["open", "resolved"] | None = None, kind: AlertKind | None = None,
     ) -> Response:  # fmt: skip
-        with self._asked.engine.begin() as connection:
+        with self._reading() as connection:
             items, after = _cursor(
                 lambda: queries.alert_list(connection, who.viewer, status=status, kind=kind, limit=limit, cursor=cursor)
             )
-            self._note(connection, who, "alert.seen", sorted({one.alert.episode for one in items}))
+        self._note(who, "alert.seen", sorted({one.alert.episode for one in items}))
         return _json(AlertPage(items=told_alerts(items), next=after))
 
     def alert(self, who: Who, alert_id: str) -> Response:
-        with self._asked.engine.begin() as connection:
+        with self._reading() as connection:
             found = queries.alert(connection, who.viewer, alert_id)
             if found is None:
                 raise HTTPException(404)
-            self._note(connection, who, "alert.seen", [found.alert.episode])
+        self._note(who, "alert.seen", [found.alert.episode])
         return _json(told_alert(found))
 
     async def answer(self, request: Request, who: Who, alert_id: str, idempotency_key: Key = None) -> Response:
@@ -156,11 +156,13 @@ class _Api:
     async def take_back(self, who: Who, event_id: str) -> Response:
         return await _given(lambda: self._asked.answers.take_back(_asking(who, None), event_id), status=200)
 
-    def _note(self, connection: sa.Connection, who: Caller, action: Audited, keys: list[str]) -> None:
-        at = micros(self._asked.now())
-        entries = [AuditEntry(clinic=who.user.clinic, by=who.user.actor, action=action, episode=key) for key in keys]
-        if entries:
-            append(connection, at, *entries)
+    def _reading(self) -> sa.Connection:
+        """For what is looked up; what it was is written down afterwards, before it is told."""
+        return self._asked.engine.connect().execution_options(reads=True)
+
+    def _note(self, who: Caller, action: Audited, keys: list[str]) -> None:
+        with self._asked.engine.begin() as connection:
+            looked(connection, micros(self._asked.now()), who.user, action, keys)
 
 
 def _asking(who: Caller, key: str | None) -> Asking:

@@ -1,6 +1,7 @@
 """A clinic as a whole: supervision with small numbers hidden, what is missing of the data, and the release in use.
 
-Events are found by their type, so what is decoded is what clinicians answered and how courses ended, not every event.
+What is counted here stands in columns that the projector wrote, so the database counts, and nothing is decoded but the
+scores behind the newest alerts.
 """
 
 from __future__ import annotations
@@ -9,19 +10,18 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from statistics import median
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, get_args
 
 import msgspec
 import sqlalchemy as sa
 
-from keepwell.contract.events import AnyEvent, EpisodeEnded, EventRetracted, decode_accepted, micros, rfc3339
-from keepwell.contract.outputs import Alert, Score
-from keepwell.contract.words import VOCABULARIES
-from services.clinician.queries import answers_of
+from keepwell.contract.events import micros, rfc3339
+from keepwell.contract.outputs import Score
+from keepwell.contract.words import VOCABULARIES, EndReason
 from services.clinician.releases import KnownRelease
-from services.clinician.tables import alerts, episodes, events, scores
+from services.clinician.small import FEWEST, of_parts, shown, total
+from services.clinician.tables import alerts, answers, episodes, events, scores
 from services.clinician.views import (
-    Answer,
     CalledWrong,
     Ending,
     ModelView,
@@ -34,163 +34,150 @@ from services.clinician.views import (
 
 WEEKS: Final = 12
 """What supervision looks back on; ours: a quarter, in which most courses have a few sessions."""
-FEWEST: Final = 5
-"""Counts below it are hidden, others rounded to a multiple of it."""
 MOST_ALERTS: Final = 2_000
 """The newest alerts of a clinic among which it is counted what was called wrong; ours."""
-ANSWERED: Final = ("keepwell.alert.actioned.v1", "keepwell.repair.attempted.v1", "keepwell.event.retracted.v1")
 _WEEK_US: Final = 7 * 86_400_000_000
+_MONDAY_US: Final = 4 * 86_400_000_000
+"""The first Monday of 1970."""
 _score = msgspec.json.Decoder(Score)
-_alert = msgspec.json.Decoder(Alert)
 
 
-def suppressed(counts: Sequence[int]) -> list[int | None]:
-    """Counts as they may be shown beside their total: small ones hidden, the others rounded to a multiple of five.
+class _Told(NamedTuple):
+    """An alert of the period: whose, whether it is settled, and the time to the first answer (µs), None without one."""
 
-    Where one alone would be hidden, whoever knows the total could tell it by subtraction, so the next smallest is hidden too.
-    A count of 0 is small like any other.
-
-    >>> suppressed([23, 3, 18]), suppressed([23, 3]), suppressed([2, 4]), suppressed([12])
-    ([25, None, None], [None, None], [None, None], [10])
-    """
-    hidden = {place for place, count in enumerate(counts) if count < FEWEST}
-    if len(hidden) == 1 and len(counts) > 1:
-        hidden.add(min((place for place in range(len(counts)) if place not in hidden), key=lambda place: counts[place]))
-    return [None if place in hidden else rounded(count) for place, count in enumerate(counts)]
-
-
-def rounded(count: int) -> int:
-    """The nearest multiple of five."""
-    return FEWEST * ((count + FEWEST // 2) // FEWEST)
+    clinician: str | None
+    settled: bool
+    took: int | None
 
 
 class _Raised(NamedTuple):
-    """An alert of the period, whose it was, and when it was first answered, None while it was not."""
+    """How many alerts of a clinician's episodes were raised in the period: those that are open at its end, those answered by
+    then, those settled without an answer, and the rest, which are open and unanswered."""
 
-    clinician: str | None
-    raised_at: int
-    resolved: bool
-    answered_at: int | None
+    open: int = 0
+    answered: int = 0
+    unseen: int = 0
+    rest: int = 0
 
 
 def team(connection: sa.Connection, viewer: Viewer, now: datetime, budget: float | None = None) -> TeamView:
-    """A clinic's last weeks as its supervisor may see them; whoever is no supervisor sees an empty one.
+    """A clinic's last whole weeks as its supervisor may see them; whoever is no supervisor sees an empty one.
 
-    `budget`: alerts a clinician and week that the release's lines foresee.
+    Whole weeks, as of their end: figures that moved with every event would tell of that event. `budget`: alerts a clinician
+    and week that the release's lines foresee.
     """
-    since, until = micros(now) - WEEKS * _WEEK_US, micros(now)
-    given = _answers(connection, viewer)
-    raised = _raised(connection, viewer, since, given)
-    tried = [one for found in given.values() for one in found if _is_repair(one) and micros(_at(one.at)) >= since]
-    better = sum(one.outcome == "better" for one in tried)
-    ends = _endings(connection, viewer, since)
-    answered = [one for one in raised if one.answered_at is not None]
-    unseen = sum(one.resolved and one.answered_at is None for one in raised)
-    shown = suppressed([len(answered), unseen, len(raised) - len(answered) - unseen])
-    repairs = suppressed([better, len(tried) - better])
+    until = micros(now) - (micros(now) - _MONDAY_US) % _WEEK_US
+    since = until - WEEKS * _WEEK_US
+    found = _alerts(connection, viewer, since, until)
+    raised = _by_clinician(found)
     members = _members(connection, viewer, raised)
-    hours = [(one.answered_at - one.raised_at) / 3.6e9 for one in answered if one.answered_at is not None]
+    every = [raised.get(name, _Raised()) for name in raised.keys() | {one.clinician_id for one in members}]
+    answered, unseen = total([one.answered for one in every]), total([one.unseen for one in every])
+    rest = shown(sum(one.rest for one in every))
+    all_raised = sum(one or 0 for one in (answered, unseen, rest)) or None
+    took = [one.took / 3.6e9 for one in found if one.took is not None]
+    tried, better = _repairs(connection, viewer, since, until)
+    burden = None if all_raised is None or not members else round(all_raised / (len(members) * WEEKS), 1)
     return TeamView(
-        since=rfc3339(since), until=rfc3339(until),
-        raised=_shown(len(raised)), answered=shown[0], unseen=shown[1],
-        hours_to_answer=round(median(hours), 1) if len(hours) >= FEWEST else None,
-        repairs=_shown(len(tried)), repairs_better=repairs[0],
-        burden=round(len(raised) / (len(members) * WEEKS), 1) if len(raised) >= FEWEST and members else None, budget=budget,
-        endings=tuple(
-            Ending(how=how, count=count)
-            for how, count in zip(sorted(ends), suppressed([ends[how] for how in sorted(ends)]), strict=True)
-        ),
-        members=members,
+        since=rfc3339(since), until=rfc3339(until), raised=all_raised, answered=answered, unseen=unseen,
+        hours_to_answer=None if answered is None or len(took) < FEWEST else round(median(took), 1),
+        repairs=shown(tried), repairs_better=of_parts(better, tried - better), burden=burden, budget=budget,
+        endings=_endings(connection, viewer, since, until) if members else (), members=members,
     )  # fmt: skip
 
 
-def _shown(count: int) -> int | None:
-    return rounded(count) if count >= FEWEST else None
-
-
-def _is_repair(one: Answer) -> bool:
-    return one.kind == "repair" and not one.retracted
-
-
-def _at(moment: str) -> datetime:
-    return datetime.fromisoformat(moment)
-
-
-def _raised(
-    connection: sa.Connection, viewer: Viewer, since: int, given: Mapping[str, list[Answer]]
-) -> list[_Raised]:  # fmt: skip
-    first: dict[str, int] = {}
-    for found in given.values():
-        for one in found:
-            if one.kind == "answer" and one.alert_id is not None and not one.retracted:
-                at = micros(_at(one.at))
-                first[one.alert_id] = min(at, first.get(one.alert_id, at))
-    asked = (
-        sa.select(alerts.c.id, alerts.c.status, alerts.c.raised_at, episodes.c.clinician)
-        .join(episodes, episodes.c.key == alerts.c.episode)
-        .where(_of_clinic(viewer, "supervisor"), alerts.c.raised_at >= since)
+def _answered_first(viewer: Viewer, until: int) -> sa.Subquery:
+    """When each alert was first answered, of those that were by then."""
+    return (
+        sa.select(answers.c.alert, sa.func.min(answers.c.at).label("at"))
+        .where(answers.c.clinic == viewer.clinic, answers.c.kind == "answer", answers.c.at < until)
+        .group_by(answers.c.alert)
+        .subquery()
     )
-    return [
-        _Raised(row.clinician, row.raised_at, row.status == "resolved", first.get(row.id))
-        for row in connection.execute(asked)
-    ]
 
 
-def _members(connection: sa.Connection, viewer: Viewer, raised: Sequence[_Raised]) -> tuple[TeamMember, ...]:
+def _in_period(viewer: Viewer, since: int, until: int) -> sa.ColumnElement[bool]:
+    """Alerts of the clinic that were raised then; none for whoever is no supervisor."""
+    if viewer.role != "supervisor":
+        return sa.false()
+    return sa.and_(alerts.c.clinic == viewer.clinic, alerts.c.raised_at >= since, alerts.c.raised_at < until)
+
+
+def _alerts(connection: sa.Connection, viewer: Viewer, since: int, until: int) -> list[_Told]:
+    """The clinic's alerts of the period as of its end; none for whoever is no supervisor."""
+    first = (
+        sa.select(answers.c.alert, sa.func.min(answers.c.at).label("at"))
+        .where(answers.c.clinic == viewer.clinic, answers.c.kind == "answer", answers.c.at < until)
+        .group_by(answers.c.alert)
+        .subquery()
+    )
+    settled = sa.and_(alerts.c.status == "resolved", alerts.c.at < until).label("settled")
+    asked = (
+        sa.select(episodes.c.clinician, settled, (first.c.at - alerts.c.raised_at).label("took"))
+        .select_from(
+            alerts.join(episodes, episodes.c.key == alerts.c.episode).outerjoin(first, first.c.alert == alerts.c.id)
+        )
+        .where(_of_clinic(viewer, "supervisor"), alerts.c.clinic == viewer.clinic)
+        .where(alerts.c.raised_at >= since, alerts.c.raised_at < until)
+    )
+    return [_Told(*row) for row in connection.execute(asked)]
+
+
+def _by_clinician(found: Sequence[_Told]) -> dict[str | None, _Raised]:
+    counts: dict[str | None, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    for clinician, settled, took in found:
+        count = counts[clinician]
+        count[0] += not settled
+        count[1] += took is not None
+        count[2] += bool(settled) and took is None
+        count[3] += not settled and took is None
+    return {clinician: _Raised(*count) for clinician, count in counts.items()}
+
+
+def _repairs(connection: sa.Connection, viewer: Viewer, since: int, until: int) -> tuple[int, int]:
+    """How many repairs were tried in the period, and after how many it was better."""
+    asked = sa.select(sa.func.count(), sa.func.sum(sa.case((answers.c.word == "better", 1), else_=0))).where(
+        answers.c.clinic == viewer.clinic, answers.c.kind == "repair", answers.c.at >= since, answers.c.at < until
+    )
+    if viewer.role != "supervisor":
+        return 0, 0
+    tried, better = connection.execute(asked).one()
+    return tried, better or 0
+
+
+def _members(
+    connection: sa.Connection, viewer: Viewer, raised: Mapping[str | None, _Raised]
+) -> tuple[TeamMember, ...]:  # fmt: skip
     asked = (
         sa.select(episodes.c.clinician, sa.func.count())
         .where(_of_clinic(viewer, "supervisor"), episodes.c.state == "open", episodes.c.clinician.is_not(None))
         .group_by(episodes.c.clinician)
     )
     courses = {row[0]: row[1] for row in connection.execute(asked)}
-    names = sorted(courses.keys() | {one.clinician for one in raised if one.clinician is not None})
-    of: dict[str | None, list[_Raised]] = defaultdict(list)
-    for one in raised:
-        of[one.clinician].append(one)
-    columns = [
-        suppressed([courses.get(name, 0) for name in names]),
-        suppressed([sum(not one.resolved for one in of[name]) for name in names]),
-        suppressed([sum(one.answered_at is not None for one in of[name]) for name in names]),
-        suppressed([sum(one.resolved and one.answered_at is None for one in of[name]) for name in names]),
-    ]
     return tuple(
-        TeamMember(clinician_id=name, episodes=course, open=still, answered=answered, unseen=unseen)
-        for name, course, still, answered, unseen in zip(names, *columns, strict=True)
+        TeamMember(
+            clinician_id=name, episodes=shown(courses.get(name, 0)), open=shown(one.open), answered=shown(one.answered),
+            unseen=shown(one.unseen),
+        )
+        for name in sorted(courses.keys() | {name for name in raised if name is not None})
+        for one in (raised.get(name, _Raised()),)
+    )  # fmt: skip
+
+
+def _endings(connection: sa.Connection, viewer: Viewer, since: int, until: int) -> tuple[Ending, ...]:
+    """How courses ended in the period: by the ending that holds, and where a stop was declared, as the client's. Every way is
+    there, as one that is left out would be told to be none."""
+    mine = _of_clinic(viewer, "supervisor")
+    asked = sa.select(episodes.c.ended_as, sa.func.count()).where(
+        mine, episodes.c.ended_at >= since, episodes.c.ended_at < until
     )
-
-
-def _endings(connection: sa.Connection, viewer: Viewer, since: int) -> Counter[str]:
-    """How courses ended in the period: by the last entry that holds, and where a stop was declared, as the client's."""
-    told = _events(connection, viewer, ("keepwell.episode.ended.v1", "keepwell.event.retracted.v1"))
-    retracted = {(one.key, one.source, one.data.event_id) for one in told if isinstance(one, EventRetracted)}
-    corrected = {(one.key, one.source, one.corrects) for one in told if one.corrects is not None}
-    last: dict[str, str] = {}
-    for event in told:
-        holds = (event.key, event.source, event.id) not in retracted | corrected
-        if isinstance(event, EpisodeEnded) and holds and micros(event.time) >= since:
-            last[event.key] = event.data.reason
-    stopped = sa.select(episodes.c.key).where(
-        _of_clinic(viewer, "supervisor"), episodes.c.state == "stopped", episodes.c.scored_at >= since
-    )
-    for key in connection.execute(stopped).scalars():
-        last.setdefault(key, "client_stopped")
-    return Counter(last.values())
-
-
-def _answers(connection: sa.Connection, viewer: Viewer) -> Mapping[str, list[Answer]]:
-    told: dict[str, list[AnyEvent]] = defaultdict(list)
-    for event in _events(connection, viewer, ANSWERED):
-        told[event.key].append(event)
-    return {key: answers_of(found) for key, found in told.items()}
-
-
-def _events(connection: sa.Connection, viewer: Viewer, kinds: Sequence[str], since: int = 0) -> list[AnyEvent]:
-    asked = (
-        sa.select(events.c.value)
-        .where(events.c.clinic == viewer.clinic, events.c.type.in_(kinds), events.c.at >= since)
-        .order_by(events.c.partition, events.c.offset)
-    )
-    return [decode_accepted(value) for value in connection.execute(asked).scalars()]
+    ends = Counter({row[0]: row[1] for row in connection.execute(asked.group_by(episodes.c.ended_as))})
+    stopped = sa.select(sa.func.count()).where(
+        mine, episodes.c.state == "stopped", episodes.c.scored_at >= since, episodes.c.scored_at < until,
+        sa.or_(episodes.c.ended_at.is_(None), episodes.c.ended_at < since),
+    )  # fmt: skip
+    ends["client_stopped"] += connection.execute(stopped).scalar() or 0
+    return tuple(Ending(how=how, count=shown(ends[how])) for how in sorted(get_args(EndReason)))
 
 
 def _of_clinic(viewer: Viewer, *roles: str) -> sa.ColumnElement[bool]:
@@ -215,30 +202,26 @@ def quality(connection: sa.Connection, viewer: Viewer) -> QualityView:
 
 def _gaps(connection: sa.Connection, viewer: Viewer) -> Counter[str]:
     """Of how many courses under way each thing is not known, by their newest scores."""
-    newest = (
-        sa.select(scores.c.episode, sa.func.max(scores.c.offset).label("offset"))
-        .join(episodes, episodes.c.key == scores.c.episode)
-        .where(episodes.c.clinic == viewer.clinic, episodes.c.state == "open")
-        .group_by(scores.c.episode)
-        .subquery()
+    asked = (
+        sa.select(episodes.c.gaps, sa.func.count())
+        .where(episodes.c.clinic == viewer.clinic, episodes.c.state == "open", episodes.c.gaps.is_not(None))
+        .group_by(episodes.c.gaps)
     )
-    asked = sa.select(scores.c.value).join(
-        newest, sa.and_(newest.c.episode == scores.c.episode, newest.c.offset == scores.c.offset)
-    )
-    return Counter(gap for value in connection.execute(asked).scalars() for gap in _score.decode(value).gaps)
+    found = Counter[str]()
+    for gaps, count in connection.execute(asked):
+        for gap in msgspec.json.decode(gaps, type=tuple[str, ...]):
+            found[gap] += count
+    return found
 
 
 def called_wrong(connection: sa.Connection, viewer: Viewer) -> tuple[CalledWrong, ...]:
     """How often what raised the risk was shown with an alert, and how often that alert was called wrong; the most often
     called wrong first. The grounds of an alert are those of the score that it was last told by; a reason is
     told by its theme, as its own words hold a client's numbers."""
-    given = _answers(connection, viewer)
-    wrong = {
-        one.alert_id
-        for found in given.values()
-        for one in found
-        if one.kind == "answer" and one.reason == "data_wrong" and not one.retracted
-    }
+    told = sa.select(answers.c.alert).where(
+        answers.c.clinic == viewer.clinic, answers.c.kind == "answer", answers.c.word == "data_wrong"
+    )
+    wrong = set(connection.execute(told).scalars())
     by = (
         sa.select(sa.func.max(scores.c.as_of))
         .where(scores.c.episode == alerts.c.episode, scores.c.as_of <= alerts.c.at)
@@ -267,14 +250,12 @@ def called_wrong(connection: sa.Connection, viewer: Viewer) -> tuple[CalledWrong
 def digest_in_use(connection: sa.Connection, viewer: Viewer) -> str | None:
     """The release by which the clinic's newest score was made; None where nothing was scored yet."""
     asked = (
-        sa.select(scores.c.value)
-        .join(episodes, episodes.c.key == scores.c.episode)
-        .where(episodes.c.clinic == viewer.clinic)
-        .order_by(scores.c.as_of.desc())
+        sa.select(episodes.c.model)
+        .where(episodes.c.clinic == viewer.clinic, episodes.c.scored_at.is_not(None))
+        .order_by(episodes.c.scored_at.desc())
         .limit(1)
     )
-    value = connection.execute(asked).scalar()
-    return None if value is None else _score.decode(value).model
+    return connection.execute(asked).scalar()
 
 
 def model(
@@ -289,8 +270,8 @@ def model(
             ("definition", told.definition),
         )  # fmt: skip
     return ModelView(
-        release=digest, role="champion", since=None, calibrated=calibrated, sources=sources,
-        card=() if known is None else sections_of(known.card), limits=(),
+        release=digest, role="champion", calibrated=calibrated, sources=sources,
+        card=() if known is None else sections_of(known.card),
         wrong=() if viewer.role == "clinician" else called_wrong(connection, viewer),
     )  # fmt: skip
 

@@ -59,11 +59,12 @@ class _Overview:
         return _json(self._model(who))
 
     def _team(self, who: Caller) -> TeamView:
-        with self._pages.engine.begin() as connection:
+        with self._pages.engine.connect().execution_options(reads=True) as connection:
             known = self._in_use(overview.digest_in_use(connection, who.viewer))
             budget = None if known is None else known.budget
             found = overview.team(connection, who.viewer, self._pages.now(), budget)
-            entry = AuditEntry(clinic=who.user.clinic, by=who.user.actor, action="team.seen")
+        entry = AuditEntry(clinic=who.user.clinic, by=who.user.actor, action="team.seen")
+        with self._pages.engine.begin() as connection:
             append(connection, micros(self._pages.now()), entry)
         return found
 

@@ -33,13 +33,24 @@ from keepwell.contract.events import (
 from keepwell.contract.outputs import Alert, Score
 from keepwell.streams.log import Doubt, Partition, Record
 from keepwell.streams.worker.follow import Handled, NotYet
+from services.clinician.counted import COUNTED, count_again
 from services.clinician.database import AWAY, cause, upsert
 from services.clinician.people.audit import forget
 from services.clinician.people.who import Actor
 from services.clinician.prompts.tables import notices
 from services.clinician.seen import seen
 from services.clinician.sent import sent
-from services.clinician.tables import READ_MODEL, alerts, clients, episodes, events, instruments, positions, scores
+from services.clinician.tables import (
+    READ_MODEL,
+    alerts,
+    answers,
+    clients,
+    episodes,
+    events,
+    instruments,
+    positions,
+    scores,
+)
 
 KEPT_LIVE: Final = 5_000
 """Episodes that are held folded (about 22 kB each); others are folded again from their events when one comes; ours."""
@@ -114,6 +125,7 @@ class EventsProjection(Projection):
         """All of them."""
         rows: list[dict[str, Any]] = []
         touched: dict[str, None] = {}
+        recount: dict[str, None] = {}
         heard = NEVER
         for record in records:
             event = _event(record)
@@ -132,6 +144,7 @@ class EventsProjection(Projection):
                     for key in _erase(connection, event.clinic, event.data.client_id, micros(event.time)):
                         self._lives.pop(key, None)
                         touched.pop(key, None)
+                        recount.pop(key, None)
                 case _:
                     live = self._live(connection, event, rows)
                     if live.fold(event) == "taken":
@@ -141,6 +154,8 @@ class EventsProjection(Projection):
                              "at": micros(event.time), "value": record.value}
                         )  # fmt: skip
                         touched[event.key] = None
+                        if isinstance(event, COUNTED):
+                            recount[event.key] = None
                         if isinstance(event, EpisodeOpened):
                             row = {"clinic": event.clinic, "client": event.data.client_id, "episode": event.key}
                             connection.execute(upsert(connection, clients, ()), [row])
@@ -149,6 +164,8 @@ class EventsProjection(Projection):
             found = [self._row(self._held(connection, key), key) for key in touched]
             moved = ("clinician", "first_at", "next_visit", "last_session", "sessions")
             connection.execute(upsert(connection, episodes, moved), found)
+        if recount:
+            count_again(connection, recount)
         if heard > NEVER:
             _hear(connection, partition, heard)
         while len(self._lives) > KEPT_LIVE:
@@ -260,13 +277,13 @@ class ScoresProjection(OfEpisodes):
         ]
         connection.execute(sa.insert(scores), history)
         newest = {
-            key: {"of": key, "state": score.state, "risk": score.risk.d30 if score.risk else None, "scored_at": at}
+            key: {"of": key, "state": score.state, "risk": score.risk.d30 if score.risk else None, "scored_at": at,
+                  "gaps": msgspec.json.encode(score.gaps).decode(), "model": score.model}
             for _, key, at, score in rows
-        }
-        moved = sa.update(episodes).where(episodes.c.key == sa.bindparam("of"))
+        }  # fmt: skip
+        moved: dict[str, Any] = {name: sa.bindparam(name) for name in ("state", "risk", "scored_at", "gaps", "model")}
         connection.execute(
-            moved.values(state=sa.bindparam("state"), risk=sa.bindparam("risk"), scored_at=sa.bindparam("scored_at")),
-            list(newest.values()),
+            sa.update(episodes).where(episodes.c.key == sa.bindparam("of")).values(moved), list(newest.values())
         )
 
 
@@ -330,7 +347,7 @@ def _erase(connection: sa.Connection, clinic: str, client: str, at: int) -> list
     `at` is when the erasure was asked for (µs)."""
     mine = sa.select(clients.c.episode).where(clients.c.clinic == clinic, clients.c.client == client)
     keys = list(connection.execute(mine).scalars())
-    for table in (events, scores, alerts):
+    for table in (events, scores, alerts, answers):
         connection.execute(sa.delete(table).where(table.c.episode.in_(keys)))
     connection.execute(sa.delete(episodes).where(episodes.c.key.in_(keys)))
     connection.execute(sa.delete(clients).where(clients.c.episode.in_(keys)))

@@ -19,7 +19,7 @@ import msgspec
 import sqlalchemy as sa
 
 from keepwell.care.alliance import Rupture as Strain
-from keepwell.care.episode import Episode, Live
+from keepwell.care.episode import Live, episode_from
 from keepwell.care.history import Measure as Rated
 from keepwell.care.history import effective
 from keepwell.care.instruments import Instruments
@@ -76,6 +76,7 @@ LEAST_BAND: Final = 3
 MARKS: Final = 8
 """Episodes before the place of a cursor that it knows: it goes on after the last of them that is still there. Ours."""
 LATER: Final = 1 << 62
+_OPEN: Final = ("raised", "escalated")
 MOST_AT_ONCE: Final = 200
 """Clients whose matters are marked as seen at once, after a leave; ours."""
 _WHY: Final[tuple[tuple[str, Why], ...]] = (("silence", "silence"), ("ending", "ending"), ("risk", "likely"))
@@ -135,38 +136,52 @@ def caseload(
     anew. Raises `WrongCursor`.
     """
     asked = asked or Asked()
-    found = sa.select(episodes).where(visible_to(viewer), episodes.c.state == asked.state)
+    found, rank, has = _ranked(viewer, asked.state, micros(now))
     if asked.clinician is not None:
         found = found.where(episodes.c.clinician == asked.clinician)
     if asked.q:
         found = found.where(episodes.c.key.icontains(asked.q, autoescape=True))
-    open_alerts = sa.select(alerts.c.episode, alerts.c.kind).where(
-        alerts.c.clinic == viewer.clinic, alerts.c.status != "resolved"
-    )
-    kinds: dict[str, set[str]] = defaultdict(set)
-    for key, kind in connection.execute(open_alerts):
-        kinds[key].add(kind)
-    at = micros(now)
-
-    def order(row: sa.Row[Any]) -> tuple[bool, bool, int, float, str]:
-        has = kinds.get(row.key, set())
-        ahead = row.next_visit if has and row.next_visit is not None and row.next_visit >= at else LATER
-        return "safety" not in has, not has, ahead, -(row.risk or 0.0), row.key
-
-    rows = sorted(connection.execute(found).all(), key=order)
     if asked.alerts_open:
-        rows = [row for row in rows if kinds.get(row.key)]
-    start = 0
+        found = found.where(has)
+    start, passed = 0, []
     if cursor is not None:
-        seen_before = _read_cursor(cursor).split(" ")
-        places = {_mark(row.key): place for place, row in enumerate(rows)}
-        start = next((places[mark] + 1 for mark in seen_before if mark in places), 0)
-    page = rows[start : start + limit]
+        keys = connection.execute(found.with_only_columns(episodes.c.key).order_by(*rank)).scalars().all()
+        places = {_mark(key): place for place, key in enumerate(keys)}
+        start = next((places[mark] + 1 for mark in _read_cursor(cursor).split(" ") if mark in places), 0)
+        passed = list(keys[:start])[-MARKS:]
+    rows = connection.execute(found.order_by(*rank).offset(start).limit(limit + 1)).all()
+    page = rows[:limit]
     told = _told(connection, page)
     looked = last_seen(connection, viewer.user, [row.key for row in page])
     items = [_item(one, now, fits, looked.get(one.row.key)) for one in told]
-    before = [_mark(row.key) for row in reversed(rows[: start + limit][-MARKS:])]
-    return items, _cursor(" ".join(before)) if start + limit < len(rows) else None
+    passed += [row.key for row in page]
+    return items, _cursor(" ".join(map(_mark, reversed(passed[-MARKS:])))) if len(rows) > limit else None
+
+
+def _ranked(
+    viewer: Viewer, state: State, at: int
+) -> tuple[sa.Select[Any], list[sa.ColumnElement[Any]], sa.ColumnElement[bool]]:
+    """The episodes that a user may see in a state, what they are ordered by, and whether one has an open alert."""
+    safety = sa.func.max(sa.case((alerts.c.kind == "safety", 1), else_=0)).label("safety")
+    open_alerts = (
+        sa.select(alerts.c.episode, safety)
+        .where(alerts.c.clinic == viewer.clinic, alerts.c.status.in_(_OPEN))
+        .group_by(alerts.c.episode)
+    )
+    if viewer.role == "clinician":
+        open_alerts = open_alerts.where(alerts.c.episode.in_(sa.select(episodes.c.key).where(visible_to(viewer))))
+    alerted = open_alerts.subquery()
+    has = alerted.c.episode.is_not(None)
+    soon = sa.and_(has, episodes.c.next_visit >= at)
+    rank: list[sa.ColumnElement[Any]] = [
+        sa.case((alerted.c.safety == 1, 0), else_=1),
+        sa.case((has, 0), else_=1),
+        sa.case((soon, episodes.c.next_visit), else_=sa.literal(LATER, sa.BigInteger)),
+        -sa.func.coalesce(episodes.c.risk, 0.0),
+        episodes.c.key,
+    ]
+    found = sa.select(episodes).select_from(episodes.outerjoin(alerted, alerted.c.episode == episodes.c.key))
+    return found.where(visible_to(viewer), episodes.c.state == state), rank, has
 
 
 def episode(
@@ -217,11 +232,11 @@ def unanswered(connection: sa.Connection, viewer: Viewer, now: datetime) -> list
 
 
 def risks(connection: sa.Connection, viewer: Viewer) -> tuple[float, ...]:
-    """The 30-day risks of the open episodes that a user may see, among which one has its place."""
+    """The 30-day risks of the open episodes that a user may see, among which one has its place; the least first."""
     asked = sa.select(episodes.c.risk).where(
         visible_to(viewer), episodes.c.state == "open", episodes.c.risk.is_not(None)
     )
-    return tuple(connection.execute(asked).scalars())
+    return tuple(sorted(connection.execute(asked).scalars()))
 
 
 def visible(connection: sa.Connection, viewer: Viewer, key: str) -> bool:
@@ -313,32 +328,55 @@ def _told(connection: sa.Connection, rows: Sequence[sa.Row[Any]], *, whole: bool
     keys = [row.key for row in rows]
     known = registered(connection)
     told: dict[str, list[AnyEvent]] = defaultdict(list)
-    asked = sa.select(events).where(events.c.episode.in_(keys)).order_by(events.c.partition, events.c.offset)
-    for row in connection.execute(asked):
-        told[row.episode].append(decode_accepted(row.value))
+    asked = sa.select(events.c.episode, events.c.value).where(events.c.episode.in_(keys))
+    for key, value in connection.execute(asked.order_by(events.c.partition, events.c.offset)):
+        told[key].append(decode_accepted(value))
     waiting = _on_their_way(connection, keys)
-    scored: dict[str, list[Score]] = defaultdict(list)
-    history = sa.select(scores).where(scores.c.episode.in_(keys)).order_by(scores.c.partition, scores.c.offset)
-    for row in connection.execute(history):
-        scored[row.episode].append(_score.decode(row.value))
+    given = {key: answers_of(told[key], waiting[key]) for key in keys}
+    scored = _history(connection, keys) if whole else _ends(connection, keys)
     raised: dict[str, list[AnsweredAlert]] = defaultdict(list)
-    of = sa.select(alerts).where(alerts.c.episode.in_(keys)).order_by(alerts.c.raised_at.desc(), alerts.c.id)
-    for row in connection.execute(of if whole else of.where(alerts.c.status != "resolved")):
-        raised[row.episode].append(_answered(row, answers_of(told[row.episode], waiting[row.episode])))
+    held = sa.select(alerts).where(alerts.c.episode.in_(keys)).order_by(alerts.c.raised_at.desc(), alerts.c.id)
+    for row in connection.execute(held if whole else held.where(alerts.c.status != "resolved")):
+        raised[row.episode].append(_answered(row, given[row.episode]))
     return [
         Told(
             row, _folded(row.key, told[row.key], known), told[row.key], scored[row.key], raised[row.key],
-            answers_of(told[row.key], waiting[row.key]),
+            given[row.key],
         )
         for row in rows
     ]  # fmt: skip
 
 
+def _history(connection: sa.Connection, keys: Collection[str]) -> dict[str, list[Score]]:
+    """Every score of these episodes, in the order of the log."""
+    found: dict[str, list[Score]] = defaultdict(list)
+    asked = sa.select(scores.c.episode, scores.c.value).where(scores.c.episode.in_(keys))
+    for key, value in connection.execute(asked.order_by(scores.c.partition, scores.c.offset)):
+        found[key].append(_score.decode(value))
+    return found
+
+
+def _ends(connection: sa.Connection, keys: Collection[str]) -> dict[str, list[Score]]:
+    """Of each episode's scores what a row of a list tells of: the newest, and before it the newest with a risk from before
+    the last session."""
+    of, newest = scores.alias(), scores.alias()
+    last = sa.select(sa.func.max(newest.c.as_of)).where(newest.c.episode == episodes.c.key)
+    moments = (last, last.where(newest.c.as_of < episodes.c.last_session))
+    asked = (
+        sa.select(of.c.episode, of.c.value)
+        .select_from(episodes.join(of, of.c.episode == episodes.c.key))
+        .where(episodes.c.key.in_(keys), sa.or_(*(of.c.as_of == one.scalar_subquery() for one in moments)))
+        .order_by(of.c.partition, of.c.offset)
+    )
+    found: dict[str, list[Score]] = defaultdict(list)
+    for key, value in connection.execute(asked):
+        found[key].append(_score.decode(value))
+    without = [key for key, ends in found.items() if len(ends) > 1 and ends[0].risk is None]
+    return found | _history(connection, without) if without else found
+
+
 def _folded(key: str, told: Sequence[AnyEvent], known: Instruments) -> Live:
-    live = Live(Episode(key), partial(known.get, key.partition("/")[0]))
-    for event in told:
-        live.fold(event)
-    return live
+    return Live(episode_from(key, told), partial(known.get, key.partition("/")[0]))
 
 
 def _item(one: Told, now: datetime, fits: Fits, looked: int | None) -> CaseloadItem:

@@ -178,7 +178,7 @@ def quality(context: PageContext, found: QualityView) -> str:
 
 
 def model(context: PageContext, found: ModelView | None) -> str:
-    """The release in use, its card and limits. None: there is none."""
+    """The release in use and its card. None: there is none."""
     return _page("model.html", context, "model", here="/model", found=found)
 
 
@@ -239,8 +239,8 @@ def anchor(alert_id: str) -> str:
 
 
 def risks_of(items: Iterable[CaseloadItem]) -> tuple[float, ...]:
-    """The 30-day risks of a caseload, among which one has its place."""
-    return tuple(item.risk.d30 for item in items if item.risk is not None)
+    """The 30-day risks of a caseload, among which one has its place; the least first."""
+    return tuple(sorted(item.risk.d30 for item in items if item.risk is not None))
 
 
 def _can_mark_all(context: PageContext, items: Sequence[CaseloadItem]) -> bool:

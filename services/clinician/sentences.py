@@ -245,7 +245,6 @@ WORDS: Final[Mapping[str, Said]] = {
     "wrong_of": said("{wrong} of {shown}"),
     # the model
     "release": said("Release"),
-    "in_use_since": said("In use since"),
     "role": said("Its part"),
     "fitted": said("Fitted to your clinic"),
     "yes": said("yes"),
@@ -253,7 +252,6 @@ WORDS: Final[Mapping[str, Said]] = {
     "no_model": said("No release is in use."),
     "sources": said("Where it comes from"),
     "card": said("What it is, and what it is for"),
-    "limits": said("What it cannot do"),
     # people
     "password_old": said("The password you have"),
     "password_new": said("A new password"),

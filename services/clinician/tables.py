@@ -70,9 +70,33 @@ episodes: Final = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("risk", sa.Float),
     sa.Column("scored_at", sa.BigInteger),
+    sa.Column("gaps", sa.Text),
+    sa.Column("model", sa.Text),
+    sa.Column("ended_as", sa.Text),
+    sa.Column("ended_at", sa.BigInteger),
     sa.Index("ix_episodes_of", "clinic", "clinician", "state"),
+    sa.Index("ix_episodes_scored", "clinic", "scored_at"),
+    sa.Index("ix_episodes_ended", "clinic", "ended_at"),
+    sa.Index("ix_episodes_state", "clinic", "state", "scored_at", "risk"),
 )
-"""An episode as it stands: from its events, and the state and 30-day risk of its newest score."""
+"""An episode as it stands: from its events, and what its newest score says: state, 30-day risk, the gaps as a JSON list,
+and the release. `ended_as` is the reason of the ending that holds (`services.clinician.counted`)."""
+
+answers: Final = sa.Table(
+    "answers",
+    METADATA,
+    sa.Column("episode", sa.Text, primary_key=True),
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("event", sa.Text, primary_key=True),
+    sa.Column("clinic", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("alert", sa.Text),
+    sa.Column("word", sa.Text),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Index("ix_answers_kind", "clinic", "kind", "alert", "at"),
+)
+"""Answers and repairs that nobody took back: `kind` is `answer` or `repair`, `word` the reason of an answer or the outcome
+of a repair."""
 
 scores: Final = sa.Table(
     "scores",
@@ -83,6 +107,7 @@ scores: Final = sa.Table(
     sa.Column("as_of", sa.BigInteger, nullable=False),
     sa.Column("value", sa.LargeBinary, nullable=False),
     sa.Index("ix_scores_place", "partition", "offset"),
+    sa.Index("ix_scores_as_of", "episode", "as_of"),
 )
 """Every score that was read, as it stands in the log."""
 
@@ -91,7 +116,7 @@ alerts: Final = sa.Table(
     METADATA,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("episode", sa.Text, nullable=False, index=True),
-    sa.Column("clinic", sa.Text, nullable=False, index=True),
+    sa.Column("clinic", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("raised_at", sa.BigInteger, nullable=False),
@@ -100,8 +125,10 @@ alerts: Final = sa.Table(
     sa.Column("offset", sa.BigInteger, nullable=False),
     sa.Column("value", sa.LargeBinary, nullable=False),
     sa.Index("ix_alerts_place", "partition", "offset"),
+    sa.Index("ix_alerts_status", "clinic", "status", "episode", "kind"),
+    sa.Index("ix_alerts_raised", "clinic", "raised_at", "status", "at", "episode", "id"),
 )
 """An alert as it stands: its newest record with its place in the log, and when it was raised."""
 
-READ_MODEL: Final = (positions, instruments, events, clients, episodes, scores, alerts)
+READ_MODEL: Final = (positions, instruments, events, clients, episodes, scores, alerts, answers)
 """The tables that follow from the log alone."""

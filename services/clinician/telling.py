@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
@@ -65,14 +66,14 @@ def parsed(moment: str) -> datetime:
 def likelihood(risk: float, risks: Sequence[float], calibrated: bool) -> Said:
     """How likely a stop within 30 days is: of ten where the release is calibrated, else the place among `risks`.
 
-    `risks` are the 30-day risks of the list on which the episode stands, its own among them.
+    `risks` are the 30-day risks of the list on which the episode stands, its own among them, the least first.
     """
     if calibrated:
         return frequency(risk)
     if len(risks) < FEWEST:
         return said("too few clients on your list to compare")
-    below = sum(one < risk for one in risks)
-    alike = max(sum(one == risk for one in risks), 1)
+    below = bisect_left(risks, risk)
+    alike = max(bisect_right(risks, risk) - below, 1)
     place = (below + alike / 2) / max(len(risks), below + alike)
     if place <= 0.1:
         return said("among the lowest of your list")

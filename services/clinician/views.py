@@ -168,7 +168,7 @@ class Viewer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TeamMember(msgspec.Struct, frozen=True, kw_only=True):
-    """One clinician's numbers in supervision. None: hidden, as it or its complement is below five; others are rounded."""
+    """One clinician's numbers in supervision. None: hidden, as it is below five; others are rounded."""
 
     clinician_id: str
     episodes: int | None
@@ -238,12 +238,10 @@ class ModelView(msgspec.Struct, frozen=True, kw_only=True):
     """Its digest."""
     role: str
     """A word of `keepwell.contract.words.Role`."""
-    since: Moment | None
     calibrated: bool
     """Whether it was fitted or recalibrated to the clinic."""
     sources: tuple[tuple[str, str], ...]
     """Source attributes: a name and a value."""
     card: tuple[tuple[str, str], ...]
     """Sections: a heading and a text."""
-    limits: tuple[str, ...]
     wrong: tuple[CalledWrong, ...]

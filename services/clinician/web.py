@@ -24,9 +24,9 @@ from keepwell.web.problems import problem_of
 from services.clinician import queries, render
 from services.clinician.answers import Answers, Asking, Conflict, NotFit, NotThere
 from services.clinician.clinics import ClinicFacts
+from services.clinician.looks import looked
 from services.clinician.people.access import HOME, LOGIN, Caller, caller, rules_at
 from services.clinician.people.audit import Action as Audited
-from services.clinician.people.audit import AuditEntry, append
 from services.clinician.people.headers import client_host, cookie_of, drop_cookie, set_cookie
 from services.clinician.people.limits import TooMany
 from services.clinician.people.passwords import Passwords
@@ -41,6 +41,8 @@ STATIC: Final = Path(__file__).with_name("pages") / "static"
 STALE: Final = timedelta(minutes=5)
 """After so long without a tick pages say that they may be behind; ticks come every minute. Ours."""
 MOST_ROWS: Final = 200
+ROWS_OF_A_CLINIC: Final = 50
+"""Clients on one page of whoever sees those of all clinicians; ours, as what needs a thought stands first."""
 LARGEST_FORM: Final = 16_384
 ACTIONS: Final[frozenset[str]] = frozenset(get_args(Action))
 Who = Annotated[Caller, Depends(caller)]
@@ -109,21 +111,17 @@ class _Views:
         cursor: str | None = None,
     ) -> Response:  # fmt: skip
         asked = queries.Asked(clinician or None, q or None, bool(alerts), state)
-        with self._pages.engine.begin() as connection:
+        most = ROWS_OF_A_CLINIC if who.user.role == "supervisor" else MOST_ROWS
+        with self._reading() as connection:
             try:
                 items, after = queries.caseload(
-                    connection,
-                    who.viewer,
-                    self._pages.now(),
-                    asked,
-                    limit=MOST_ROWS,
-                    cursor=cursor,
-                    fits=self._pages.fits,
+                    connection, who.viewer, self._pages.now(), asked, limit=most, cursor=cursor, fits=self._pages.fits
                 )
             except queries.WrongCursor:
                 raise HTTPException(404) from None
             context, risks = self._pages.context(connection, who), queries.risks(connection, who.viewer)
-            self._note(connection, who, "caseload.seen", [item.episode for item in items])
+        with self._pages.engine.begin() as connection:
+            looked(connection, micros(self._pages.now()), who.user, "caseload.seen", [item.episode for item in items])
         filters = Filters(q=q, alerts=bool(alerts), state=state, clinician=clinician)
         more = None if after is None else "/?" + urlencode({"cursor": after})
         return HTMLResponse(render.today(context, items, risks=risks, filters=filters, more=more))
@@ -249,17 +247,23 @@ class _Views:
         return HTMLResponse(text, error.status_code, error.headers)
 
     def _of_episode(self, who: Caller, key: str, action: Audited) -> Response:
-        with self._pages.engine.begin() as connection:
+        with self._reading() as connection:
             view = queries.episode(connection, who.viewer, key, self._pages.now(), self._pages.fits)
             context = self._pages.context(connection, who)
-            if view is None:
-                return HTMLResponse(render.not_found(context), 404)
-            self._note(connection, who, action, [key])
-            saw(connection, who.user.id, key, micros(self._pages.now()))
-            if action == "together.seen":
-                return HTMLResponse(render.together(context, view))
             risks = queries.risks(connection, who.viewer)
+        if view is None:
+            return HTMLResponse(render.not_found(context), 404)
+        with self._pages.engine.begin() as connection:
+            for there in looked(connection, micros(self._pages.now()), who.user, action, [key]):
+                saw(connection, who.user.id, there, micros(self._pages.now()))
+        if action == "together.seen":
+            return HTMLResponse(render.together(context, view))
         return HTMLResponse(render.client(context, view, risks))
+
+    def _reading(self) -> sa.Connection:
+        """For what is looked up. What it was is written down afterwards, before it is shown, so that nobody who looks keeps
+        others from writing."""
+        return self._pages.engine.connect().execution_options(reads=True)
 
     def _after(self, request: Request, who: Caller, form: Mapping[str, str], alert_id: str) -> Response:
         """What the browser gets after an answer: the row or the alert for htmx, else the page that it came from."""
@@ -289,11 +293,6 @@ class _Views:
             raise HTTPException(404) from None
         except (Conflict, NotFit) as error:
             raise HTTPException(422, str(error)) from error
-
-    def _note(self, connection: sa.Connection, who: Caller, action: Audited, keys: list[str]) -> None:
-        entries = [AuditEntry(clinic=who.user.clinic, by=who.user.actor, action=action, episode=key) for key in keys]
-        if entries:
-            append(connection, micros(self._pages.now()), *entries)
 
 
 async def form_of(request: Request) -> dict[str, str]:

@@ -6,24 +6,44 @@ import math
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from benchmarks.__main__ import MEASUREMENTS, ON_KAFKA
 from benchmarks.captured import Replayed, capture, under
+from benchmarks.clinic import fill
 from benchmarks.feeder import Feeder
 from benchmarks.figures import Plan, at_least, at_most
 from benchmarks.material import accepted, by_partition, events, open_episodes, predictor
+from keepwell.care.instruments import Instruments
+from keepwell.contract.outputs import Alert
 from keepwell.streams.log import Message
 from keepwell.streams.topics import Topics
+from services.clinician.database import open_engine
+from services.clinician.projector import folded
+from services.clinician.tables import alerts
+from services.clinician.tables import episodes as rows
 
 ROOT = Path(__file__).parents[2]
 
 
 def tiny(folder: Path, kafka: str | None = None) -> Plan:
-    return Plan(folder, kafka, events=150, episodes=120, seconds=0.3, rate=100.0, rounds=2, rows=20_000)
+    return Plan(
+        folder,
+        kafka,
+        events=150,
+        episodes=120,
+        seconds=0.3,
+        rate=100.0,
+        rounds=2,
+        rows=20_000,
+        clinicians=12,
+        caseload=30,
+    )
 
 
 def wait_until_done(feeder: Feeder) -> None:
@@ -62,6 +82,22 @@ def test_captured_outputs_are_those_of_the_predictor_however_it_is_batched() -> 
 def test_events_are_the_same_each_time_and_as_many_as_asked() -> None:
     assert events(200) == events(200)
     assert len(events(200)) == 200
+
+
+def test_a_clinic_is_as_large_as_asked_and_what_it_repeats_is_what_the_projector_would_have_written(
+    tmp_path: Path,
+) -> None:
+    size = fill(f"sqlite:///{tmp_path / 'clinic.db'}", 36, 90, datetime(2026, 3, 2, tzinfo=UTC))
+    assert 24 <= size.clinicians <= 36 and 60 <= size.open_episodes <= 120 and size.alerts > 0
+    engine = open_engine(f"sqlite:///{tmp_path / 'clinic.db'}")
+    with engine.connect() as connection:
+        for row in connection.execute(sa.select(rows).where(rows.c.key.like("%x2"))):
+            course = folded(connection, row.key, Instruments()).course
+            assert (row.sessions, row.last_session, row.clinician) == (
+                course.sessions, course.last_session, course.clinician,
+            )  # fmt: skip
+        for value in connection.execute(sa.select(alerts.c.value).where(alerts.c.id.like("%x2"))).scalars():
+            assert msgspec.json.decode(value, type=Alert).episode.endswith("x2")
 
 
 def test_open_episodes_are_as_many_as_asked_with_keys_of_their_own() -> None:

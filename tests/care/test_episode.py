@@ -13,7 +13,7 @@ from hypothesis.strategies import DrawFn
 from keepwell.alerting.assess import Trigger
 from keepwell.care.course import Course, course_of
 from keepwell.care.endings import DAY
-from keepwell.care.episode import MAX_ENTRIES, Episode, Live
+from keepwell.care.episode import MAX_ENTRIES, Episode, Live, episode_from
 from keepwell.care.history import RANK, effective, entry_of, order
 from keepwell.contract.events import AnyEvent, Attended, Missed, Retracted, micros
 from tests.episodes import INTERPRET, assessor_of_all, booked, lived, opened, srs, story
@@ -53,6 +53,14 @@ def test_invariant_4_every_order_of_arrival_and_any_repetition_gives_one_score(
     one, other = (lived(log) for log in logs)
     now = one.episode.latest + later
     assert assessor.score(one, now, Trigger("any")) == assessor.score(other, now, Trigger("any"))
+
+
+@settings(deadline=None, max_examples=100)
+@given(arrivals())
+def test_a_history_made_in_one_go_is_that_of_folding_event_by_event(
+    logs: tuple[list[AnyEvent], list[AnyEvent]],
+) -> None:
+    assert episode_from(logs[1][0].key, logs[1]) == lived(logs[1]).episode
 
 
 @settings(deadline=None, max_examples=100)

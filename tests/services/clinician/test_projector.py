@@ -13,7 +13,7 @@ from keepwell.contract.events import ClientErased, Erased, decode_accepted
 from keepwell.streams.log import Doubt, Record
 from services.clinician import projector
 from services.clinician.projector import AlertsProjection, EventsProjection, ScoresProjection, empty, folded
-from services.clinician.schema import migrate
+from services.clinician.schema import downgrade, migrate
 from services.clinician.tables import alerts, clients, episodes, events, positions, scores
 from tests.services.clinician.databases import every_database
 from tests.services.clinician.lived import DAYS, START, Lived, content, follow, lived, project
@@ -65,6 +65,15 @@ def test_it_is_the_same_however_the_log_was_batched_and_when_it_is_thrown_away_a
         assert not any(content(engine).values())
         project(engine, log, size)
         assert content(engine) == whole
+
+
+def test_a_read_model_from_before_the_counts_is_brought_to_what_it_would_be(engine: sa.Engine, log: Lived) -> None:
+    project(engine, log)
+    whole = content(engine)
+    assert whole["answers"] and any(row[-1] is not None for row in whole["episodes"])
+    downgrade(engine, "0007")
+    migrate(engine)
+    assert content(engine) == whole
 
 
 @every_database

@@ -185,8 +185,8 @@ def data_gaps(text: str = "no outcome measure") -> QualityView:
 
 def release(text: str = "A scorecard.\n\nFitted to made-up clinics.") -> ModelView:
     return ModelView(
-        release="sha256:" + "ab" * 32, role="champion", since="2026-01-01T00:00:00Z", calibrated=False,
-        sources=((text, text),), card=((text, text),), limits=(text,), wrong=wrong(text),
+        release="sha256:" + "ab" * 32, role="champion", calibrated=False,
+        sources=((text, text),), card=((text, text),), wrong=wrong(text),
     )  # fmt: skip
 
 
