@@ -221,7 +221,7 @@ WORDS: Final[Mapping[str, Said]] = {
     "repairs": said("Repairs tried"),
     "repairs_better": said("Better afterwards"),
     "burden": said("Matters a clinician and week"),
-    "burden_text": said("{count}; where the lines were chosen it was {budget}"),
+    "burden_text": said("about {budget} were foreseen"),
     "outcomes": said("How courses ended, once it is known"),
     "no_outcomes": said("None has ended yet."),
     "how_many": said("How many"),
