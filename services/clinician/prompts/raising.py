@@ -7,6 +7,7 @@ from what is told to whom and how: the read model made anew, a second projector 
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
@@ -17,12 +18,12 @@ from keepwell.contract.events import micros
 from keepwell.contract.outputs import Alert
 from services.clinician.clinics import ClinicFacts
 from services.clinician.database import upsert
-from services.clinician.people.covers import covered
+from services.clinician.people.covers import of_clinic
 from services.clinician.people.tables import covers, users
 from services.clinician.people.who import User, user_of
 from services.clinician.prompts.moments import LATE, after_quiet, day_bounds, digest_due, local_day
-from services.clinician.prompts.tables import notices
-from services.clinician.prompts.wishes import Wishes, wishes_of
+from services.clinician.prompts.tables import notice_wishes, notices
+from services.clinician.prompts.wishes import WISHED, Wishes, read
 from services.clinician.tables import episodes, positions
 
 NEWS: Final = timedelta(days=1)
@@ -102,14 +103,21 @@ class Prompts(NamedTuple):
             episodes.c.next_visit < end,
         ).group_by(episodes.c.clinician)  # fmt: skip
         first: dict[str | None, int] = {row.clinician: row.first for row in connection.execute(visits)}
+        covering = defaultdict(set)
+        for cover in of_clinic(connection, clinic, micros(now)):
+            covering[cover.user].add(cover.clinician_id)
+        decided = sa.select(notices.c.user).where(
+            notices.c.clinic == clinic, notices.c.kind == "digest", notices.c.at >= begin
+        )
+        done = set(connection.execute(decided).scalars())
         found = []
         for told in _told(connection, users.c.clinic == clinic, users.c.role == "clinician"):
-            if not told.wishes.digest or not _reaching(told, self.channels):
+            if told.user.id in done or not told.wishes.digest or not _reaching(told, self.channels):
                 continue
-            mine = {told.user.clinician_id, *covered(connection, told.user, micros(now))}
+            mine = {told.user.clinician_id, *covering[told.user.id]}
             starts = min((first[one] for one in mine if one in first), default=None)
             due = digest_due(facts, day, None if starts is None else _moment(starts, now))
-            if due <= now < due + LATE and not self._is_decided(connection, told, day):
+            if due <= now < due + LATE:
                 found.append((told, day))
         return found
 
@@ -169,8 +177,14 @@ def _carers(connection: sa.Connection, clinic: str, clinician: str | None, now: 
 
 
 def _told(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[Told]:
-    found = connection.execute(sa.select(users).where(users.c.removed_at.is_(None), *which).order_by(users.c.id))
-    return [Told(user_of(row), wishes_of(connection, row.id)) for row in found.all()]
+    asked = (
+        sa.select(users, notice_wishes.c.user.label("wished"), *(notice_wishes.c[name] for name in WISHED))
+        .outerjoin(notice_wishes, notice_wishes.c.user == users.c.id)
+        .where(users.c.removed_at.is_(None), *which)
+        .order_by(users.c.id)
+    )
+    rows = connection.execute(asked).all()
+    return [Told(user_of(row), Wishes() if row.wished is None else read(row)) for row in rows]
 
 
 def _reaching(told: Told, channels: Collection[Channel]) -> list[Channel]:

@@ -14,6 +14,9 @@ from services.clinician.prompts.tables import notice_wishes
 PUSHED: Final[tuple[AlertKind, ...]] = tuple(kind for kind in get_args(AlertKind) if kind != "safety")
 """The kinds of alerts that a user can have or not have pushed."""
 
+WISHED: Final = ("mail", "digest", "pushes")
+"""The columns that wishes stand in."""
+
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     """A user's. `mail` is None where no mail is wished."""
@@ -34,7 +37,7 @@ def keep(connection: sa.Connection, user: str, wishes: Wishes) -> None:
     row = {
         "user": user, "mail": wishes.mail, "digest": wishes.digest, "pushes": " ".join(sorted(wishes.pushes)),
     }  # fmt: skip
-    connection.execute(upsert(connection, notice_wishes, ("mail", "digest", "pushes")), [row])
+    connection.execute(upsert(connection, notice_wishes, WISHED), [row])
 
 
 def read(row: sa.Row[Any]) -> Wishes:
