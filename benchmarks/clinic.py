@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from benchmarks.material import SEED
 from keepwell.contract.control import tick
 from keepwell.contract.events import Actioned, AlertActioned, Event, encode, micros
+from keepwell.contract.keys import record_key
 from keepwell.contract.outputs import Alert
 from keepwell.streams.log import Partition, Record, partition_for
 from keepwell.streams.topics import Topics
@@ -68,7 +69,7 @@ def _through(told: Iterable[Event], start: datetime) -> Lived:
         source = Partition(TOPICS.episodes, number)
         flow = sorted([*by_number[number], *ticks], key=lambda event: event.time)
         found[TOPICS.episodes][source] = [
-            Record(source, offset, event.key.encode(), encode(event), (), micros(event.time) // 1000)
+            Record(source, offset, record_key(event, number, offset), encode(event), (), micros(event.time) // 1000)
             for offset, event in enumerate(flow)
         ]
         for message in worker.step(number, found[TOPICS.episodes][source]).messages:
@@ -142,11 +143,11 @@ def project(engine: sa.Engine, clinic: Lived, batch: int = 500) -> None:
 
 
 def projections(engine: sa.Engine) -> list[tuple[str, Projection]]:
-    """What follows each topic."""
+    """What follows each topic. Of the clients that were erased meanwhile no score and no alert stands any more."""
     return [
         (TOPICS.episodes, EventsProjection(engine)),
-        (TOPICS.scores, ScoresProjection(engine, lambda _: True)),
-        (TOPICS.alerts, AlertsProjection(engine, lambda _: True)),
+        (TOPICS.scores, ScoresProjection(engine, lambda _: False)),
+        (TOPICS.alerts, AlertsProjection(engine, lambda _: False)),
     ]
 
 
