@@ -123,7 +123,8 @@ class _Views:
         with self._pages.engine.begin() as connection:
             looked(connection, micros(self._pages.now()), who.user, "caseload.seen", [item.episode for item in items])
         filters = Filters(q=q, alerts=bool(alerts), state=state, clinician=clinician)
-        more = None if after is None else "/?" + urlencode({"cursor": after})
+        asked_for = {"q": q, "alerts": alerts, "state": state, "clinician": clinician, "cursor": after or ""}
+        more = None if after is None else "/?" + urlencode({name: one for name, one in asked_for.items() if one})
         return HTMLResponse(render.today(context, items, risks=risks, filters=filters, more=more))
 
     def client(self, who: Who, clinic: str, subject: str) -> Response:

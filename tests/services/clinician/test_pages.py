@@ -29,6 +29,7 @@ from keepwell.contract.events import (
 from keepwell.streams.log import Partition, Record
 from keepwell.streams.worker.process import Check
 from keepwell.web.app import make_app
+from services.clinician import web
 from services.clinician.answers import Answers
 from services.clinician.clinics import ClinicFacts
 from services.clinician.people import accounts
@@ -43,6 +44,7 @@ from services.predictor.bootstrap import processor
 from tests.services.clinician.lived import TOPICS
 from tests.services.clinician.people.made import Asking
 from tests.services.clinician.test_api import Doubtful
+from tests.services.clinician.test_render import sound
 from tests.strategies import BASE
 
 NUMBERS = count()
@@ -209,3 +211,15 @@ def test_an_instrument_that_is_registered_amid_events_stops_nothing(whole: Whole
     whole.live(start(), voiced("f-1", 1), registered, MeasureCompleted(**head("m-1", 2), data=told), start("ep-2"))
     assert set(why(whole.user().get("/").text)) == {"north/ep-1", "north/ep-2"}
     assert "MOOD 4 of 10" in whole.user().get("/episodes/north/ep-1").text
+
+
+def test_further_clients_are_those_that_were_asked_for(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "MOST_ROWS", 1)
+    whole.live(*[start(f"ep-{n}") for n in range(1, 5)], start("other-1"), start("other-2"))
+    anna = whole.user()
+    found, path = [], "/?q=ep-&state=open"
+    while path:
+        page = sound(anna.get(path).text)
+        found += page.having("data-episode")
+        path = next((link["href"] for link in page.all("a") if "cursor=" in link["href"]), "")
+    assert sorted(found) == [f"north/ep-{n}" for n in range(1, 5)]
