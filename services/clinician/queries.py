@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -76,6 +77,8 @@ LEAST_BAND: Final = 3
 MARKS: Final = 8
 """Episodes before the place of a cursor that it knows: it goes on after the last of them that is still there. Ours."""
 LATER: Final = 1 << 62
+_ALERTS_PLACE: Final = re.compile("(-?[0-9]{1,18}) ([!-~]+)")
+"""After which alert a page of alerts begins: when it was raised, and its id."""
 _OPEN: Final = ("raised", "escalated")
 MOST_AT_ONCE: Final = 200
 """Clients whose matters are marked as seen at once, after a leave; ours."""
@@ -269,10 +272,10 @@ def alert_list(
     if name is not None:
         found = found.where(alerts.c.id == name)
     if cursor is not None:
-        raised, _, last = _read_cursor(cursor).partition(" ")
-        if not raised.isdigit():
+        if (place := _ALERTS_PLACE.fullmatch(_read_cursor(cursor))) is None:
             raise WrongCursor("the cursor is none that this list gave: begin without one")
-        found = found.where(sa.tuple_(alerts.c.raised_at, alerts.c.id) < sa.tuple_(sa.literal(int(raised)), last))
+        raised, last = int(place[1]), place[2]
+        found = found.where(sa.tuple_(alerts.c.raised_at, alerts.c.id) < sa.tuple_(sa.literal(raised), last))
     rows = connection.execute(found.limit(limit + 1)).all()
     given = _answers(connection, {row.episode for row in rows[:limit]})
     items = [_answered(row, given[row.episode]) for row in rows[:limit]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -41,6 +42,8 @@ from tests.services.clinician.test_api import Doubtful
 
 API: Final = "/api/v1"
 EXAMPLES: Final = 10
+CURSORS: Final = (b"", b"\0", b"5 \0", b"1", "² x".encode(), b"9" * 20 + b" x", b"9" * 5_000 + b" x", b"\xff", b"x" * 30_000)
+"""What stands in cursors that no list gave."""
 ODD: Final = ("\0", "\ud800", "ep-1\0", "%", "💬" * 200, "x" * 5_000, "'; --", "..", "{}")
 CHECKS: Final = {
     "ignored_auth": {"enabled": False},  # every route is asked as nobody and as everybody in test_access
@@ -164,3 +167,14 @@ def test_odd_names_and_values_are_problems_and_never_faults(whole: Whole, odd: s
             assert answer.status_code < 500, (name, answer.status_code)
             if answer.status_code >= 400:
                 assert answer.headers["content-type"] == "application/problem+json", name
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_an_odd_cursor_is_a_problem_or_begins_somewhere(whole: Whole, role: Role) -> None:
+    asking = Asking(whole.app, "https://keepwell.example", {"Authorization": f"Bearer {whole.tokens[role]}"})
+    for path in ("caseload", "alerts", "audit", "users"):
+        for inside in CURSORS:
+            for cursor in (quote(inside), base64.urlsafe_b64encode(inside).decode().rstrip("=")):
+                answer = asking.get(f"{API}/{path}?cursor={cursor}")
+                assert answer.status_code in (200, 404, 422), (path, inside[:20])
+                assert answer.status_code == 200 or answer.headers["content-type"] == "application/problem+json"
