@@ -42,7 +42,17 @@ from tests.services.clinician.test_api import Doubtful
 
 API: Final = "/api/v1"
 EXAMPLES: Final = 10
-CURSORS: Final = (b"", b"\0", b"5 \0", b"1", "² x".encode(), b"9" * 20 + b" x", b"9" * 5_000 + b" x", b"\xff", b"x" * 30_000)
+CURSORS: Final = (
+    b"",
+    b"\0",
+    b"5 \0",
+    b"1",
+    "² x".encode(),
+    b"9" * 20 + b" x",
+    b"9" * 5_000 + b" x",
+    b"\xff",
+    b"x" * 30_000,
+)
 """What stands in cursors that no list gave."""
 ODD: Final = ("\0", "\ud800", "ep-1\0", "%", "💬" * 200, "x" * 5_000, "'; --", "..", "{}")
 CHECKS: Final = {
