@@ -70,7 +70,7 @@ def team(connection: sa.Connection, viewer: Viewer, now: datetime, budget: float
     since = until - WEEKS * _WEEK_US
     found = _alerts(connection, viewer, since, until)
     raised = _by_clinician(found)
-    members = _members(connection, viewer, raised)
+    members = _members(connection, viewer, raised, until)
     every = [raised.get(name, _Raised()) for name in raised.keys() | {one.clinician_id for one in members}]
     answered, unseen = total([one.answered for one in every]), total([one.unseen for one in every])
     rest = shown(sum(one.rest for one in every))
@@ -84,23 +84,6 @@ def team(connection: sa.Connection, viewer: Viewer, now: datetime, budget: float
         repairs=shown(tried), repairs_better=of_parts(better, tried - better), burden=burden, budget=budget,
         endings=_endings(connection, viewer, since, until) if members else (), members=members,
     )  # fmt: skip
-
-
-def _answered_first(viewer: Viewer, until: int) -> sa.Subquery:
-    """When each alert was first answered, of those that were by then."""
-    return (
-        sa.select(answers.c.alert, sa.func.min(answers.c.at).label("at"))
-        .where(answers.c.clinic == viewer.clinic, answers.c.kind == "answer", answers.c.at < until)
-        .group_by(answers.c.alert)
-        .subquery()
-    )
-
-
-def _in_period(viewer: Viewer, since: int, until: int) -> sa.ColumnElement[bool]:
-    """Alerts of the clinic that were raised then; none for whoever is no supervisor."""
-    if viewer.role != "supervisor":
-        return sa.false()
-    return sa.and_(alerts.c.clinic == viewer.clinic, alerts.c.raised_at >= since, alerts.c.raised_at < until)
 
 
 def _alerts(connection: sa.Connection, viewer: Viewer, since: int, until: int) -> list[_Told]:
@@ -146,11 +129,19 @@ def _repairs(connection: sa.Connection, viewer: Viewer, since: int, until: int) 
 
 
 def _members(
-    connection: sa.Connection, viewer: Viewer, raised: Mapping[str | None, _Raised]
+    connection: sa.Connection, viewer: Viewer, raised: Mapping[str | None, _Raised], until: int
 ) -> tuple[TeamMember, ...]:  # fmt: skip
+    """Every clinician with courses under way at the end of the period, or with alerts in it."""
+    under_way = sa.or_(
+        episodes.c.state == "open",
+        sa.and_(episodes.c.state == "stopped", episodes.c.scored_at >= until),
+        sa.and_(episodes.c.state == "ended", episodes.c.ended_at >= until),
+    )
     asked = (
         sa.select(episodes.c.clinician, sa.func.count())
-        .where(_of_clinic(viewer, "supervisor"), episodes.c.state == "open", episodes.c.clinician.is_not(None))
+        .where(
+            _of_clinic(viewer, "supervisor"), episodes.c.clinician.is_not(None), episodes.c.first_at < until, under_way
+        )
         .group_by(episodes.c.clinician)
     )
     courses = {row[0]: row[1] for row in connection.execute(asked)}

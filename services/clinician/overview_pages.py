@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from datetime import timedelta
+from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, FastAPI, Response
@@ -10,12 +11,15 @@ from starlette.responses import HTMLResponse
 
 from keepwell.contract.events import micros
 from services.clinician import overview, render
+from services.clinician.kept import Kept
 from services.clinician.people.access import API, Caller, caller
 from services.clinician.people.audit import AuditEntry, append
 from services.clinician.releases import KnownRelease, KnownReleases
 from services.clinician.views import ModelView, QualityView, TeamView
 from services.clinician.web import Pages
 
+LIFE: Final = timedelta(minutes=1)
+"""How old the figures of a clinic may be: they are of whole weeks, so only what came late moves them. Ours."""
 Who = Annotated[Caller, Depends(caller)]
 
 
@@ -39,6 +43,7 @@ class _Overview:
     def __init__(self, pages: Pages, releases: KnownReleases) -> None:
         self._pages = pages
         self._releases = releases
+        self._teams = Kept[TeamView](LIFE, pages.now)
 
     def supervision(self, who: Who) -> Response:
         return HTMLResponse(render.supervision(self._context(who), self._team(who)))
@@ -59,10 +64,13 @@ class _Overview:
         return _json(self._model(who))
 
     def _team(self, who: Caller) -> TeamView:
-        with self._pages.engine.connect().execution_options(reads=True) as connection:
-            known = self._in_use(overview.digest_in_use(connection, who.viewer))
-            budget = None if known is None else known.budget
-            found = overview.team(connection, who.viewer, self._pages.now(), budget)
+        def counted() -> TeamView:
+            with self._pages.engine.connect().execution_options(reads=True) as connection:
+                known = self._in_use(overview.digest_in_use(connection, who.viewer))
+                budget = None if known is None else known.budget
+                return overview.team(connection, who.viewer, self._pages.now(), budget)
+
+        found = self._teams.get((who.user.clinic, who.user.role), counted)
         entry = AuditEntry(clinic=who.user.clinic, by=who.user.actor, action="team.seen")
         with self._pages.engine.begin() as connection:
             append(connection, micros(self._pages.now()), entry)

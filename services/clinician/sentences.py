@@ -227,7 +227,7 @@ WORDS: Final[Mapping[str, Said]] = {
     "how_many": said("How many"),
     "by_clinician": said("By clinician"),
     "open_courses": said("Courses under way"),
-    "open_now": said("Open now"),
+    "open_end": said("Open at the end"),
     "few": said("not shown"),
     "no_team": said("There is nothing to show yet."),
     # data quality

@@ -24,6 +24,7 @@ from keepwell.web.problems import problem_of
 from services.clinician import queries, render
 from services.clinician.answers import Answers, Asking, Conflict, NotFit, NotThere
 from services.clinician.clinics import ClinicFacts
+from services.clinician.kept import Kept
 from services.clinician.looks import looked
 from services.clinician.people.access import HOME, LOGIN, Caller, caller, rules_at
 from services.clinician.people.audit import Action as Audited
@@ -43,6 +44,8 @@ STALE: Final = timedelta(minutes=5)
 MOST_ROWS: Final = 200
 ROWS_OF_A_CLINIC: Final = 50
 """Clients on one page of whoever sees those of all clinicians; ours, as what needs a thought stands first."""
+PLACES_LIFE: Final = timedelta(seconds=30)
+"""How old the risks of a whole clinic may be among which a client is told to have a place; ours."""
 LARGEST_FORM: Final = 16_384
 ACTIONS: Final[frozenset[str]] = frozenset(get_args(Action))
 Who = Annotated[Caller, Depends(caller)]
@@ -105,6 +108,7 @@ class _Views:
 
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
+        self._risks = Kept[tuple[float, ...]](PLACES_LIFE, pages.now)
 
     def today(
         self, who: Who, *, q: str = "", alerts: str = "", state: State = "open", clinician: str = "",
@@ -119,7 +123,7 @@ class _Views:
                 )
             except queries.WrongCursor:
                 raise HTTPException(404) from None
-            context, risks = self._pages.context(connection, who), queries.risks(connection, who.viewer)
+            context, risks = self._pages.context(connection, who), self._risks_of(connection, who)
         with self._pages.engine.begin() as connection:
             looked(connection, micros(self._pages.now()), who.user, "caseload.seen", [item.episode for item in items])
         filters = Filters(q=q, alerts=bool(alerts), state=state, clinician=clinician)
@@ -251,7 +255,7 @@ class _Views:
         with self._reading() as connection:
             view = queries.episode(connection, who.viewer, key, self._pages.now(), self._pages.fits)
             context = self._pages.context(connection, who)
-            risks = queries.risks(connection, who.viewer)
+            risks = self._risks_of(connection, who)
         if view is None:
             return HTMLResponse(render.not_found(context), 404)
         with self._pages.engine.begin() as connection:
@@ -260,6 +264,12 @@ class _Views:
         if action == "together.seen":
             return HTMLResponse(render.together(context, view))
         return HTMLResponse(render.client(context, view, risks))
+
+    def _risks_of(self, connection: sa.Connection, who: Caller) -> tuple[float, ...]:
+        """The risks among which the clients of a user's list have their place: those of a whole clinic are kept."""
+        if who.viewer.role != "supervisor":
+            return queries.risks(connection, who.viewer)
+        return self._risks.get(who.user.clinic, lambda: queries.risks(connection, who.viewer))
 
     def _reading(self) -> sa.Connection:
         """For what is looked up. What it was is written down afterwards, before it is shown, so that nobody who looks keeps
@@ -279,7 +289,7 @@ class _Views:
                 return RedirectResponse(place, 303)
             view = queries.episode(connection, who.viewer, key, self._pages.now(), self._pages.fits)
             context = self._pages.context(connection, who)
-            risks = queries.risks(connection, who.viewer)
+            risks = self._risks_of(connection, who)
         if view is None:
             raise HTTPException(404)
         told = render.announced_of(view.item)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, get_args
 
 import msgspec
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from keepwell.contract.events import (
     Actioned,
     AlertActioned,
+    ClockTicked,
     Ended,
     EpisodeEnded,
     EventRetracted,
@@ -87,9 +88,7 @@ def test_the_numbers_of_a_team_are_those_of_the_log(opened: sa.Engine, told: Liv
         team = overview.team(connection, viewer(), NOW)
     with opened.connect() as connection:
         whose = dict(connection.execute(sa.select(episodes.c.key, episodes.c.clinician)).all())
-        courses = Counter(
-            connection.execute(sa.select(episodes.c.clinician).where(episodes.c.state == "open")).scalars()
-        )
+    courses = Counter(whose[key] for key, state in _states(told, UNTIL).items() if state == "open" and whose[key])
     of = {
         name: Counter(whose[raised[one].episode] for one in group)
         for name, group in (
@@ -119,16 +118,37 @@ def test_the_numbers_of_a_team_are_those_of_the_log(opened: sa.Engine, told: Liv
         assert overview.team(connection, viewer("clinician"), NOW).raised is None
 
 
+def _states(told: Lived, until: datetime) -> dict[str, str]:
+    """Episodes that had begun by then, with the state that they had."""
+    begun = {
+        event.key
+        for records in told.events.values()
+        for event in (decode_accepted(record.value or b"") for record in records)
+        if event.time < until and not isinstance(event, ClockTicked)
+    }
+    found = dict.fromkeys(begun, "open")
+    for records in told.scores.values():
+        for score in (msgspec.json.decode(record.value or b"", type=Score) for record in records):
+            if score.episode in begun and datetime.fromisoformat(score.as_of) < until:
+                found[score.episode] = score.state
+    return found
+
+
 def test_figures_stand_still_until_a_week_is_over(whole: Whole) -> None:
     whole.live(*(event for n in range(6) for event in (start(f"ep-{n}"), voiced(f"f-{n}", 1, "trust", f"ep-{n}"))))
     monday = BASE.replace(hour=0) + timedelta(days=7)
     with whole.engine.connect() as connection:
         early = overview.team(connection, viewer(), monday - timedelta(microseconds=1))
         late = overview.team(connection, viewer(), monday)
-    assert (early.raised, early.until) == (None, "2026-01-05T00:00:00Z"), (
+    assert (early.raised, early.until, early.members) == (None, "2026-01-05T00:00:00Z", ()), (
         "a difference of two looks tells of no one event"
     )
     assert (late.raised, late.until) == (5, "2026-01-12T00:00:00Z")
+    assert [one.episodes for one in late.members] == [5]
+    whole.live(*(EpisodeEnded(**head(f"e-{n}", 8 * 24, f"ep-{n}"), data=Ended(reason="improved")) for n in range(6)))
+    with whole.engine.connect() as connection:
+        assert overview.team(connection, viewer(), monday) == late, "nor do courses that end after it"
+        assert overview.team(connection, viewer(), monday + timedelta(days=7)).members[0].episodes is None
 
 
 def test_answers_endings_and_retractions_count_once(whole: Whole) -> None:
@@ -198,6 +218,8 @@ def test_pages_and_api_are_of_their_roles_and_the_look_at_a_team_is_recorded(who
     headings = [heading for heading, _ in model["card"]]
     assert "What it is for" in headings and not any("|" in text for _, text in model["card"])
     assert data.get("/quality").status_code == data.get("/model").status_code == 200
+    assert boss.get("/api/v1/team").json()["budget"] is None, "it may be a minute old"
+    whole.clock.append(whole.clock[-1] + timedelta(minutes=1))
     team = boss.get("/api/v1/team").json()
     assert team["budget"] > 0 and team["raised"] is None
     for asked in ("/supervision", "/api/v1/team"):
@@ -206,7 +228,7 @@ def test_pages_and_api_are_of_their_roles_and_the_look_at_a_team_is_recorded(who
         assert anna.get(asked).status_code == boss.get(asked).status_code == 404
     with whole.engine.connect() as connection:
         looks = connection.execute(sa.select(sa.func.count()).where(audit.c.action == "team.seen")).scalar()
-    assert looks == 3
+    assert looks == 4
 
 
 def test_a_release_that_cannot_be_read_here_is_told_by_its_digest_alone() -> None:
