@@ -139,32 +139,34 @@ def caseload(
     anew. Raises `WrongCursor`.
     """
     asked = asked or Asked()
-    found, rank, has = _ranked(viewer, asked.state, micros(now))
-    if asked.clinician is not None:
-        found = found.where(episodes.c.clinician == asked.clinician)
-    if asked.q:
-        found = found.where(episodes.c.key.icontains(asked.q, autoescape=True))
-    if asked.alerts_open:
-        found = found.where(has)
     start, passed = 0, []
     if cursor is not None:
+        found, rank = _ranked(viewer, asked, micros(now))
         keys = connection.execute(found.with_only_columns(episodes.c.key).order_by(*rank)).scalars().all()
         places = {_mark(key): place for place, key in enumerate(keys)}
         start = next((places[mark] + 1 for mark in _read_cursor(cursor).split(" ") if mark in places), 0)
         passed = list(keys[:start])[-MARKS:]
-    rows = connection.execute(found.order_by(*rank).offset(start).limit(limit + 1)).all()
+    tried = [asked]
+    if (
+        start == 0 and viewer.role == "supervisor"
+    ):  # open alerts stand first; a clinic's fill the page, so nobody else is ranked
+        tried.insert(0, asked._replace(alerts_open=True))
+    rows: Sequence[sa.Row[Any]] = ()
+    for one in tried:
+        found, rank = _ranked(viewer, one, micros(now))
+        rows = connection.execute(found.order_by(*rank).offset(start).limit(limit + 1)).all()
+        if len(rows) > limit:
+            break
     page = rows[:limit]
     told = _told(connection, page)
     looked = last_seen(connection, viewer.user, [row.key for row in page])
-    items = [_item(one, now, fits, looked.get(one.row.key)) for one in told]
+    items = [_item(each, now, fits, looked.get(each.row.key)) for each in told]
     passed += [row.key for row in page]
     return items, _cursor(" ".join(map(_mark, reversed(passed[-MARKS:])))) if len(rows) > limit else None
 
 
-def _ranked(
-    viewer: Viewer, state: State, at: int
-) -> tuple[sa.Select[Any], list[sa.ColumnElement[Any]], sa.ColumnElement[bool]]:
-    """The episodes that a user may see in a state, what they are ordered by, and whether one has an open alert."""
+def _ranked(viewer: Viewer, asked: Asked, at: int) -> tuple[sa.Select[Any], list[sa.ColumnElement[Any]]]:
+    """The episodes of a list that a user may see, and what they are ordered by."""
     safety = sa.func.max(sa.case((alerts.c.kind == "safety", 1), else_=0)).label("safety")
     open_alerts = (
         sa.select(alerts.c.episode, safety)
@@ -183,8 +185,13 @@ def _ranked(
         -sa.func.coalesce(episodes.c.risk, 0.0),
         episodes.c.key,
     ]
-    found = sa.select(episodes).select_from(episodes.outerjoin(alerted, alerted.c.episode == episodes.c.key))
-    return found.where(visible_to(viewer), episodes.c.state == state), rank, has
+    join = episodes.join(alerted, alerted.c.episode == episodes.c.key, isouter=not asked.alerts_open)
+    found = sa.select(episodes).select_from(join).where(visible_to(viewer), episodes.c.state == asked.state)
+    if asked.clinician is not None:
+        found = found.where(episodes.c.clinician == asked.clinician)
+    if asked.q:
+        found = found.where(episodes.c.key.icontains(asked.q, autoescape=True))
+    return found, rank
 
 
 def episode(

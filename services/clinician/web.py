@@ -42,7 +42,7 @@ STATIC: Final = Path(__file__).with_name("pages") / "static"
 STALE: Final = timedelta(minutes=5)
 """After so long without a tick pages say that they may be behind; ticks come every minute. Ours."""
 MOST_ROWS: Final = 200
-ROWS_OF_A_CLINIC: Final = 50
+ROWS_OF_A_CLINIC: Final = 25
 """Clients on one page of whoever sees those of all clinicians; ours, as what needs a thought stands first."""
 PLACES_LIFE: Final = timedelta(seconds=30)
 """How old the risks of a whole clinic may be among which a client is told to have a place; ours."""
