@@ -9,7 +9,7 @@ log has taken it back, and never written.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -231,9 +231,7 @@ class OfEpisodes(Projection):
         """All of them, up to the first whose episode is not known yet."""
         read = [(record, self.read(record)) for record in records]
         keys = {told[0] for _, told in read if told is not None}
-        known: dict[str, int] = dict(
-            connection.execute(sa.select(episodes.c.key, episodes.c.first_at).where(episodes.c.key.in_(keys))).all()
-        )
+        known = locked(connection, keys)
         rows = []
         done = 0
         for record, told in read:
@@ -344,18 +342,27 @@ def folded(connection: sa.Connection, key: str, known: Instruments) -> Live:
 
 def _erase(connection: sa.Connection, clinic: str, client: str, at: int) -> list[str]:
     """Deletes what is held of a client, answers that wait and the audit's subjects too, and returns the episodes it was of.
-    `at` is when the erasure was asked for (µs)."""
+    `at` is when the erasure was asked for (µs). The episodes go first: who writes of one at this moment has it `locked`, and
+    what they wrote is there once they let go."""
     mine = sa.select(clients.c.episode).where(clients.c.clinic == clinic, clients.c.client == client)
     keys = list(connection.execute(mine).scalars())
+    connection.execute(sa.delete(episodes).where(episodes.c.key.in_(keys)))
     for table in (events, scores, alerts, answers):
         connection.execute(sa.delete(table).where(table.c.episode.in_(keys)))
-    connection.execute(sa.delete(episodes).where(episodes.c.key.in_(keys)))
     connection.execute(sa.delete(clients).where(clients.c.episode.in_(keys)))
     for table in (sent, seen, notices):
         connection.execute(sa.delete(table).where(table.c.episode.in_(keys)))
     for key in keys:
         forget(connection, at, clinic, key, FOLLOWER)
     return keys
+
+
+def locked(connection: sa.Connection, keys: Collection[str]) -> dict[str, int]:
+    """Those of the episodes that are there, with the time of their first event (µs). Until the transaction ends none of them
+    can be erased, though all else may change: on PostgreSQL by a lock on its row, on SQLite as one transaction writes at a
+    time."""
+    asked = sa.select(episodes.c.key, episodes.c.first_at).where(episodes.c.key.in_(keys))
+    return dict(connection.execute(asked.with_for_update(read=True, key_share=True)).all())
 
 
 def _position(connection: sa.Connection, partition: Partition) -> int:

@@ -9,14 +9,22 @@ import pytest
 import sqlalchemy as sa
 
 from keepwell.care.instruments import Instruments
-from keepwell.contract.events import ClientErased, Erased, decode_accepted
-from keepwell.streams.log import Doubt, Record
+from keepwell.contract.events import ClientErased, Erased, decode_accepted, encode
+from keepwell.contract.keys import episode_of
+from keepwell.streams.log import Doubt, Partition, Record
 from services.clinician import projector
-from services.clinician.projector import AlertsProjection, EventsProjection, ScoresProjection, empty, folded
+from services.clinician.projector import (
+    AlertsProjection,
+    EventsProjection,
+    OfEpisodes,
+    ScoresProjection,
+    empty,
+    folded,
+)
 from services.clinician.schema import downgrade, migrate
 from services.clinician.tables import alerts, clients, episodes, events, positions, scores
-from tests.services.clinician.databases import every_database
-from tests.services.clinician.lived import DAYS, START, Lived, content, follow, lived, project
+from tests.services.clinician.databases import every_database, just_before
+from tests.services.clinician.lived import DAYS, START, TOPICS, Lived, content, follow, lived, project
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +141,26 @@ def test_an_erased_client_leaves_nothing_and_what_comes_late_is_not_written(engi
         assert connection.execute(sa.select(episodes).filter_by(key=key)).first() is None
         assert connection.execute(sa.select(sa.func.count()).select_from(episodes)).scalar() == 11
         assert connection.execute(sa.select(sa.func.count()).select_from(positions)).scalar() == 6
+
+
+@every_database
+@pytest.mark.parametrize(("of", "table"), [(ScoresProjection, scores), (AlertsProjection, alerts)])
+def test_what_is_written_while_its_client_is_erased_goes_with_the_rest(
+    engine: sa.Engine, log: Lived, of: type[OfEpisodes], table: sa.Table
+) -> None:
+    follow(EventsProjection(engine), log.events, 100)
+    place, records = next(iter((log.scores if of is ScoresProjection else log.alerts).items()))
+    key = episode_of(records[0].key or b"").decode()
+    with engine.connect() as connection:
+        client = connection.execute(sa.select(clients.c.client).filter_by(episode=key)).scalar_one()
+    source = Partition(TOPICS.episodes, place.number)
+    erasure = Record(source, len(log.events[source]), b"_erased#0.0", encode(_erasure(client)))
+    with just_before(engine, f"INSERT INTO {table.name}", lambda: EventsProjection(engine).handle(source, [erasure])):
+        assert of(engine, lambda _: True).handle(place, records).done == len(records)
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(episodes).filter_by(key=key)).first() is None
+        assert connection.execute(sa.select(table).filter_by(episode=key)).first() is None
+        assert connection.execute(sa.select(table)).first() is not None
 
 
 def test_a_live_that_was_let_go_of_is_folded_again(
