@@ -70,12 +70,14 @@ class Projection:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
+        self._reached: dict[Partition, int] = {}
 
     def position(self, partition: Partition) -> int:
         """The offset that is read next, by the database. Raises `NotYet` while it does not answer."""
         try:
             with self.engine.connect() as connection:
-                return _position(connection, partition)
+                self._reached[partition] = _position(connection, partition)
+                return self._reached[partition]
         except AWAY as error:
             _log.warning("projector.later", cause=cause(error))
             raise NotYet(AGAIN) from error
@@ -84,13 +86,13 @@ class Projection:
         """Writes what the records come to, and the position after them, in one transaction."""
         try:
             with self.engine.begin() as connection:
-                before = _position(connection, partition)
-                ahead = [record for record in records if record.offset >= before]
-                if len(ahead) < len(records):
-                    raise Doubt("the read model was moved on by another projector")
-                done = self.take(connection, partition, ahead)
+                before = _position(connection, partition, lock=True)
+                if before != self._reached.get(partition, before) or before > records[0].offset:
+                    raise Doubt("the read model was moved on by another projector, or thrown away")
+                done = self.take(connection, partition, records)
+                reached = records[done - 1].offset + 1 if done else before
                 if done:
-                    _move(connection, partition, ahead[done - 1].offset + 1)
+                    _move(connection, partition, reached)
         except (sa.exc.DBAPIError, *AWAY) as error:
             self.forget(partition)
             _log.warning("projector.later", cause=cause(error))
@@ -98,6 +100,7 @@ class Projection:
         except BaseException:
             self.forget(partition)
             raise
+        self._reached[partition] = reached
         return Handled(done, again=AGAIN)
 
     def forget(self, partition: Partition) -> None:
@@ -318,7 +321,9 @@ class AlertsProjection(OfEpisodes):
 
 
 def empty(engine: sa.Engine) -> None:
-    """Throws the read model away; following the log from its beginning makes the same again."""
+    """Throws the read model away; following the log from its beginning makes the same again, but for scores that the log has
+    lost to compaction (`services.clinician.history`). A projector that is at work has `Doubt` with its next
+    record, and begins anew."""
     with engine.begin() as connection:
         for table in READ_MODEL:
             connection.execute(sa.delete(table))
@@ -365,9 +370,9 @@ def locked(connection: sa.Connection, keys: Collection[str]) -> dict[str, int]:
     return dict(connection.execute(asked.with_for_update(read=True, key_share=True)).all())
 
 
-def _position(connection: sa.Connection, partition: Partition) -> int:
+def _position(connection: sa.Connection, partition: Partition, *, lock: bool = False) -> int:
     asked = sa.select(positions.c.next_offset).filter_by(topic=partition.topic, partition=partition.number)
-    return connection.execute(asked).scalar() or 0
+    return connection.execute(asked.with_for_update() if lock else asked).scalar() or 0
 
 
 def _move(connection: sa.Connection, partition: Partition, offset: int) -> None:

@@ -94,6 +94,30 @@ def test_what_another_projector_took_already_is_doubted_and_changes_nothing(engi
     assert content(engine) == whole
 
 
+@every_database
+def test_a_projector_that_is_at_work_while_all_is_thrown_away_begins_anew_and_leaves_no_gap(
+    engine: sa.Engine, log: Lived
+) -> None:
+    project(engine, log)
+    whole = content(engine)
+    place, records = next(iter(log.scores.items()))
+    empty(engine)
+    follow(EventsProjection(engine), log.events, 100)
+    at_work = ScoresProjection(engine, lambda _: True)
+    assert at_work.position(place) == 0
+    assert at_work.handle(place, records[:5]).done == 5
+    with just_before(engine, "INSERT INTO scores", lambda: empty(engine)):
+        assert at_work.handle(place, records[5:10]).done == 5
+    assert not any(content(engine).values()), "what was written meanwhile is gone too"
+    with pytest.raises(Doubt):
+        at_work.handle(place, records[10:])
+    assert at_work.position(place) == 0
+    follow(EventsProjection(engine), log.events, 100)
+    follow(at_work, log.scores, 100)
+    follow(AlertsProjection(engine, lambda _: True), log.alerts, 100)
+    assert content(engine) == whole
+
+
 def test_scores_and_alerts_wait_until_the_events_of_their_episode_are_there(engine: sa.Engine, log: Lived) -> None:
     partition, records = next(iter(log.scores.items()))
     waiting = ScoresProjection(engine, lambda _: True)
