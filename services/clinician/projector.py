@@ -144,7 +144,7 @@ class EventsProjection(Projection):
                 case ClientErased():
                     _insert(connection, events, rows)
                     rows.clear()
-                    for key in _erase(connection, event.clinic, event.data.client_id, micros(event.time)):
+                    for key in _erase(connection, partition, event.clinic, event.data.client_id, micros(event.time)):
                         self._lives.pop(key, None)
                         touched.pop(key, None)
                         recount.pop(key, None)
@@ -345,11 +345,13 @@ def folded(connection: sa.Connection, key: str, known: Instruments) -> Live:
     return live
 
 
-def _erase(connection: sa.Connection, clinic: str, client: str, at: int) -> list[str]:
-    """Deletes what is held of a client, answers that wait and the audit's subjects too, and returns the episodes it was of.
+def _erase(connection: sa.Connection, partition: Partition, clinic: str, client: str, at: int) -> list[str]:
+    """Deletes what is held of a client's episodes in a partition, answers that wait and the audit's subjects too, and returns
+    which they were. An erasure stands on every partition, and in another one the client may have begun anew after it.
     `at` is when the erasure was asked for (µs). The episodes go first: who writes of one at this moment has it `locked`, and
     what they wrote is there once they let go."""
-    mine = sa.select(clients.c.episode).where(clients.c.clinic == clinic, clients.c.client == client)
+    here = sa.exists().where(events.c.episode == clients.c.episode, events.c.partition == partition.number)
+    mine = sa.select(clients.c.episode).where(clients.c.clinic == clinic, clients.c.client == client, here)
     keys = list(connection.execute(mine).scalars())
     connection.execute(sa.delete(episodes).where(episodes.c.key.in_(keys)))
     for table in (events, scores, alerts, answers):

@@ -167,6 +167,30 @@ def test_an_erased_client_leaves_nothing_and_what_comes_late_is_not_written(engi
         assert connection.execute(sa.select(sa.func.count()).select_from(positions)).scalar() == 6
 
 
+def test_a_client_who_began_anew_in_one_partition_is_kept_though_another_meets_the_erasure_later(
+    engine: sa.Engine, log: Lived
+) -> None:
+    project(engine, log)
+    with engine.connect() as connection:
+        client, key, place = connection.execute(
+            sa.select(clients.c.client, clients.c.episode, events.c.partition)
+            .join(events, events.c.episode == clients.c.episode)
+            .limit(1)
+        ).one()
+    late = lived(more=[_erasure(client)])
+    source = Partition(TOPICS.episodes, place)
+    opening = next(
+        one for one in log.events[source] if one.key == key.encode() and b"episode.opened" in (one.value or b"")
+    )
+    late.events[source].append(opening._replace(offset=len(late.events[source])))
+    for order in (late.events, dict(reversed(late.events.items()))):
+        empty(engine)
+        follow(EventsProjection(engine), order, 100)
+        with engine.connect() as connection:
+            found = connection.execute(sa.select(events.c.offset).filter_by(episode=key)).scalars().all()
+        assert found == [len(late.events[source]) - 1]
+
+
 @every_database
 @pytest.mark.parametrize(("of", "table"), [(ScoresProjection, scores), (AlertsProjection, alerts)])
 def test_what_is_written_while_its_client_is_erased_goes_with_the_rest(
