@@ -1,9 +1,10 @@
 """Follows the log into the read model: three topics, each with its position in the transaction of what it wrote.
 
 Whatever dies between any two lines, a batch is written whole or not at all, and comes again where it was not. So the read
-model is a function of the log: thrown away (`empty`) and followed again, it is the same. An alert or a score is written once
-the events of its episode were; of an erased episode no events are left, so what arrives of it late is waited with until the
-log has taken it back, and never written.
+model is a function of the log: thrown away (`empty`) and followed again, it is the same, but for scores that compaction took
+from the log meanwhile; `services.clinician.history` fills those in. An alert or a score is written once the events of its
+episode were; of an erased episode no events are left, so what arrives of it late is waited with until the log has taken it
+back, and never written.
 """
 
 from __future__ import annotations
@@ -321,9 +322,8 @@ class AlertsProjection(OfEpisodes):
 
 
 def empty(engine: sa.Engine) -> None:
-    """Throws the read model away; following the log from its beginning makes the same again, but for scores that the log has
-    lost to compaction (`services.clinician.history`). A projector that is at work has `Doubt` with its next
-    record, and begins anew."""
+    """Throws the read model away; following the log from its beginning makes the same again. A projector that is at work has
+    `Doubt` with its next record, and begins anew."""
     with engine.begin() as connection:
         for table in READ_MODEL:
             connection.execute(sa.delete(table))
