@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Annotated, Any, Final, TypeVar
+from typing import IO, TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import msgspec
 import typer
@@ -36,6 +36,9 @@ from services.predictor.settings import PredictorSettings
 from services.predictor.step import PredictorProcessor
 from services.predictor.turns import recorded
 
+if TYPE_CHECKING:
+    from services.clinician.history import ScoreHistory
+
 Item = TypeVar("Item")
 
 BATCH: Final = 5000
@@ -57,6 +60,14 @@ def command(
     verify: Annotated[
         bool, typer.Option(help="With --log: compare with every score and alert it still holds.")
     ] = False,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            "--database",
+            help="With --log: fill the score history of the clinician's read model in this database, as keepwell clinician "
+            "has it.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Run the live code over FILES, or over a log, and write scores, alerts, dead letters and a summary."""
@@ -68,6 +79,8 @@ def command(
             raise typer.BadParameter("name at least one FILE, or a log with --log")
         if verify:
             raise typer.BadParameter("--verify needs --log: a file holds no scores to compare with")
+        if database is not None:
+            raise typer.BadParameter("--database needs --log: what clinicians see comes from a log")
         if out is None:
             raise typer.BadParameter("name a folder for the results with --out")
         summary = replay_files(files, moment(as_of), worker, topics, registrations(instruments), out=out)
@@ -77,8 +90,10 @@ def command(
             raise typer.BadParameter("replay either FILES or --log, not both")
         if instruments is not None:
             raise typer.BadParameter("a log tells which instruments were registered: leave out --instruments")
-        with closing(settings.open_log(must_exist=True)) as source:
-            summary, verdict = replay_log(source, worker, topics, out, verify=verify, as_begun=model is None)
+        with closing(settings.open_log(must_exist=True)) as source, _history(database, topics) as history:
+            summary, verdict = replay_log(
+                source, worker, topics, out, verify=verify, as_begun=model is None, history=history
+            )
     say(summary, as_json)
     if verdict is not None and verdict.difference is not None:
         failed(verdict.difference)
@@ -118,12 +133,21 @@ def replay_files(
 
 
 def replay_log(
-    source: Log, worker: PredictorProcessor, topics: Topics, out: Path | None, *, verify: bool, as_begun: bool = True
+    source: Log,
+    worker: PredictorProcessor,
+    topics: Topics,
+    out: Path | None,
+    *,
+    verify: bool,
+    as_begun: bool = True,
+    history: ScoreHistory | None = None,
 ) -> tuple[dict[str, Any], Verdict | None]:
-    """Replays what the predictor has committed of a log; with `verify`, compares with what the log holds of its outputs.
+    """Replays what the predictor has committed of a log; with `verify`, compares with what the log holds of its outputs;
+    fills a `history` of scores, where one is given.
 
     Promotions are taken and refused as they were then; with `as_begun`, the release that the predictor began with is that of
-    then too, else it is the worker's own. Raises `InvalidRelease` where a release that was in use cannot be loaded here.
+    then too, else it is the worker's own. Raises `InvalidRelease` where a release that was in use cannot be loaded here,
+    and what the history does.
     """
     if verify:
         _check_verifiable(source, topics)
@@ -156,17 +180,36 @@ def replay_log(
                     results.add(step.messages)
                 if verifier is not None:
                     verifier.produced(step.messages)
+                if history is not None:
+                    history.produced(step.messages)
+            if history is not None:
+                history.fill(number, committed.get(partition, 0))
             aside = sum(at[0] == number and at[1] < committed.get(partition, 0) for at in set_aside)
             counts.update(received=aside, refused=aside)
         verdict = verifier.verdict() if verifier is not None else None
     summary: dict[str, Any] = dict(counts)
     if results is not None:
         summary |= results.counts()
+    if history is not None:
+        summary |= {"scores_filled": history.filled, "episodes_skipped": history.skipped}
     if verdict is not None:
         summary["verified"] = {"compared": verdict.compared, "difference": verdict.difference}
     if out is not None:
         (out / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n")
     return summary, verdict
+
+
+@contextmanager
+def _history(database: str | None, topics: Topics) -> Iterator[ScoreHistory | None]:
+    """The score history in a database, which has to be there; None where none is named."""
+    if database is None:
+        yield None
+        return
+    from services.clinician.history import opened  # SQLAlchemy, which no other replay needs
+    from services.clinician.settings import ClinicianSettings
+
+    with opened(read(ClinicianSettings, database=database).database, topics.scores) as history:
+        yield history
 
 
 def _check_verifiable(source: Log, topics: Topics) -> None:

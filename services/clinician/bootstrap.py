@@ -35,7 +35,7 @@ from services.clinician.people.access import People, install
 from services.clinician.people.passwords import Passwords
 from services.clinician.people_api import add_people_api
 from services.clinician.people_pages import add_people_pages
-from services.clinician.projector import AlertsProjection, EventsProjection, ScoresProjection
+from services.clinician.projector import AlertsProjection, EventsProjection, ScoresProjection, empty
 from services.clinician.prompt_pages import add_prompt_pages
 from services.clinician.prompting import Prompting, prompting_of
 from services.clinician.releases import KnownReleases
@@ -51,11 +51,14 @@ _log = structlog.get_logger(__name__)
 
 
 class ReadModel:
-    """Follows events, scores and alerts into the database, each in a thread of its own, and hands waiting answers over."""
+    """Follows events, scores and alerts into the database, each in a thread of its own, and hands waiting answers over.
+
+    `rebuild`: throws away what the database holds of the log, and follows it from its beginning.
+    """
 
     def __init__(
         self, log: Log, topics: Topics, instance: str, engine: sa.Engine, *, answers: Answers,
-        prompting: Prompting,
+        prompting: Prompting, rebuild: bool = False,
     ) -> None:  # fmt: skip
         still_stands = partial(stands, log)
         follows: list[tuple[str, str, Handler]] = [
@@ -68,6 +71,7 @@ class ReadModel:
         ]
         self._jobs: list[Callable[[], object]] = [answers.hand_over, prompting.turn]
         self._away: set[int] = set()
+        self._begin = partial(empty, engine) if rebuild else None
 
     def run(self, stop: Stop) -> None:
         """Follows until `stop` is set. Raises `LogError` as every loop does; then all have ended."""
@@ -83,6 +87,8 @@ class ReadModel:
             finally:
                 ended.set()
 
+        if self._begin is not None:
+            self._begin()
         works: list[Callable[[Stop], None]] = [
             *(loop.run for loop in self._loops), *(partial(self._again, number) for number in range(len(self._jobs)))
         ]  # fmt: skip
@@ -96,6 +102,8 @@ class ReadModel:
 
     def drain(self, stop: Stop) -> None:
         """Follows what the log holds now: events first, as scores and alerts wait for them."""
+        if self._begin is not None:
+            self._begin()
         for loop in self._loops:
             loop.drain(stop)
         for job in self._jobs:
@@ -128,19 +136,22 @@ class ReadModel:
             stop.wait(JOB_SECONDS)
 
 
-def run(settings: ClinicianSettings, *, drain: bool = False, stop: Stop | None = None) -> None:
+def run(settings: ClinicianSettings, *, rebuild: bool = False, drain: bool = False, stop: Stop | None = None) -> None:
     """Runs the clinician's side as a process of its own, as `keepwell.web.service.run` does."""
-    service.run("clinician", settings, make, drain=drain, stop=stop)
+    service.run("clinician", settings, partial(make, rebuild=rebuild), drain=drain, stop=stop)
 
 
-def make(settings: ClinicianSettings, log: Log) -> Service:
-    """The read model over the log, with the API as its face. The database is brought to the newest schema."""
+def make(settings: ClinicianSettings, log: Log, *, rebuild: bool = False) -> Service:
+    """The read model over the log, with the API as its face. The database is brought to the newest schema; `rebuild` as
+    `ReadModel`."""
     engine = open_engine(settings.database)
     migrate(engine)
     topics = Topics(settings.topic_prefix)
     answers = Answers(engine, log, topics.sessions, _now)
     prompting = prompting_of(settings, engine, partial(facts_of, settings.clinics), _now)
-    work = ReadModel(log, topics, settings.instance, engine, answers=answers, prompting=prompting)
+    work = ReadModel(
+        log, topics, settings.instance, engine, answers=answers, prompting=prompting, rebuild=rebuild
+    )  # fmt: skip
     people = People(engine, lambda: micros(_now()))
     streams = Streams(people, topics)
     releases = KnownReleases(Releases.of(settings))

@@ -1,15 +1,16 @@
 """Follows the log into the read model: three topics, each with its position in the transaction of what it wrote.
 
 Whatever dies between any two lines, a batch is written whole or not at all, and comes again where it was not. So the read
-model is a function of the log: thrown away (`empty`) and followed again, it is the same. An alert or a score is written once
-the events of its episode were; of an erased episode no events are left, so what arrives of it late is waited with until the
-log has taken it back, and never written.
+model is a function of the log: thrown away (`empty`) and followed again, it is the same, but for scores that compaction took
+from the log meanwhile; `services.clinician.history` fills those in. An alert or a score is written once the events of its
+episode were; of an erased episode no events are left, so what arrives of it late is waited with until the log has taken it
+back, and never written.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -70,12 +71,14 @@ class Projection:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
+        self._reached: dict[Partition, int] = {}
 
     def position(self, partition: Partition) -> int:
         """The offset that is read next, by the database. Raises `NotYet` while it does not answer."""
         try:
             with self.engine.connect() as connection:
-                return _position(connection, partition)
+                self._reached[partition] = _position(connection, partition)
+                return self._reached[partition]
         except AWAY as error:
             _log.warning("projector.later", cause=cause(error))
             raise NotYet(AGAIN) from error
@@ -84,13 +87,13 @@ class Projection:
         """Writes what the records come to, and the position after them, in one transaction."""
         try:
             with self.engine.begin() as connection:
-                before = _position(connection, partition)
-                ahead = [record for record in records if record.offset >= before]
-                if len(ahead) < len(records):
-                    raise Doubt("the read model was moved on by another projector")
-                done = self.take(connection, partition, ahead)
+                before = _position(connection, partition, lock=True)
+                if before != self._reached.get(partition, before) or before > records[0].offset:
+                    raise Doubt("the read model was moved on by another projector, or thrown away")
+                done = self.take(connection, partition, records)
+                reached = records[done - 1].offset + 1 if done else before
                 if done:
-                    _move(connection, partition, ahead[done - 1].offset + 1)
+                    _move(connection, partition, reached)
         except (sa.exc.DBAPIError, *AWAY) as error:
             self.forget(partition)
             _log.warning("projector.later", cause=cause(error))
@@ -98,6 +101,7 @@ class Projection:
         except BaseException:
             self.forget(partition)
             raise
+        self._reached[partition] = reached
         return Handled(done, again=AGAIN)
 
     def forget(self, partition: Partition) -> None:
@@ -141,7 +145,7 @@ class EventsProjection(Projection):
                 case ClientErased():
                     _insert(connection, events, rows)
                     rows.clear()
-                    for key in _erase(connection, event.clinic, event.data.client_id, micros(event.time)):
+                    for key in _erase(connection, partition, event.clinic, event.data.client_id, micros(event.time)):
                         self._lives.pop(key, None)
                         touched.pop(key, None)
                         recount.pop(key, None)
@@ -231,9 +235,7 @@ class OfEpisodes(Projection):
         """All of them, up to the first whose episode is not known yet."""
         read = [(record, self.read(record)) for record in records]
         keys = {told[0] for _, told in read if told is not None}
-        known: dict[str, int] = dict(
-            connection.execute(sa.select(episodes.c.key, episodes.c.first_at).where(episodes.c.key.in_(keys))).all()
-        )
+        known = locked(connection, keys)
         rows = []
         done = 0
         for record, told in read:
@@ -320,7 +322,8 @@ class AlertsProjection(OfEpisodes):
 
 
 def empty(engine: sa.Engine) -> None:
-    """Throws the read model away; following the log from its beginning makes the same again."""
+    """Throws the read model away; following the log from its beginning makes the same again. A projector that is at work has
+    `Doubt` with its next record, and begins anew."""
     with engine.begin() as connection:
         for table in READ_MODEL:
             connection.execute(sa.delete(table))
@@ -342,14 +345,17 @@ def folded(connection: sa.Connection, key: str, known: Instruments) -> Live:
     return live
 
 
-def _erase(connection: sa.Connection, clinic: str, client: str, at: int) -> list[str]:
-    """Deletes what is held of a client, answers that wait and the audit's subjects too, and returns the episodes it was of.
-    `at` is when the erasure was asked for (µs)."""
-    mine = sa.select(clients.c.episode).where(clients.c.clinic == clinic, clients.c.client == client)
+def _erase(connection: sa.Connection, partition: Partition, clinic: str, client: str, at: int) -> list[str]:
+    """Deletes what is held of a client's episodes in a partition, answers that wait and the audit's subjects too, and returns
+    which they were. An erasure stands on every partition, and in another one the client may have begun anew after it.
+    `at` is when the erasure was asked for (µs). The episodes go first: who writes of one at this moment has it `locked`, and
+    what they wrote is there once they let go."""
+    here = sa.exists().where(events.c.episode == clients.c.episode, events.c.partition == partition.number)
+    mine = sa.select(clients.c.episode).where(clients.c.clinic == clinic, clients.c.client == client, here)
     keys = list(connection.execute(mine).scalars())
+    connection.execute(sa.delete(episodes).where(episodes.c.key.in_(keys)))
     for table in (events, scores, alerts, answers):
         connection.execute(sa.delete(table).where(table.c.episode.in_(keys)))
-    connection.execute(sa.delete(episodes).where(episodes.c.key.in_(keys)))
     connection.execute(sa.delete(clients).where(clients.c.episode.in_(keys)))
     for table in (sent, seen, notices):
         connection.execute(sa.delete(table).where(table.c.episode.in_(keys)))
@@ -358,9 +364,17 @@ def _erase(connection: sa.Connection, clinic: str, client: str, at: int) -> list
     return keys
 
 
-def _position(connection: sa.Connection, partition: Partition) -> int:
+def locked(connection: sa.Connection, keys: Collection[str]) -> dict[str, int]:
+    """Those of the episodes that are there, with the time of their first event (µs). Until the transaction ends none of them
+    can be erased, though all else may change: on PostgreSQL by a lock on its row, on SQLite as one transaction writes at a
+    time."""
+    asked = sa.select(episodes.c.key, episodes.c.first_at).where(episodes.c.key.in_(keys))
+    return dict(connection.execute(asked.with_for_update(read=True, key_share=True)).all())
+
+
+def _position(connection: sa.Connection, partition: Partition, *, lock: bool = False) -> int:
     asked = sa.select(positions.c.next_offset).filter_by(topic=partition.topic, partition=partition.number)
-    return connection.execute(asked).scalar() or 0
+    return connection.execute(asked.with_for_update() if lock else asked).scalar() or 0
 
 
 def _move(connection: sa.Connection, partition: Partition, offset: int) -> None:

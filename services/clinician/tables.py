@@ -1,7 +1,8 @@
 """The tables of the read model: what follows from the log, and how far it was followed.
 
 Times are whole microseconds since 1970 UTC. `clinic` stands in every table that is read by tenant. Everything here can be
-thrown away and is made again by following the log from its beginning (`services.clinician.projector.empty`).
+thrown away and is made again by following the log from its beginning (`services.clinician.projector.empty`), and by a replay
+that fills the scores which the log has lost to compaction (`services.clinician.history`).
 """
 
 from __future__ import annotations
@@ -109,7 +110,8 @@ scores: Final = sa.Table(
     sa.Index("ix_scores_place", "partition", "offset"),
     sa.Index("ix_scores_as_of", "episode", "as_of"),
 )
-"""Every score that was read, as it stands in the log."""
+"""Every score that was read, as it stands in the log. One that was filled in stands at a free offset, in the order in which
+the scores of its episode were written."""
 
 alerts: Final = sa.Table(
     "alerts",

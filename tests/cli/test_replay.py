@@ -5,16 +5,27 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import zstandard
 from typer.testing import CliRunner, Result
 
 from keepwell.cli.main import app
 from keepwell.contract.events import ClientErased, EpisodeOpened, Erased, encode
+from keepwell.streams.sqlite.log import SqliteLog
+from keepwell.streams.topics import Topics, ensure_topics
 from keepwell.testing.made_up import made_up_clinic
+from services.clinician.database import open_engine
+from services.clinician.history import HistoryDiffers
+from services.clinician.tables import scores
+from tests.models.releases import released
+from tests.services.erasure.clinic import Clinic
 
 EVENTS = list(made_up_clinic(12, 3, datetime(2026, 1, 5, tzinfo=UTC), 90))
 LINES = [encode(event) for event in EVENTS]
@@ -103,6 +114,7 @@ def test_an_erasure_takes_back_what_was_written_before(tmp_path: Path) -> None:
         (("nowhere.jsonl", "--out", "o"), "no such file"),
         (("--out", "o"), "at least one FILE"),
         (("x", "--verify", "--out", "o"), "--verify needs --log"),
+        (("x", "--database", "sqlite:///c.db", "--out", "o"), "--database needs --log"),
         (("-",), "--out"),
         (("-", "--out", "o", "--as-of", "soon"), "is not a moment"),
     ],
@@ -111,3 +123,70 @@ def test_wrong_use_exits_2_and_says_what_to_change(arguments: tuple[str, ...], s
     result = replay(*arguments, stdin=b"")
     assert result.exit_code == 2
     assert says in " ".join(result.output.replace("│", " ").split())
+
+
+@pytest.fixture
+def compacted(tmp_path: Path) -> Iterator[tuple[str, str, sa.Engine]]:
+    """A log whose scores were compacted, and a database that followed it afterwards."""
+    log, database = f"sqlite:///{tmp_path / 'keepwell.db'}", f"sqlite:///{tmp_path / 'clinician.db'}"
+    with closing(SqliteLog(tmp_path / "keepwell.db")) as held:
+        Clinic(held).live()
+        held.compact(Topics().scores)
+    done = CliRunner().invoke(app, ["clinician", "--drain", "--log", log, "--database", database])
+    assert done.exit_code == 0, done.output
+    engine = open_engine(database)
+    yield log, database, engine
+    engine.dispose()
+
+
+def scored(engine: sa.Engine) -> list[bytes]:
+    """Every score of a database, by episode in the order of the log."""
+    with engine.connect() as connection:
+        asked = sa.select(scores.c.value).order_by(scores.c.episode, scores.c.partition, scores.c.offset)
+        return list(connection.execute(asked).scalars())
+
+
+def test_the_score_history_of_a_database_is_filled_from_the_log(
+    compacted: tuple[str, str, sa.Engine], tmp_path: Path
+) -> None:
+    log, database, engine = compacted
+    before = len(scored(engine))
+    result = replay("--log", log, "--database", database, "--out", tmp_path / "out", "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    produced = (tmp_path / "out" / "scores.jsonl").read_bytes().splitlines()
+    assert sorted(scored(engine)) == sorted(produced)
+    assert (told["scores_filled"], told["episodes_skipped"]) == (len(produced) - before, 0)
+    assert told["scores_filled"] > before
+    again = replay("--log", log, "--database", database)
+    assert "scores filled: 0" in again.stdout and "episodes skipped: 0" in again.stdout
+
+
+def test_another_release_than_wrote_the_scores_fills_nothing(
+    compacted: tuple[str, str, sa.Engine], tmp_path: Path
+) -> None:
+    log, database, engine = compacted
+    before = scored(engine)
+    released(tmp_path / "other", 0.5)
+    result = replay("--log", log, "--database", database, "--model", tmp_path / "other")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, HistoryDiffers)
+    assert scored(engine) == before
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_database_without_a_read_model_is_refused_and_not_made(there: bool, tmp_path: Path) -> None:
+    with closing(SqliteLog(tmp_path / "keepwell.db")) as log:
+        ensure_topics(log, Topics(), 1)
+    file = tmp_path / "other.db"
+    if there:
+        with closing(sqlite3.connect(file)) as made:
+            made.execute("CREATE TABLE scores (x)")
+            made.commit()
+    result = replay("--log", f"sqlite:///{tmp_path / 'keepwell.db'}", "--database", f"sqlite:///{file}")
+    assert result.exit_code == 1
+    assert "no read model" in str(result.exception) and "keepwell clinician" in str(result.exception)
+    assert file.exists() == there
+    if there:
+        with closing(sqlite3.connect(file)) as found:
+            assert found.execute("SELECT name FROM sqlite_master").fetchall() == [("scores",)]

@@ -9,14 +9,22 @@ import pytest
 import sqlalchemy as sa
 
 from keepwell.care.instruments import Instruments
-from keepwell.contract.events import ClientErased, Erased, decode_accepted
-from keepwell.streams.log import Doubt, Record
+from keepwell.contract.events import ClientErased, Erased, decode_accepted, encode
+from keepwell.contract.keys import episode_of
+from keepwell.streams.log import Doubt, Partition, Record
 from services.clinician import projector
-from services.clinician.projector import AlertsProjection, EventsProjection, ScoresProjection, empty, folded
+from services.clinician.projector import (
+    AlertsProjection,
+    EventsProjection,
+    OfEpisodes,
+    ScoresProjection,
+    empty,
+    folded,
+)
 from services.clinician.schema import downgrade, migrate
 from services.clinician.tables import alerts, clients, episodes, events, positions, scores
-from tests.services.clinician.databases import every_database
-from tests.services.clinician.lived import DAYS, START, Lived, content, follow, lived, project
+from tests.services.clinician.databases import every_database, just_before
+from tests.services.clinician.lived import DAYS, START, TOPICS, Lived, content, follow, lived, project
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +94,30 @@ def test_what_another_projector_took_already_is_doubted_and_changes_nothing(engi
     assert content(engine) == whole
 
 
+@every_database
+def test_a_projector_that_is_at_work_while_all_is_thrown_away_begins_anew_and_leaves_no_gap(
+    engine: sa.Engine, log: Lived
+) -> None:
+    project(engine, log)
+    whole = content(engine)
+    place, records = next(iter(log.scores.items()))
+    empty(engine)
+    follow(EventsProjection(engine), log.events, 100)
+    at_work = ScoresProjection(engine, lambda _: True)
+    assert at_work.position(place) == 0
+    assert at_work.handle(place, records[:5]).done == 5
+    with just_before(engine, "INSERT INTO scores", lambda: empty(engine)):
+        assert at_work.handle(place, records[5:10]).done == 5
+    assert not any(content(engine).values()), "what was written meanwhile is gone too"
+    with pytest.raises(Doubt):
+        at_work.handle(place, records[10:])
+    assert at_work.position(place) == 0
+    follow(EventsProjection(engine), log.events, 100)
+    follow(at_work, log.scores, 100)
+    follow(AlertsProjection(engine, lambda _: True), log.alerts, 100)
+    assert content(engine) == whole
+
+
 def test_scores_and_alerts_wait_until_the_events_of_their_episode_are_there(engine: sa.Engine, log: Lived) -> None:
     partition, records = next(iter(log.scores.items()))
     waiting = ScoresProjection(engine, lambda _: True)
@@ -133,6 +165,50 @@ def test_an_erased_client_leaves_nothing_and_what_comes_late_is_not_written(engi
         assert connection.execute(sa.select(episodes).filter_by(key=key)).first() is None
         assert connection.execute(sa.select(sa.func.count()).select_from(episodes)).scalar() == 11
         assert connection.execute(sa.select(sa.func.count()).select_from(positions)).scalar() == 6
+
+
+def test_a_client_who_began_anew_in_one_partition_is_kept_though_another_meets_the_erasure_later(
+    engine: sa.Engine, log: Lived
+) -> None:
+    project(engine, log)
+    with engine.connect() as connection:
+        client, key, place = connection.execute(
+            sa.select(clients.c.client, clients.c.episode, events.c.partition)
+            .join(events, events.c.episode == clients.c.episode)
+            .limit(1)
+        ).one()
+    late = lived(more=[_erasure(client)])
+    source = Partition(TOPICS.episodes, place)
+    opening = next(
+        one for one in log.events[source] if one.key == key.encode() and b"episode.opened" in (one.value or b"")
+    )
+    late.events[source].append(opening._replace(offset=len(late.events[source])))
+    for order in (late.events, dict(reversed(late.events.items()))):
+        empty(engine)
+        follow(EventsProjection(engine), order, 100)
+        with engine.connect() as connection:
+            found = connection.execute(sa.select(events.c.offset).filter_by(episode=key)).scalars().all()
+        assert found == [len(late.events[source]) - 1]
+
+
+@every_database
+@pytest.mark.parametrize(("of", "table"), [(ScoresProjection, scores), (AlertsProjection, alerts)])
+def test_what_is_written_while_its_client_is_erased_goes_with_the_rest(
+    engine: sa.Engine, log: Lived, of: type[OfEpisodes], table: sa.Table
+) -> None:
+    follow(EventsProjection(engine), log.events, 100)
+    place, records = next(iter((log.scores if of is ScoresProjection else log.alerts).items()))
+    key = episode_of(records[0].key or b"").decode()
+    with engine.connect() as connection:
+        client = connection.execute(sa.select(clients.c.client).filter_by(episode=key)).scalar_one()
+    source = Partition(TOPICS.episodes, place.number)
+    erasure = Record(source, len(log.events[source]), b"_erased#0.0", encode(_erasure(client)))
+    with just_before(engine, f"INSERT INTO {table.name}", lambda: EventsProjection(engine).handle(source, [erasure])):
+        assert of(engine, lambda _: True).handle(place, records).done == len(records)
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(episodes).filter_by(key=key)).first() is None
+        assert connection.execute(sa.select(table).filter_by(episode=key)).first() is None
+        assert connection.execute(sa.select(table)).first() is not None
 
 
 def test_a_live_that_was_let_go_of_is_folded_again(
