@@ -18,7 +18,7 @@ from keepwell.streams.standing import stands
 from keepwell.streams.topics import Topics
 from keepwell.streams.worker.follow import Follower, Handler
 from keepwell.streams.worker.loop import Stop
-from keepwell.streams.worker.process import Check
+from keepwell.streams.worker.process import Check, stop_on_signals
 from keepwell.web import service
 from keepwell.web.app import make_app
 from keepwell.web.server import Server
@@ -39,7 +39,7 @@ from services.clinician.projector import AlertsProjection, EventsProjection, Sco
 from services.clinician.prompt_pages import add_prompt_pages
 from services.clinician.prompting import Prompting, prompting_of
 from services.clinician.releases import KnownReleases
-from services.clinician.schema import migrate
+from services.clinician.schema import migrate_once_there
 from services.clinician.settings import ClinicianSettings
 from services.clinician.stream import Streams, add_stream
 from services.clinician.visits import add_visits
@@ -137,15 +137,16 @@ class ReadModel:
 
 
 def run(settings: ClinicianSettings, *, rebuild: bool = False, drain: bool = False, stop: Stop | None = None) -> None:
-    """Runs the clinician's side as a process of its own, as `keepwell.web.service.run` does."""
-    service.run("clinician", settings, partial(make, rebuild=rebuild), drain=drain, stop=stop)
+    """Runs the clinician's side as a process of its own, as `keepwell.web.service.run` does; once its database is there."""
+    stop = stop or stop_on_signals()
+    service.run("clinician", settings, partial(make, rebuild=rebuild, stop=stop), drain=drain, stop=stop)
 
 
-def make(settings: ClinicianSettings, log: Log, *, rebuild: bool = False) -> Service:
-    """The read model over the log, with the API as its face. The database is brought to the newest schema; `rebuild` as
-    `ReadModel`."""
+def make(settings: ClinicianSettings, log: Log, *, rebuild: bool = False, stop: Stop | None = None) -> Service:
+    """The read model over the log, with the API as its face; `rebuild` as `ReadModel`. The database is brought to the newest
+    schema; while it is away that waits until `stop` is set, if there is one. Raises `NoDatabase`."""
     engine = open_engine(settings.database)
-    migrate(engine)
+    migrate_once_there(engine, stop)
     topics = Topics(settings.topic_prefix)
     answers = Answers(engine, log, topics.sessions, _now)
     prompting = prompting_of(settings, engine, partial(facts_of, settings.clinics), _now)
