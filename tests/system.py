@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -180,3 +180,10 @@ def shuffled_feed(events: Sequence[Event], rng: Random) -> list[bytes]:
 def midnight(moment: datetime) -> datetime:
     """The midnight UTC before a moment."""
     return datetime.combine(moment.astimezone(UTC).date(), datetime.min.time(), UTC)
+
+
+def split(events: list[Event], parts: int) -> Iterator[list[Event]]:
+    """The events in about so many parts."""
+    size = max(1, len(events) // parts)
+    for begin in range(0, len(events), size):
+        yield events[begin : begin + size]

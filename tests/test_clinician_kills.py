@@ -29,8 +29,7 @@ from services.clinician.sent import sent
 from services.clinician.tables import events
 from tests.postgres import Postgres, from_pypi
 from tests.services.clinician.lived import content
-from tests.system import DEADLINE, System, midnight, shuffled_feed
-from tests.test_end_to_end import split
+from tests.system import DEADLINE, System, midnight, shuffled_feed, split
 
 pytestmark = [pytest.mark.soak, pytest.mark.kafka]
 VICTIMS: Final = ("clinician", "database", "both", "predictor", "ingest")

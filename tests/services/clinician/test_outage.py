@@ -31,9 +31,9 @@ from services.clinician.people.passwords import Passwords
 from services.clinician.people.who import OPERATOR
 from services.clinician.settings import ClinicianSettings
 from tests.postgres import Postgres, from_pypi
+from tests.services.clinician.listening import Listening
 from tests.services.clinician.lived import TOPICS
 from tests.services.clinician.people.made import GOOD
-from tests.services.clinician.test_stream import Listening
 
 DEADLINE: Final = 60.0
 PASSWORDS: Final = Passwords(PasswordHasher(1, 8, 1))

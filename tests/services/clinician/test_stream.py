@@ -49,6 +49,7 @@ from services.clinician.projector import EventsProjection
 from services.clinician.schema import migrate
 from services.clinician.settings import ClinicianSettings
 from services.clinician.stream import HEARTBEAT, STREAMS_EACH, StreamPace, Streams, add_stream
+from tests.services.clinician.listening import Event, Listening
 from tests.services.clinician.lived import TOPICS, lived, project
 from tests.services.clinician.people.made import DAY, GOOD, START
 
@@ -57,40 +58,7 @@ AT = datetime.fromtimestamp(START / 1e6, UTC)
 QUICK = StreamPace(look=0.01, access=0.02, heartbeat=DEADLINE)
 PASSWORDS = Passwords(PasswordHasher(1, 8, 1))
 NUMBERS = count()
-Event = dict[str, Any]
 sqlite_only = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-
-
-class Listening:
-    """An open stream, as a browser reads it. A line that never comes fails after `DEADLINE`."""
-
-    def __init__(self, answer: httpx.Response) -> None:
-        self.answer = answer
-        self.lines = answer.iter_lines()
-        self.beats = 0
-        self.last_id = ""
-        retry, first, empty = next(self.lines), next(self.lines), next(self.lines)
-        assert retry.startswith("retry: ") and first.startswith("id: ") and empty == ""
-        self.last_id = first.removeprefix("id: ")
-
-    def event(self) -> Event:
-        """The next event: `kind`, `id`, and what its data say."""
-        found: Event = {}
-        for line in self.lines:
-            name, _, said = line.partition(": ")
-            if name == "id":
-                found["id"] = self.last_id = said
-            elif name == "event":
-                found["kind"] = said
-            elif name == "data":
-                found |= json.loads(said)
-            elif line == "" and found:
-                return found
-        raise AssertionError("the stream ended")
-
-    def ended(self) -> bool:
-        """Whether it ends, and says nothing before that."""
-        return "".join(self.lines) == ""
 
 
 class World(NamedTuple):
