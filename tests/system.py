@@ -22,6 +22,7 @@ from keepwell.streams.log import Log, Message, Partition
 from keepwell.streams.open import open_log
 from keepwell.streams.topics import Topics, ensure_topics, to_every_partition
 from keepwell.streams.worker.dead_letters import letters
+from services.catalogue import SERVICES
 
 DEADLINE = 120.0
 """Seconds that a test waits for the system to get somewhere before it fails."""
@@ -187,3 +188,10 @@ def split(events: list[Event], parts: int) -> Iterator[list[Event]]:
     size = max(1, len(events) // parts)
     for begin in range(0, len(events), size):
         yield events[begin : begin + size]
+
+
+def followed_into(database: str, topics: Topics) -> list[tuple[str, str]]:
+    """The groups that follow into a clinician's database, by its address, each with its topic."""
+    row = next(row for row in SERVICES if row.name == "clinician")
+    groups = row.groups_with(row.configured({"database": database}))
+    return [(group.name, topics.full(group.topic)) for group in groups]

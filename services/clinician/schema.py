@@ -13,7 +13,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from keepwell.streams.worker.loop import Stop
-from services.clinician import seen, sent, tables  # noqa: F401  # their tables belong to METADATA
+from services.clinician import identity, seen, sent, tables  # noqa: F401  # their tables belong to METADATA
 from services.clinician.database import AGAIN_SECONDS, AWAY, METADATA, NoDatabase, cause, refusal
 from services.clinician.people import tables as people  # noqa: F401
 from services.clinician.prompts import tables as prompts  # noqa: F401
@@ -27,18 +27,20 @@ def migrate(engine: sa.Engine) -> None:
     _run(engine, lambda config: command.upgrade(config, "head"))
 
 
-def migrate_once_there(engine: sa.Engine, stop: Stop | None = None) -> None:
-    """As `migrate`. Waits for a database that is away, until `stop` is set; without one not at all. Raises `NoDatabase`."""
+def migrate_once_there(engine: sa.Engine, stop: Stop | None = None) -> str:
+    """As `migrate`, and returns the database's id. Waits for one that is away, until `stop` is set; without that not at all.
+    Where it was stopped the id is empty. Raises `NoDatabase`."""
     while stop is None or not stop.is_set():
         try:
             migrate(engine)
-            return
+            return identity.identity_of(engine)
         except AWAY as error:
             why = refusal(error)
             if stop is None or why is not None:
                 raise NoDatabase(why or "it does not answer") from error
             _log.warning("database.later", cause=cause(error))
         stop.wait(AGAIN_SECONDS)
+    return ""
 
 
 def downgrade(engine: sa.Engine, revision: str = "base") -> None:
