@@ -71,7 +71,8 @@ class StreamPace(NamedTuple):
 
 
 class Streams:
-    """The open streams of this process, as a context: at its end all of them end, and no more are opened."""
+    """The open streams of this process, as a context: at its end all of them end, and no more are opened. Those whose client
+    takes nothing end with the server (`keepwell.web.server`)."""
 
     def __init__(self, people: People, topics: Topics, pace: StreamPace | None = None) -> None:
         self.pace = pace or StreamPace()

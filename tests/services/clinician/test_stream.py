@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections import Counter
@@ -301,6 +302,25 @@ def test_streams_end_with_the_service_and_no_more_are_opened(world: World) -> No
         assert one.ended() and other.ended()
     with world.ask(headers) as late:
         assert late.status_code == 503 and "retry-after" in late.headers
+
+
+@sqlite_only
+def test_a_client_that_takes_nothing_does_not_hold_up_the_end(
+    opened: sa.Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(stream, "_frame", lambda _: b":" * (1 << 25) + b"\n\n")  # more than the buffers hold
+    with a_world(opened) as world:
+        world.says(opening("north/ep-1", "c-1"))
+        place = httpx.URL(world.url)
+        client = socket.create_connection((place.host, place.port), DEADLINE)
+        headers = "".join(f"{name}: {value}\r\n" for name, value in world.token(world.user())[0].items())
+        client.sendall(f"GET /api/v1/stream HTTP/1.1\r\nHost: {place.host}\r\n{headers}\r\n".encode())
+        until(lambda: b"retry" in client.recv(4096, socket.MSG_PEEK))
+        world.says(answer("north/ep-1"))
+        until(lambda: b"::::" in client.recv(4096, socket.MSG_PEEK))  # looked at, not taken
+    client.close()
+    assert "Shutting down" in caplog.text and "graceful shutdown exceeded" not in caplog.text
 
 
 @sqlite_only
