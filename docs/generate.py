@@ -159,7 +159,8 @@ def topics() -> str:
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "## Services", "", "| service | groups | writes | |", "| --- | --- | --- | --- |"]
     for row in SERVICES:
-        groups = ", ".join(f"`{group.name}` reads `{group.topic.name}`" for group in row.groups)
+        names = {group.name + "-<database>" * group.of_database: group.topic.name for group in row.groups}
+        groups = ", ".join(f"`{name}` reads `{topic}`" for name, topic in names.items())
         writes = ", ".join(f"`{topic.name}`" for topic in row.writes)
         lines.append(f"| [{row.name}](commands.md#keepwell-{row.name}) | {groups} | {writes} | {row.what} |")
     return "\n".join([*lines, ""])

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
 
 class Group(NamedTuple):
-    """A consumer group, and the topic that it works off."""
+    """A consumer group, and the topic that it works off. `of_database`: each database has one, whose name goes on with the
+    database's id."""
 
     name: str
     topic: TopicRow
+    of_database: bool = False
 
 
 class ServiceRow(NamedTuple):
@@ -58,6 +60,16 @@ class ServiceRow(NamedTuple):
         """What makes it over a log whose topics exist, from settings of its own class."""
         module = import_module(f"services.{self.name}.bootstrap")
         return cast("Callable[[Settings, Log], Service]", module.make)
+
+    def groups_with(self, settings: Settings) -> tuple[Group, ...]:
+        """Its groups, each with its whole name, from settings of its class. None of them where the database that names them
+        is not there."""
+        if not any(group.of_database for group in self.groups):
+            return self.groups
+        database = import_module(f"services.{self.name}.identity").looked_up(settings)
+        if database is None:
+            return ()
+        return tuple(group._replace(name=topics.into(group.name, database)) for group in self.groups)
 
     def is_set(self, settings: Settings) -> bool:
         """Whether these settings of its class have what it needs."""
@@ -108,9 +120,9 @@ SERVICES: Final = (
         "clinician",
         "Follows events, scores and alerts into a database, and serves what clinicians see and answer.",
         groups=(
-            Group(group_of("clinician"), topics.EPISODES),
-            Group(group_of("clinician-scores"), topics.SCORES),
-            Group(group_of("clinician-alerts"), topics.ALERTS),
+            Group(group_of("clinician"), topics.EPISODES, of_database=True),
+            Group(group_of("clinician-scores"), topics.SCORES, of_database=True),
+            Group(group_of("clinician-alerts"), topics.ALERTS, of_database=True),
         ),
         writes=(topics.SESSIONS,),
         serves="/",

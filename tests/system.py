@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from keepwell.streams.log import Log, Message, Partition
 from keepwell.streams.open import open_log
 from keepwell.streams.topics import Topics, ensure_topics, to_every_partition
 from keepwell.streams.worker.dead_letters import letters
+from services.catalogue import SERVICES
 
 DEADLINE = 120.0
 """Seconds that a test waits for the system to get somewhere before it fails."""
@@ -180,3 +181,17 @@ def shuffled_feed(events: Sequence[Event], rng: Random) -> list[bytes]:
 def midnight(moment: datetime) -> datetime:
     """The midnight UTC before a moment."""
     return datetime.combine(moment.astimezone(UTC).date(), datetime.min.time(), UTC)
+
+
+def split(events: list[Event], parts: int) -> Iterator[list[Event]]:
+    """The events in about so many parts."""
+    size = max(1, len(events) // parts)
+    for begin in range(0, len(events), size):
+        yield events[begin : begin + size]
+
+
+def followed_into(database: str, topics: Topics) -> list[tuple[str, str]]:
+    """The groups that follow into a clinician's database, by its address, each with its topic."""
+    row = next(row for row in SERVICES if row.name == "clinician")
+    groups = row.groups_with(row.configured({"database": database}))
+    return [(group.name, topics.full(group.topic)) for group in groups]

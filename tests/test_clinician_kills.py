@@ -29,8 +29,7 @@ from services.clinician.sent import sent
 from services.clinician.tables import events
 from tests.postgres import Postgres, from_pypi
 from tests.services.clinician.lived import content
-from tests.system import DEADLINE, System, midnight, shuffled_feed
-from tests.test_end_to_end import split
+from tests.system import DEADLINE, System, followed_into, midnight, shuffled_feed, split
 
 pytestmark = [pytest.mark.soak, pytest.mark.kafka]
 VICTIMS: Final = ("clinician", "database", "both", "predictor", "ingest")
@@ -123,12 +122,7 @@ class Clinic(System):
 
     def settled(self) -> bool:
         """Whether the read model has followed everything, and nothing waits to be handed over."""
-        topics = self.topics
-        followed = (
-            (topics.clinician_group, topics.episodes),
-            (topics.clinician_scores_group, topics.scores),
-            (topics.clinician_alerts_group, topics.alerts),
-        )
+        followed = followed_into(self.database, self.topics)
         with self.engine.connect() as connection:
             waiting = connection.execute(sa.select(sent.c.event_id).where(sent.c.handed_at.is_(None))).first()
         return waiting is None and all(self.lag(group, topic) == 0 for group, topic in followed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -12,11 +11,9 @@ import pytest
 
 from keepwell.contract.events import ClientErased, Event
 from keepwell.testing.made_up import made_up_clinic
-from tests.system import System, midnight, shuffled_feed
+from tests.feed import EVENTS, START
+from tests.system import System, midnight, shuffled_feed, split
 
-START = datetime(2026, 1, 5, tzinfo=UTC)
-EVENTS = [event for event in made_up_clinic(30, 5, START, 100) if not isinstance(event, ClientErased)]
-"""Without erasures: what is sent again of an erased episode is new to whoever forgot it."""
 FEW = 2000
 """Events that give too few scores for any log to compact them."""
 
@@ -106,13 +103,6 @@ def assert_nothing_lost_nothing_twice(system: System, events: list[Event], broke
     assert identities <= set(triggers) or len(events) > FEW
     verified = system.run("replay", "--verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
-
-
-def split(events: list[Event], parts: int) -> Iterator[list[Event]]:
-    """The events in about so many parts."""
-    size = max(1, len(events) // parts)
-    for begin in range(0, len(events), size):
-        yield events[begin : begin + size]
 
 
 def moved(system: System, service: str, before: int) -> bool:

@@ -20,6 +20,13 @@ def test_imports_go_in_one_direction() -> None:
     assert checked.returncode == 0, checked.stdout
 
 
+def test_no_test_module_imports_another() -> None:
+    """What they share stands in modules beside them, so that each can be read, run and deleted by itself."""
+    imports = re.compile(r"^\s*(?:from|import) tests\.(?:\w+\.)*test_\w+", re.MULTILINE)
+    tests = (ROOT / "tests").rglob("*.py")
+    assert [path.name for path in tests if imports.search(path.read_text("utf-8"))] == []
+
+
 def test_generated_pages_are_up_to_date() -> None:
     checked = run(sys.executable, "docs/generate.py", "--check")
     assert checked.returncode == 0, checked.stderr

@@ -25,10 +25,11 @@ def settings_of(flags: Mapping[str, object], without: Collection[str] = ()) -> d
 
 
 def groups_of(settings: Mapping[str, Settings]) -> list[tuple[str, str]]:
-    """The consumer groups of these services, each with the topic that it works off."""
+    """The consumer groups of these services, each with the topic that it works off; without those of a database that is not
+    there yet."""
     topics = Topics(next(iter(settings.values())).topic_prefix)
     rows = [row for row in SERVICES if row.name in settings]
-    return [(group.name, topics.full(group.topic)) for row in rows for group in row.groups]
+    return [(group.name, topics.full(group.topic)) for row in rows for group in row.groups_with(settings[row.name])]
 
 
 class Together:

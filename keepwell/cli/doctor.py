@@ -127,12 +127,15 @@ def _of_log(log: Log, topics: Topics, services: Mapping[ServiceRow, Settings]) -
     yield Finding("partitions", same, str(shared), "create the topics anew with the same number of partitions")
     yield _cleanup(log, topics)
     for row, own in services.items():
-        for group in row.groups:
+        named = row.groups_with(own)
+        for group in named:
             committed = log.committed(group.name, topics.full(group.topic))
             if committed or row.is_set(own):
                 lag = _lag(log, topics.full(group.topic), committed)
                 mend = f"check that keepwell {row.name} runs; start another"
                 yield Finding(f"lag of {group.name}", lag < LONG_LAG, f"{lag} records", mend)
+        if not named and row.groups:
+            yield Finding(f"lag of {row.name}", True, "its database is not here, by which its groups are named")
         if isinstance(own, PredictorSettings):
             yield _tried("releases", partial(_in_use, log, topics, own), _UNPUBLISHED)
     yield _newest_tick(log, topics)

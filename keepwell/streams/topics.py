@@ -97,8 +97,18 @@ def group_of(service: str) -> str:
     return f"keepwell-{service}"
 
 
+def into(group: str, database: str) -> str:
+    """The group of those who follow into one database, by its id: those of another database are a group of their own.
+
+    >>> into("keepwell-clinician", "5d0c")
+    'keepwell-clinician-5d0c'
+    """
+    return f"{group}-{database}"
+
+
 class Topics:
-    """The full names of the topics of one installation, and of the groups that read them.
+    """The full names of the topics of one installation, and of the groups that read them; those of the clinician's side go
+    on with the id of a database (`into`).
 
     >>> Topics("north.").scores
     'north.risk-scores'

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
 import threading
+from collections.abc import Hashable, Mapping
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeVar
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -13,7 +16,11 @@ from starlette.types import ASGIApp
 from keepwell.web.listen import listen
 
 GRACE_SECONDS: Final = 10
-"""What a request has to end when the service does."""
+"""What a request has to end when the service does; ours."""
+UNTAKEN_SECONDS: Final = 1.0
+"""A client that takes nothing for so long while the service ends is given up, such as a browser that sleeps; ours."""
+
+Connection = TypeVar("Connection", bound=Hashable)
 
 
 class Server:
@@ -28,7 +35,7 @@ class Server:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port: int = self._socket.getsockname()[1]
         self.ended = threading.Event()
-        self._server = uvicorn.Server(
+        self._server = _PatientServer(
             uvicorn.Config(
                 app,
                 access_log=False,
@@ -57,3 +64,36 @@ class Server:
         finally:
             self._socket.close()
             self.ended.set()
+
+
+def untaken(before: Mapping[Connection, int], now: Mapping[Connection, int]) -> list[Connection]:
+    """The connections whose clients took nothing meanwhile, by how many bytes wait for each.
+
+    >>> untaken({"stuck": 9, "slow": 9, "at work": 0}, {"stuck": 9, "slow": 7, "at work": 0, "new": 5})
+    ['stuck']
+    """
+    return [one for one, size in now.items() if size and size >= before.get(one, size + 1)]
+
+
+class _PatientServer(uvicorn.Server):
+    """Waits at its end for requests that are at work, as its parent does, but for nobody who takes nothing."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As the parent has it."""
+        giving_up = asyncio.create_task(self._give_up())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            giving_up.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await giving_up
+
+    async def _give_up(self) -> None:
+        before: dict[asyncio.Transport, int] = {}
+        while True:
+            transports = [one.transport for one in self.server_state.connections]
+            now = {transport: transport.get_write_buffer_size() for transport in transports}
+            for transport in untaken(before, now):
+                transport.abort()  # to close it would wait until all is taken
+            before = now
+            await asyncio.sleep(UNTAKEN_SECONDS)

@@ -94,6 +94,8 @@ def run(
     try:
         ensure_topics(log, Topics(settings.topic_prefix))
         service = make(settings, log)
+        if stop.is_set():
+            return  # what it is made of may be missing, as it was waited for
         tune_gc()
         with under_its_name(name, service, settings):
             if drain:

@@ -15,10 +15,10 @@ from starlette.types import ASGIApp
 from keepwell.contract.events import micros
 from keepwell.streams.log import Log, LogError
 from keepwell.streams.standing import stands
-from keepwell.streams.topics import Topics
+from keepwell.streams.topics import Topics, into
 from keepwell.streams.worker.follow import Follower, Handler
 from keepwell.streams.worker.loop import Stop
-from keepwell.streams.worker.process import Check
+from keepwell.streams.worker.process import Check, stop_on_signals
 from keepwell.web import service
 from keepwell.web.app import make_app
 from keepwell.web.server import Server
@@ -39,7 +39,7 @@ from services.clinician.projector import AlertsProjection, EventsProjection, Sco
 from services.clinician.prompt_pages import add_prompt_pages
 from services.clinician.prompting import Prompting, prompting_of
 from services.clinician.releases import KnownReleases
-from services.clinician.schema import migrate
+from services.clinician.schema import migrate_once_there
 from services.clinician.settings import ClinicianSettings
 from services.clinician.stream import Streams, add_stream
 from services.clinician.visits import add_visits
@@ -53,11 +53,12 @@ _log = structlog.get_logger(__name__)
 class ReadModel:
     """Follows events, scores and alerts into the database, each in a thread of its own, and hands waiting answers over.
 
-    `rebuild`: throws away what the database holds of the log, and follows it from its beginning.
+    `database` is the database's id (`services.clinician.identity`). `rebuild`: throws away what it holds of the log, and
+    follows it from its beginning.
     """
 
     def __init__(
-        self, log: Log, topics: Topics, instance: str, engine: sa.Engine, *, answers: Answers,
+        self, log: Log, topics: Topics, instance: str, engine: sa.Engine, *, database: str, answers: Answers,
         prompting: Prompting, rebuild: bool = False,
     ) -> None:  # fmt: skip
         still_stands = partial(stands, log)
@@ -67,7 +68,8 @@ class ReadModel:
             (topics.clinician_alerts_group, topics.alerts, AlertsProjection(engine, still_stands, prompting.of_alerts)),
         ]  # fmt: skip
         self._loops = [
-            Follower(log, handler, group=group, topic=topic, instance=instance) for group, topic, handler in follows
+            Follower(log, handler, group=into(group, database), topic=topic, instance=instance)
+            for group, topic, handler in follows
         ]
         self._jobs: list[Callable[[], object]] = [answers.hand_over, prompting.turn]
         self._away: set[int] = set()
@@ -137,21 +139,22 @@ class ReadModel:
 
 
 def run(settings: ClinicianSettings, *, rebuild: bool = False, drain: bool = False, stop: Stop | None = None) -> None:
-    """Runs the clinician's side as a process of its own, as `keepwell.web.service.run` does."""
-    service.run("clinician", settings, partial(make, rebuild=rebuild), drain=drain, stop=stop)
+    """Runs the clinician's side as a process of its own, as `keepwell.web.service.run` does; once its database is there."""
+    stop = stop or stop_on_signals()
+    service.run("clinician", settings, partial(make, rebuild=rebuild, stop=stop), drain=drain, stop=stop)
 
 
-def make(settings: ClinicianSettings, log: Log, *, rebuild: bool = False) -> Service:
-    """The read model over the log, with the API as its face. The database is brought to the newest schema; `rebuild` as
-    `ReadModel`."""
+def make(settings: ClinicianSettings, log: Log, *, rebuild: bool = False, stop: Stop | None = None) -> Service:
+    """The read model over the log, with the API as its face; `rebuild` as `ReadModel`. The database is brought to the newest
+    schema; while it is away that waits until `stop` is set, if there is one. Raises `NoDatabase`."""
     engine = open_engine(settings.database)
-    migrate(engine)
+    database = migrate_once_there(engine, stop)
     topics = Topics(settings.topic_prefix)
     answers = Answers(engine, log, topics.sessions, _now)
     prompting = prompting_of(settings, engine, partial(facts_of, settings.clinics), _now)
     work = ReadModel(
-        log, topics, settings.instance, engine, answers=answers, prompting=prompting, rebuild=rebuild
-    )  # fmt: skip
+        log, topics, settings.instance, engine, database=database, answers=answers, prompting=prompting, rebuild=rebuild
+    )
     people = People(engine, lambda: micros(_now()))
     streams = Streams(people, topics)
     releases = KnownReleases(Releases.of(settings))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -21,11 +23,32 @@ METADATA: Final = sa.MetaData(
 
 AWAY: Final = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
 """What is raised while the database does not answer, or not in time; what was asked may be asked again."""
+AGAIN_SECONDS: Final = 2.0
+"""Until a database is asked again that did not answer; ours."""
+_REFUSALS: Final = (
+    (
+        "authentication failed|no password supplied|role .* (does not exist|is not permitted)|pg_hba.conf|no such user",
+        "its server refuses this user or password",
+    ),
+    ("database .* does not exist|no such database", "its server has none of this name"),
+)
+"""How a server refuses a user (SQLSTATE class 28), or says that it lacks a database (3D000), and what that means: the words
+of PostgreSQL (auth.c, miscinit.c, postinit.c), libpq and PgBouncer, as libpq tells no SQLSTATE of a connection that failed.
+One that refuses in another language than English passes for one that is away."""
+_GONE: Final = re.compile("08...|57P..|53300")
+"""SQLSTATE of a connection that broke, of a server that ends or begins, and of one that has no connection left."""
 CONNECT_SECONDS: Final = 5
 """A server that does not answer for so long is away. Below the session of the log (10 s), so that a projector that waits for
 it stays in its group; ours."""
 DEAD_MS: Final = 10_000
 """A connection on which nothing was acknowledged for so long is dead (Linux, TCP_USER_TIMEOUT); ours."""
+
+
+class NoDatabase(OSError):
+    """The database cannot be used as the settings name it. Says why, without the address."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the database of the clinician's side cannot be used: {why} (--database, KEEPWELL_DATABASE)")
 
 
 def open_engine(url: str) -> sa.Engine:
@@ -75,3 +98,16 @@ def upsert(connection: sa.Connection, table: sa.Table, moved: Sequence[str]) -> 
 def cause(error: Exception) -> str:
     """The kind of an error of the database, for the log: never what was asked of it."""
     return type(getattr(error, "orig", None) or error).__name__
+
+
+def refusal(error: Exception) -> str | None:
+    """Why an error of `AWAY` will not mend itself, in words; None where nobody answers, and to wait may help."""
+    orig = getattr(error, "orig", None)
+    if orig is None:
+        return None  # no connection came free in time
+    if isinstance(orig, sqlite3.Error):
+        return str(orig)  # a file is there or not
+    state = getattr(orig, "sqlstate", None)
+    if state is not None:
+        return None if _GONE.fullmatch(state) else type(orig).__name__
+    return next((means for told, means in _REFUSALS if re.search(told, str(orig))), None)

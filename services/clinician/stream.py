@@ -26,7 +26,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from keepwell.streams.topics import Topics
-from services.clinician.database import AWAY, cause
+from services.clinician.database import AGAIN_SECONDS, AWAY, cause
 from services.clinician.people.access import API, CARE, Caller, People, caller, still
 from services.clinician.places import (
     NAMED_BY,
@@ -49,8 +49,6 @@ RETRY_MS: Final = 3_000
 """After so long a browser opens a stream again that broke off. Ours."""
 STUCK_SECONDS: Final = 60.0
 """A client that takes nothing for so long is given up. Ours: four heartbeats."""
-AGAIN_SECONDS: Final = 2.0
-"""Until the database is asked again where it did not answer. Ours."""
 HEARTBEAT: Final = b":\n\n"
 """A comment (WHATWG HTML 9.2.6), which is no event."""
 HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -73,7 +71,8 @@ class StreamPace(NamedTuple):
 
 
 class Streams:
-    """The open streams of this process, as a context: at its end all of them end, and no more are opened."""
+    """The open streams of this process, as a context: at its end all of them end, and no more are opened. Those whose client
+    takes nothing end with the server (`keepwell.web.server`)."""
 
     def __init__(self, people: People, topics: Topics, pace: StreamPace | None = None) -> None:
         self.pace = pace or StreamPace()

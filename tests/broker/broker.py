@@ -19,6 +19,8 @@ from tempfile import mkdtemp
 HERE = Path(__file__).parent
 STORE = HERE.parents[1] / ".kafka"
 START_LIMIT = 90.0
+PATIENCE = 60.0
+"""Seconds that a test waits for what a broker does before it fails."""
 """Seconds a broker may take until its port is open; 2 are usual, 9 on a busy machine."""
 
 USERS = {"admin": ("SCRAM-SHA-256", "admin-secret"), "worker": ("SCRAM-SHA-512", "worker-secret")}

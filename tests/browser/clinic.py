@@ -27,6 +27,7 @@ from services.clinician.people.access import RULES
 from services.clinician.people.accounts import Account
 from services.clinician.people.passwords import Passwords
 from services.clinician.people.who import OPERATOR, ROLES, Role
+from tests.system import followed_into
 
 PATIENCE: Final = 60.0
 """Seconds until what has to come must be there."""
@@ -92,6 +93,7 @@ class WholeClinic:
             services = Together(self.log, settings_of(flags, without=("clock", "erasure", "notify")))
             self.url = f"http://{opened.enter_context(services).address}"
             self._add_users(database)
+            self._database = database
             self._live()
             self._open = opened.pop_all()
         return self
@@ -121,8 +123,7 @@ class WholeClinic:
         topics = self.topics
         for group, topic in (
             (topics.ingest_group, topics.sessions), (topics.predictor_group, topics.episodes),
-            (topics.clinician_group, topics.episodes), (topics.clinician_scores_group, topics.scores),
-            (topics.clinician_alerts_group, topics.alerts),
+            *followed_into(self._database, topics),
         ):  # fmt: skip
             deadline = time.monotonic() + PATIENCE
             while self._waits(group, topic):

@@ -66,7 +66,22 @@ def test_a_fresh_installation_is_well_and_every_service_is_looked_at(log: Sqlite
     found = doctor()
     assert [what for what, finding in found.items() if not finding["ok"]] == []
     assert {f"health of {row.name}" for row in SERVICES} <= found.keys()
-    assert {f"lag of {group.name}" for row in SERVICES if row.needs is None for group in row.groups} <= found.keys()
+    named = {group.name for row in SERVICES if row.needs is None for group in row.groups if not group.of_database}
+    assert {f"lag of {name}" for name in named} <= found.keys()
+
+
+def test_groups_that_a_database_names_are_looked_at_once_it_is_there(
+    log: SqliteLog, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("KEEPWELL_DATABASE", f"sqlite:///{tmp_path}/clinician.db")
+    assert "not here" in doctor()["lag of clinician"]["found"]
+    assert not (tmp_path / "clinician.db").exists()
+    log.append([Message(TOPICS.alerts, b"k", b"{}")])
+    CliRunner().invoke(app, ["clinician", "--drain"])
+    found = doctor()
+    assert "lag of clinician" not in found
+    lags = {what: finding["found"] for what, finding in found.items() if what.startswith("lag of keepwell-clinician")}
+    assert set(lags.values()) == {"0 records"} and len(lags) == 3
 
 
 def test_a_group_that_nobody_set_up_has_no_lag_until_it_is_set(log: SqliteLog, monkeypatch: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from keepwell.care.instruments import Instruments
 from keepwell.contract.decode import decode
-from tests.contract.test_events import NOW, SENT, accepted, golden, refused
+from tests.contract.examples import NOW, SENT, accepted, golden, refused
 
 ATTENDED = "keepwell.session.attended.v1"
 STRUCTURED = "application/cloudevents+json"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
@@ -32,42 +31,7 @@ from keepwell.contract.events import (
 from keepwell.contract.refusal import Refusal
 from keepwell.contract.schema import event_schema
 from keepwell.contract.words import Action, DismissReason, Pillar, RefusalCode
-
-GOLDEN = Path(__file__).parent / "golden"
-NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
-SENT = sorted(set(EVENT_TYPES) - CONTROL_TYPES)
-CASES = [
-    (name, size)
-    for name in sorted(EVENT_TYPES)
-    if (GOLDEN / f"{name}.json").exists()
-    for size in json.loads((GOLDEN / f"{name}.json").read_text("utf-8"))
-]
-
-
-def golden(name: str, size: str = "full") -> dict[str, Any]:
-    event: dict[str, Any] = json.loads((GOLDEN / f"{name}.json").read_text("utf-8"))[size]["in"]
-    return event
-
-
-def read(event: object, **options: Any) -> Accepted | Refusal:
-    value = event if isinstance(event, bytes) else json.dumps(event).encode()
-    return decode(value, now=NOW, instruments=Instruments(), **options)
-
-
-def accepted(event: object, **options: Any) -> Accepted:
-    outcome = read(event, **options)
-    assert isinstance(outcome, Accepted), outcome
-    return outcome
-
-
-def refused(event: object, **options: Any) -> Refusal:
-    outcome = read(event, **options)
-    assert isinstance(outcome, Refusal), outcome
-    assert outcome.code in get_args(RefusalCode)
-    assert outcome.path.startswith("$")
-    assert outcome.detail.endswith(".") and " " in outcome.detail
-    return outcome
-
+from tests.contract.examples import CASES, GOLDEN, MOMENTS, NOW, SENT, accepted, golden, read, refused
 
 # ── golden files ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -249,9 +213,6 @@ def test_an_event_may_lie_24_hours_ahead_and_no_further() -> None:
 def test_a_time_that_cannot_be_meant_is_refused(time: object, code: str) -> None:
     outcome = refused(golden("keepwell.session.attended.v1", "minimal") | {"time": time})
     assert outcome[:2] == (code, "$.time")
-
-
-MOMENTS = ["starts_at", "started_at", "until"]
 
 
 def test_the_moments_inside_the_data_are_found_by_their_type() -> None:

@@ -25,7 +25,7 @@ from keepwell.streams.worker import dead_letters
 from services.asyncapi import asyncapi
 from services.ingest.step import IngestProcessor
 from services.reference import documents
-from tests.contract.test_events import CASES, GOLDEN, MOMENTS, NOW, SENT, golden, read
+from tests.contract.examples import CASES, GOLDEN, MOMENTS, NOW, SENT, golden, read
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 

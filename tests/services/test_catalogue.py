@@ -21,7 +21,7 @@ from keepwell.streams.memory import MemoryLog
 from keepwell.streams.topics import TABLE, TopicRow, Topics
 from keepwell.web.service import Service
 from services.catalogue import SERVICES, ServiceRow, readers, writers
-from tests.contract.test_events import golden
+from tests.contract.examples import golden
 
 every_service = pytest.mark.parametrize("row", SERVICES, ids=lambda row: row.name)
 

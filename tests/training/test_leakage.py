@@ -11,7 +11,7 @@ import pytest
 
 from keepwell.care.instruments import Instruments
 from keepwell.testing.made_up import made_up_clinic
-from tests.training.dataset.test_replay import as_log
+from tests.training.logs import as_log
 from training import leakage
 from training.dataset import FEATURE_COLUMNS, InMemory, build
 from training.dataset.replay import Replayer, Rows, Ticks, Told

@@ -12,7 +12,7 @@ import pytest
 from keepwell.web.health import HealthServer
 from keepwell.web.listen import NoAddress, listen
 from services.catalogue import SERVICES
-from tests.web.test_service import Worked
+from tests.web.worked import Worked
 
 LINES = {row.name: [row.name] for row in SERVICES} | {
     "notify": ["notify", "--webhook", "http://127.0.0.1:9/"],

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from services.clinician.database import open_engine
 from tests.postgres import Postgres, from_pypi, from_the_machine
+from tests.services.clinician.living import Whole, living
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +43,9 @@ def opened(database: str) -> Iterator[sa.Engine]:
     engine = open_engine(database)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def whole(opened: sa.Engine) -> Whole:
+    """A clinic that lives on, on every page."""
+    return living(opened)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from keepwell.care.instruments import Instruments
 from keepwell.contract.decode import Accepted, decode
 from keepwell.contract.events import AlertActioned, EventRetracted, RepairAttempted, encode, micros
-from keepwell.streams.log import LogError, Message, Record
+from keepwell.streams.log import LogError, Record
 from keepwell.streams.worker.process import Check
 from keepwell.web.app import make_app
 from services.clinician import queries
@@ -34,25 +34,13 @@ from services.clinician.sent import sent
 from services.clinician.tables import alerts, episodes
 from services.clinician.telling import ABOUT_THE_SAME
 from tests.services.clinician.databases import every_database
+from tests.services.clinician.doubtful import Doubtful
 from tests.services.clinician.lived import DAYS, START, TOPICS, Lived, lived, project
 from tests.services.clinician.people.made import Asking
 
 AT = "https://keepwell.example"
 NOW = START + timedelta(days=DAYS)
 NUMBERS = count()
-
-
-class Doubtful:
-    """A log that takes appends, or says that it does not."""
-
-    def __init__(self) -> None:
-        self.taken: list[Message] = []
-        self.fails = False
-
-    def append(self, messages: list[Message]) -> None:
-        if self.fails:
-            raise LogError("the log is not there")
-        self.taken += messages
 
 
 class Clinic(NamedTuple):

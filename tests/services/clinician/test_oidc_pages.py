@@ -30,7 +30,7 @@ from services.clinician.people.who import OPERATOR
 from services.clinician.settings import ClinicianSettings
 from tests.services.clinician.people.made import GOOD
 from tests.services.clinician.provider import ACCESS, ANNA, AT, CODE, NAMES, SECRET, Asked, FakeProvider, asked_for
-from tests.services.clinician.test_render import sound
+from tests.services.clinician.sound import sound
 from tests.services.clinician.with_provider import LOGIN_COOKIE, DoorHouse, Surfer, door_house
 
 BEGINNING = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)

@@ -35,10 +35,10 @@ from services.clinician.schema import migrate
 from services.clinician.stream import Streams, add_stream
 from services.clinician.tables import alerts, episodes
 from services.clinician.web import Pages
+from tests.services.clinician.doubtful import Doubtful
 from tests.services.clinician.lived import Lived, lived, project
 from tests.services.clinician.people.made import Asking
 from tests.services.clinician.served import NOW, PASSWORDS, app_of
-from tests.services.clinician.test_api import Doubtful
 
 API: Final = "/api/v1"
 EXAMPLES: Final = 10

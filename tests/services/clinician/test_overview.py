@@ -38,10 +38,9 @@ from services.clinician.tables import episodes
 from services.clinician.views import Viewer
 from services.clinician.web import Pages
 from tests.services.clinician.lived import DAYS, START, Lived, lived, project
-from tests.services.clinician.test_pages import Whole, head, start, voiced, whole
+from tests.services.clinician.living import Whole, head, start, voiced
 from tests.strategies import BASE
 
-__all__ = ("whole",)  # a fixture
 NOW = START + timedelta(days=DAYS + 3)
 UNTIL = START + timedelta(days=DAYS + 1)
 """The Monday before."""

@@ -28,7 +28,7 @@ from services.clinician.sentences import WORDS
 from tests.services.clinician.made import BERLIN
 from tests.services.clinician.people.made import GOOD, Asking
 from tests.services.clinician.served import AT, NOW, Place, placed
-from tests.services.clinician.test_render import sound
+from tests.services.clinician.sound import sound
 
 BETTER = "eighteen louder swans"
 SHOWN = re.compile(r'<code data-once="password">([^<]+)</code>')

@@ -15,7 +15,7 @@ from services.clinician.prompts.tables import notices
 from services.clinician.prompts.wishes import PUSHED, Wishes, wishes_of
 from services.clinician.sentences import WORDS
 from tests.services.clinician.served import NOW, Browser, Place, placed
-from tests.services.clinician.test_render import sound
+from tests.services.clinician.sound import sound
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections import Counter
@@ -49,6 +50,7 @@ from services.clinician.projector import EventsProjection
 from services.clinician.schema import migrate
 from services.clinician.settings import ClinicianSettings
 from services.clinician.stream import HEARTBEAT, STREAMS_EACH, StreamPace, Streams, add_stream
+from tests.services.clinician.listening import Event, Listening
 from tests.services.clinician.lived import TOPICS, lived, project
 from tests.services.clinician.people.made import DAY, GOOD, START
 
@@ -57,40 +59,7 @@ AT = datetime.fromtimestamp(START / 1e6, UTC)
 QUICK = StreamPace(look=0.01, access=0.02, heartbeat=DEADLINE)
 PASSWORDS = Passwords(PasswordHasher(1, 8, 1))
 NUMBERS = count()
-Event = dict[str, Any]
 sqlite_only = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-
-
-class Listening:
-    """An open stream, as a browser reads it. A line that never comes fails after `DEADLINE`."""
-
-    def __init__(self, answer: httpx.Response) -> None:
-        self.answer = answer
-        self.lines = answer.iter_lines()
-        self.beats = 0
-        self.last_id = ""
-        retry, first, empty = next(self.lines), next(self.lines), next(self.lines)
-        assert retry.startswith("retry: ") and first.startswith("id: ") and empty == ""
-        self.last_id = first.removeprefix("id: ")
-
-    def event(self) -> Event:
-        """The next event: `kind`, `id`, and what its data say."""
-        found: Event = {}
-        for line in self.lines:
-            name, _, said = line.partition(": ")
-            if name == "id":
-                found["id"] = self.last_id = said
-            elif name == "event":
-                found["kind"] = said
-            elif name == "data":
-                found |= json.loads(said)
-            elif line == "" and found:
-                return found
-        raise AssertionError("the stream ended")
-
-    def ended(self) -> bool:
-        """Whether it ends, and says nothing before that."""
-        return "".join(self.lines) == ""
 
 
 class World(NamedTuple):
@@ -333,6 +302,25 @@ def test_streams_end_with_the_service_and_no_more_are_opened(world: World) -> No
         assert one.ended() and other.ended()
     with world.ask(headers) as late:
         assert late.status_code == 503 and "retry-after" in late.headers
+
+
+@sqlite_only
+def test_a_client_that_takes_nothing_does_not_hold_up_the_end(
+    opened: sa.Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(stream, "_frame", lambda _: b":" * (1 << 25) + b"\n\n")  # more than the buffers hold
+    with a_world(opened) as world:
+        world.says(opening("north/ep-1", "c-1"))
+        place = httpx.URL(world.url)
+        client = socket.create_connection((place.host, place.port), DEADLINE)
+        headers = "".join(f"{name}: {value}\r\n" for name, value in world.token(world.user())[0].items())
+        client.sendall(f"GET /api/v1/stream HTTP/1.1\r\nHost: {place.host}\r\n{headers}\r\n".encode())
+        until(lambda: b"retry" in client.recv(4096, socket.MSG_PEEK))
+        world.says(answer("north/ep-1"))
+        until(lambda: b"::::" in client.recv(4096, socket.MSG_PEEK))  # looked at, not taken
+    client.close()
+    assert "Shutting down" in caplog.text and "graceful shutdown exceeded" not in caplog.text
 
 
 @sqlite_only

@@ -13,9 +13,9 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from keepwell.contract.events import encode
 from keepwell.streams.kafka.log import KafkaLog
 from keepwell.streams.log import LogError, Partition, Topic
-from tests.streams.kafka.test_kafka import PATIENCE
+from tests.broker.broker import PATIENCE
+from tests.feed import EVENTS
 from tests.system import System
-from tests.test_end_to_end import EVENTS
 
 pytestmark = pytest.mark.kafka
 

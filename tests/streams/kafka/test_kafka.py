@@ -18,12 +18,11 @@ from kafka.admin import ACL, ACLOperation, ACLPermissionType, ACLResourcePattern
 from keepwell.streams.kafka import client as _kafka_client
 from keepwell.streams.kafka.log import KafkaLog
 from keepwell.streams.log import Doubt, LogError, Message, Partition, Topic
-from tests.broker.broker import Broker
+from tests.broker.broker import PATIENCE, Broker
 from tests.streams.worker.kafka_copier import PARTITIONS, Copier, copied, feed, prepare, work
 
 pytestmark = pytest.mark.kafka
 
-PATIENCE = 60.0
 ROOT = Path(__file__).parents[3]
 
 Process = subprocess.Popen[str]

@@ -33,11 +33,10 @@ from keepwell.streams.kafka import writer as _kafka_writer
 from keepwell.streams.kafka.log import KafkaLog
 from keepwell.streams.kafka.member import KafkaMember
 from keepwell.streams.log import Doubt, Fenced, Header, LogError, Message, OffsetGone, Partition, Topic
-from tests.broker.broker import Broker
+from tests.broker.broker import PATIENCE, Broker
 
 pytestmark = pytest.mark.kafka
 
-PATIENCE = 60.0
 
 Producers = Callable[..., Any]
 

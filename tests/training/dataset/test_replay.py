@@ -30,18 +30,14 @@ from keepwell.contract.events import (
 )
 from keepwell.contract.outputs import Alert, Score
 from keepwell.scoring.features import FEATURES
-from keepwell.streams.log import Message
-from keepwell.streams.memory import MemoryLog
-from keepwell.streams.topics import Topics
 from models.release import default
 from services.predictor.step import PredictorProcessor
-from tests.care.test_invariants_domain import on_time, partitions
 from tests.episodes import assessor_of_all, booked, lived, on, opened, recorded, srs, story, ticked, weekly
+from tests.partitions import on_time, partitions
 from tests.strategies import clinic_logs, moment
-from training.dataset import FEATURE_COLUMNS, TARGET_COLUMNS, Dataset, FromLog, InMemory, build
+from tests.training.logs import TOPICS, as_log
+from training.dataset import FEATURE_COLUMNS, TARGET_COLUMNS, Dataset, InMemory, build
 from training.dataset.landmarks import AFTER_MISS
-
-TOPICS = Topics()
 
 
 class Watching(Assessor):
@@ -62,15 +58,6 @@ def live_features(log: Sequence[AnyEvent]) -> dict[tuple[str, int], list[float |
     assessor = Watching()
     PredictorProcessor(TOPICS, assessor, lambda digest: assessor).step(0, recorded(log))
     return assessor.seen
-
-
-def as_log(*partitions_of: Sequence[AnyEvent]) -> FromLog:
-    """A log with these accepted events in its partitions."""
-    log = MemoryLog()
-    log.create_topics(TOPICS.all(len(partitions_of)))
-    for number, events in enumerate(partitions_of):
-        log.append([Message(TOPICS.episodes, r.key, r.value, partition=number) for r in recorded(events)])
-    return FromLog(log, TOPICS)
 
 
 def by_moment(dataset: Dataset, but: str | None = None) -> dict[tuple[str, int], list[float]]:

@@ -21,7 +21,7 @@ from keepwell.streams.log import Message
 from keepwell.testing.made_up import made_up_clinic, to_jsonl
 from tests.episodes import on, opened, story, ticked, weekly
 from tests.strategies import make, moment
-from tests.training.dataset.test_replay import TOPICS, as_log
+from tests.training.logs import TOPICS, as_log
 from training.dataset import Dataset, InMemory, archive, build, builder
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
