@@ -50,7 +50,7 @@ from services.clinician.projector import registered
 from services.clinician.seen import last_seen
 from services.clinician.sent import sent
 from services.clinician.sentences import KINDS, meaning
-from services.clinician.tables import alerts, episodes, events, scores
+from services.clinician.tables import alerts, answers, episodes, events, scores
 from services.clinician.telling import ABOUT_THE_SAME
 from services.clinician.views import (
     Answer,
@@ -77,6 +77,8 @@ LEAST_BAND: Final = 3
 MARKS: Final = 8
 """Episodes before the place of a cursor that it knows: it goes on after the last of them that is still there. Ours."""
 LATER: Final = 1 << 62
+URGENT: Final = 2
+"""How a list ranks who asks for a thought because of safety; 1 for whatever else asks, 0 where nothing does."""
 _ALERTS_PLACE: Final = re.compile("(-?[0-9]{1,18}) ([!-~]+)")
 """After which alert a page of alerts begins: when it was raised, and its id."""
 _OPEN: Final = ("raised", "escalated")
@@ -134,9 +136,9 @@ def caseload(
 ) -> tuple[list[CaseloadItem], str | None]:  # fmt: skip
     """Up to `limit` episodes in the order of what needs a thought first, and the cursor of the next page, None at the end.
 
-    First what is urgent (safety), then open alerts by how soon the next session is, then without one by risk, then the rest
-    by risk. A cursor knows the last few that were told, so that one which leaves the list meanwhile does not begin it
-    anew. Raises `WrongCursor`.
+    First what is urgent (safety), then other open alerts that nobody answered since they were last told, by how soon the
+    next session is, then the rest by risk. A cursor knows the last few that were told, so that one which leaves the list
+    meanwhile does not begin it anew. Raises `WrongCursor`.
     """
     asked = asked or Asked()
     start, passed = 0, []
@@ -146,14 +148,13 @@ def caseload(
         places = {_mark(key): place for place, key in enumerate(keys)}
         start = next((places[mark] + 1 for mark in _read_cursor(cursor).split(" ") if mark in places), 0)
         passed = list(keys[:start])[-MARKS:]
-    tried = [asked]
-    if (
-        start == 0 and viewer.role == "supervisor"
-    ):  # open alerts stand first; a clinic's fill the page, so nobody else is ranked
-        tried.insert(0, asked._replace(alerts_open=True))
+    alone: tuple[bool, ...] = (False,)
+    if start == 0 and viewer.role == "supervisor":
+        # What asks for a thought stands first: that of a whole clinic fills the page, and nothing else has to be ranked.
+        alone = (True, False)
     rows: Sequence[sa.Row[Any]] = ()
-    for one in tried:
-        found, rank = _ranked(viewer, one, micros(now))
+    for asking in alone:
+        found, rank = _ranked(viewer, asked, micros(now), asking=asking)
         rows = connection.execute(found.order_by(*rank).offset(start).limit(limit + 1)).all()
         if len(rows) > limit:
             break
@@ -165,28 +166,38 @@ def caseload(
     return items, _cursor(" ".join(map(_mark, reversed(passed[-MARKS:])))) if len(rows) > limit else None
 
 
-def _ranked(viewer: Viewer, asked: Asked, at: int) -> tuple[sa.Select[Any], list[sa.ColumnElement[Any]]]:
-    """The episodes of a list that a user may see, and what they are ordered by."""
-    safety = sa.func.max(sa.case((alerts.c.kind == "safety", 1), else_=0)).label("safety")
-    open_alerts = (
-        sa.select(alerts.c.episode, safety)
+def _ranked(
+    viewer: Viewer, asked: Asked, at: int, *, asking: bool = False
+) -> tuple[sa.Select[Any], list[sa.ColumnElement[Any]]]:
+    """The episodes of a list that a user may see, and what they are ordered by; with `asking` those alone that ask for a
+    thought, which stand first."""
+    answered = sa.exists().where(
+        answers.c.clinic == viewer.clinic, answers.c.kind == "answer", answers.c.alert == alerts.c.id,
+        answers.c.at >= alerts.c.at,
+    )  # fmt: skip
+    of_alerts = (
+        sa.select(
+            alerts.c.episode,
+            sa.func.max(sa.case((answered, 0), (alerts.c.kind == "safety", URGENT), else_=1)).label("asks"),
+        )
         .where(alerts.c.clinic == viewer.clinic, alerts.c.status.in_(_OPEN))
         .group_by(alerts.c.episode)
     )
     if viewer.role == "clinician":
-        open_alerts = open_alerts.where(alerts.c.episode.in_(sa.select(episodes.c.key).where(visible_to(viewer))))
-    alerted = open_alerts.subquery()
-    has = alerted.c.episode.is_not(None)
-    soon = sa.and_(has, episodes.c.next_visit >= at)
+        of_alerts = of_alerts.where(alerts.c.episode.in_(sa.select(episodes.c.key).where(visible_to(viewer))))
+    alerted = of_alerts.subquery()
+    asks = sa.func.coalesce(alerted.c.asks, 0)
+    soon = sa.and_(asks > 0, episodes.c.next_visit >= at)
     rank: list[sa.ColumnElement[Any]] = [
-        sa.case((alerted.c.safety == 1, 0), else_=1),
-        sa.case((has, 0), else_=1),
+        -asks,
         sa.case((soon, episodes.c.next_visit), else_=sa.literal(LATER, sa.BigInteger)),
         -sa.func.coalesce(episodes.c.risk, 0.0),
         episodes.c.key,
     ]
-    join = episodes.join(alerted, alerted.c.episode == episodes.c.key, isouter=not asked.alerts_open)
+    join = episodes.join(alerted, alerted.c.episode == episodes.c.key, isouter=not (asked.alerts_open or asking))
     found = sa.select(episodes).select_from(join).where(visible_to(viewer), episodes.c.state == asked.state)
+    if asking:
+        found = found.where(asks > 0)
     if asked.clinician is not None:
         found = found.where(episodes.c.clinician == asked.clinician)
     if asked.q:
