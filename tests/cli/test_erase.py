@@ -84,12 +84,17 @@ def proof(result: Result) -> dict[str, Any]:
 
 
 def test_it_proves_what_is_gone_and_says_where_sent_bytes_still_stand(file: Path) -> None:
+    log = SqliteLog(file)
+    clinic = Clinic(log)
+    held = [record.key or b"" for record in clinic.raw(clinic.topics.alerts) if record.value]
+    alerts = [key for key in held if key.partition(b"#")[0] == f"north/{SUBJECTS[0]}".encode()]
+    log.close()
     with services(file, "ingest", "predictor", "erasure"):
         told = proof(erase())
     assert told["episodes"] == 1
     assert told["deleted"]["episode-events"] == len(OF_GONE)
     assert told["deleted"]["risk-scores"] > 0
-    assert told["deleted"]["risk-alerts"] == 4
+    assert told["deleted"]["risk-alerts"] == len(alerts) > 0
     assert set(told["left"].values()) == {0}
     assert len(told["as_sent"]["session-events"]) == len(OF_GONE) + 2, "those accepted, the broken one, and the erasure"
     assert len(told["as_sent"]["dead-letters"]) == 1, "not that of another clinic"
