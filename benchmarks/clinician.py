@@ -27,7 +27,7 @@ from benchmarks.figures import Figure, Plan, at_least, at_most
 from benchmarks.material import CHUNK, EVENTS_PER_EPISODE, SEED
 from keepwell.care.episode import Episode, Live
 from keepwell.care.instruments import Instruments
-from keepwell.contract.events import ClockTicked, decode_accepted, micros
+from keepwell.contract.events import ClientErased, ClockTicked, decode_accepted, micros
 from keepwell.streams.log import Message
 from keepwell.streams.open import open_log
 from keepwell.streams.topics import ensure_topics
@@ -305,7 +305,7 @@ def _folded(clinic: Lived) -> None:
     for records in clinic[TOPICS.episodes].values():
         for record in records:
             event = decode_accepted(record.value or b"")
-            if isinstance(event, ClockTicked):
+            if isinstance(event, ClockTicked | ClientErased):
                 continue
             if event.key not in lives:
                 lives[event.key] = Live(Episode(event.key), partial(none.get, CLINIC))
