@@ -42,8 +42,12 @@ class InvalidRelease(ValueError):
     """A release that must not be loaded; the message says what is wrong with it, `code` in one word."""
 
     def __init__(self, code: Refusal, message: str) -> None:
-        super().__init__(message)
+        super().__init__(code, message)  # both, so that it comes whole out of another process
         self.code = code
+        self._message = message
+
+    def __str__(self) -> str:
+        return self._message
 
 
 class Basis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

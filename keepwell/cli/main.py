@@ -135,16 +135,29 @@ def _load(name: str) -> Any:
     return typer.main.get_command(alone)
 
 
-def _fault(error: Exception) -> str:
-    """What to say of an error that nobody foresaw: its class and the way to it, but no message, which can quote a payload."""
+ELSEWHERE: Final = "in another process:"
+"""How the note of an error begins that says the way to it there."""
+
+
+def way_to(error: Exception) -> list[str]:
+    """The lines of Keepwell that an error came by, in another process too."""
     home = Path(__file__).parents[2]
-    way = [
+    here = [
         f"{Path(frame.filename).relative_to(home)}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)
         if Path(frame.filename).is_relative_to(home)
     ]
+    notes = (note for note in getattr(error, "__notes__", ()) if note.startswith(ELSEWHERE))
+    return here + [line for note in notes for line in note.splitlines()]
+
+
+def _fault(error: Exception) -> str:
+    """What to say of an error that nobody foresaw: its class and the way to it, but no message, which can quote a payload."""
     return "\n  ".join(
-        [f"keepwell: {type(error).__name__}: a fault of Keepwell. Please report the command and these lines:", *way]
+        [
+            f"keepwell: {type(error).__name__}: a fault of Keepwell. Please report the command and these lines:",
+            *way_to(error),
+        ]
     )
 
 

@@ -7,42 +7,38 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
-from itertools import chain, islice
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, Final, TypeVar
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 from rich.progress import Progress, TaskID
 
-from keepwell.care.endings import spell_of
 from keepwell.care.instruments import Instruments as KnownInstruments
+from keepwell.cli import _processes, _replayed
 from keepwell.cli._common import failed, progress, say
 from keepwell.cli._offline import Instruments, moment, read_lines, registrations
 from keepwell.cli._options import Model, ReleasesAt
+from keepwell.cli._processes import Processes
+from keepwell.cli._replayed import BATCH, EpisodeCounts, Item, LogPart
 from keepwell.cli._settings import read
 from keepwell.cli._verify import Verdict, Verifier
 from keepwell.contract.events import InstrumentRegistered, micros, rfc3339
 from keepwell.contract.keys import episode_of
 from keepwell.files.events import FileIntake, NoEventAccepted, Refused, records, take_in, with_ticks
 from keepwell.streams import earlier
-from keepwell.streams.log import Doubt, Log, LogError, Message, Partition, Record
-from keepwell.streams.standing import standing
+from keepwell.streams.log import Doubt, Log, LogError, Message, Partition
 from keepwell.streams.topics import Topics
 from keepwell.streams.worker import dead_letters
 from models.registry import Releases
 from services.predictor.bootstrap import processor
 from services.predictor.settings import PredictorSettings
 from services.predictor.step import PredictorProcessor
-from services.predictor.turns import recorded
 
 if TYPE_CHECKING:
     from services.clinician.history import ScoreHistory
-
-Item = TypeVar("Item")
-
-BATCH: Final = 5000
-"""Records a step, which bounds memory; the outcome does not depend on it."""
 
 
 def command(
@@ -68,12 +64,14 @@ def command(
             "has it.",
         ),
     ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes; the result does not depend on it.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Run the live code over FILES, or over a log, and write scores, alerts, dead letters and a summary."""
     settings = read(PredictorSettings, log=log, topic_prefix=topic_prefix, model=model, releases=releases)
     topics = Topics(settings.topic_prefix)
     worker = processor(topics, settings.model, Releases.of(settings))
+    processes = Processes(jobs, settings) if jobs > 1 else None
     if log is None:
         if not files:
             raise typer.BadParameter("name at least one FILE, or a log with --log")
@@ -83,7 +81,8 @@ def command(
             raise typer.BadParameter("--database needs --log: what clinicians see comes from a log")
         if out is None:
             raise typer.BadParameter("name a folder for the results with --out")
-        summary = replay_files(files, moment(as_of), worker, topics, registrations(instruments), out=out)
+        own = registrations(instruments)
+        summary = replay_files(files, moment(as_of), worker, topics, own, out=out, processes=processes)
         verdict = None
     else:
         if files:
@@ -92,7 +91,14 @@ def command(
             raise typer.BadParameter("a log tells which instruments were registered: leave out --instruments")
         with closing(settings.open_log(must_exist=True)) as source, _history(database, topics) as history:
             summary, verdict = replay_log(
-                source, worker, topics, out, verify=verify, as_begun=model is None, history=history
+                source,
+                worker,
+                topics,
+                out,
+                verify=verify,
+                as_begun=model is None,
+                history=history,
+                processes=processes,
             )
     say(summary, as_json)
     if verdict is not None and verdict.difference is not None:
@@ -107,10 +113,12 @@ def replay_files(
     registered: Sequence[InstrumentRegistered],
     *,
     out: Path,
+    processes: Processes | None = None,
 ) -> dict[str, Any]:
     """Replays files into a folder and returns the summary. Without `until`, now is the time of the last event.
 
-    Raises `NoEventAccepted`, once the dead letters and the summary are written, and `UnreadableFile`.
+    With `processes` they work instead of the worker, and nothing is written before all of them are done. Raises
+    `NoEventAccepted`, once the dead letters and the summary are written, `UnreadableFile`, and what `in_processes` does.
     """
     with progress() as bar:
         task = bar.add_task("reading", total=None)
@@ -118,14 +126,19 @@ def replay_files(
         intake = take_in(lines, KnownInstruments.of(registered), until or datetime.now(UTC))
         now = until or (intake.events[-1].time if intake.events else datetime.now(UTC))
         bar.update(task, description="replaying", total=len(intake.events), completed=0)
-        source = Partition(topics.episodes, 0)
-        with Results(out, topics) as results:
-            stream = records(chain(registered, with_ticks(intake.events, now)), source)
-            for batch in _batches(_told(stream, bar, task)):
-                results.add(worker.step(0, batch).messages)
+        advance = partial(bar.advance, task)
+        stream = records(chain(registered, with_ticks(intake.events, now)), Partition(topics.episodes, 0))
+        replayed = (
+            _replayed.of_files(worker, stream, now, advance)
+            if processes is None
+            else _processes.of_files(processes, stream, now, out, advance)
+        )
+        with replayed as (outputs, episodes), Results(out, topics) as results:
+            for messages in outputs:
+                results.add(messages)
             for refused in intake.refused:
                 results.refuse(refused)
-    summary = _of_intake(intake) | results.counts() | _of_episodes(worker, now)
+    summary = _of_intake(intake) | results.counts() | _of_episodes(episodes, now, worker.default.model)
     (out / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n")
     if not intake.events:
         raise NoEventAccepted(files, intake.refused, len(intake.refused))
@@ -141,50 +154,44 @@ def replay_log(
     verify: bool,
     as_begun: bool = True,
     history: ScoreHistory | None = None,
+    processes: Processes | None = None,
 ) -> tuple[dict[str, Any], Verdict | None]:
     """Replays what the predictor has committed of a log; with `verify`, compares with what the log holds of its outputs;
     fills a `history` of scores, where one is given.
 
     Promotions are taken and refused as they were then; with `as_begun`, the release that the predictor began with is that of
-    then too, else it is the worker's own. Raises `InvalidRelease` where a release that was in use cannot be loaded here,
-    and what the history does.
+    then too, else it is the worker's own. With `processes` they work instead of the worker, and nothing is written before all
+    of them are done. Raises `InvalidRelease` where a release that was in use cannot be loaded here, and what the history and
+    `in_processes` do.
     """
     if verify:
         _check_verifiable(source, topics)
     verifier = Verifier(source, topics) if verify else None
-    latest = 0
+    counts: Counter[str] = Counter()
+    parts = _parts(source, topics, as_begun)
     with ExitStack() as stack:
-        results = stack.enter_context(Results(out, topics)) if out is not None else None
         bar = stack.enter_context(progress())
-        committed = source.committed(topics.predictor_group, topics.episodes)
-        task = bar.add_task("replaying", total=sum(committed.values()))
-        counts: Counter[str] = Counter()
-        set_aside = dead_letters.refused(source, topics.dead_letters, topics.episodes)
-        for number in range(source.partitions(topics.episodes)):
-            partition = Partition(topics.episodes, number)
-            first, _ = source.bounds(partition)
-            if first > 0:
-                failed(
-                    f"{partition.topic}[{number}] begins at offset {first}: what came before is gone, so no replay is whole"
-                )
-            turns = recorded(source, topics, number)
-            worker.recall(number, turns if as_begun else [turn for turn in turns if turn.role != "begin"])
-            held = standing(source, partition, 0, committed.get(partition, 0))
-            # What was set aside counts where it was put back, though a newer version would take it where it stood at first.
-            stream = (record for record in held if (number, record.offset) not in set_aside)
-            for batch in _batches(_told(stream, bar, task)):
-                step = worker.step(number, batch)
+        advance = partial(bar.advance, bar.add_task("replaying", total=sum(part.end for part in parts)))
+        steps_of = (
+            partial(_replayed.of_log, source, worker, topics)
+            if processes is None
+            else stack.enter_context(_processes.of_log(processes, parts, out, advance))
+        )
+        results = stack.enter_context(Results(out, topics)) if out is not None else None
+        for part in parts:
+            for step in steps_of(part):
                 counts.update(received=step.received, accepted=step.accepted, refused=step.refused)
-                latest = max(latest, batch[-1].timestamp)
                 if results is not None:
                     results.add(step.messages)
                 if verifier is not None:
                     verifier.produced(step.messages)
                 if history is not None:
                     history.produced(step.messages)
+                if processes is None:
+                    advance(step.received)
             if history is not None:
-                history.fill(number, committed.get(partition, 0))
-            aside = sum(at[0] == number and at[1] < committed.get(partition, 0) for at in set_aside)
+                history.fill(part.number, part.end)
+            aside = sum(offset < part.end for offset in part.set_aside)
             counts.update(received=aside, refused=aside)
         verdict = verifier.verdict() if verifier is not None else None
     summary: dict[str, Any] = dict(counts)
@@ -197,6 +204,23 @@ def replay_log(
     if out is not None:
         (out / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n")
     return summary, verdict
+
+
+def _parts(source: Log, topics: Topics, as_begun: bool) -> list[LogPart]:
+    """What is to be replayed of each partition: what the predictor has committed. Ends the command where a part is gone."""
+    committed = source.committed(topics.predictor_group, topics.episodes)
+    set_aside = dead_letters.refused(source, topics.dead_letters, topics.episodes)
+    parts = []
+    for number in range(source.partitions(topics.episodes)):
+        partition = Partition(topics.episodes, number)
+        first, _ = source.bounds(partition)
+        if first > 0:
+            failed(
+                f"{partition.topic}[{number}] begins at offset {first}: what came before is gone, so no replay is whole"
+            )
+        aside = frozenset(offset for of, offset in set_aside if of == number)
+        parts.append(LogPart(number, committed.get(partition, 0), aside, as_begun))
+    return parts
 
 
 @contextmanager
@@ -243,6 +267,7 @@ class Results:
     def __enter__(self) -> Results:
         self._out.mkdir(parents=True, exist_ok=True)
         (self._out / "shadow-scores.jsonl").unlink(missing_ok=True)
+        (self._out / "summary.json").unlink(missing_ok=True)  # is written again once these files are whole
         self._files = {name: self._file(name) for name in ("scores", "alerts", "dead-letters")}
         return self
 
@@ -328,32 +353,13 @@ def _of_intake(intake: FileIntake) -> dict[str, Any]:
     }
 
 
-def _of_episodes(worker: PredictorProcessor, now: datetime) -> dict[str, Any]:
-    at = micros(now)
-    states: Counter[str] = Counter()
-    endings: Counter[str] = Counter()
-    for store in worker.stores.values():
-        for key in store.keys():  # noqa: SIM118  # a method that sorts, not a dict
-            held = store.get(key)
-            if held is None:
-                continue
-            standing = held.live.course.standing
-            moment_ = max(at, held.live.episode.latest)
-            states[standing.state_at(moment_)] += 1
-            spells = standing.spells_at(moment_)
-            endings.update(spell.ending for spell in spells if spell.ending is not None)
-            endings["undetermined"] += spell_of(spells, moment_) is not None
+def _of_episodes(counts: EpisodeCounts, now: datetime, model: str) -> dict[str, Any]:
     return {
-        "as_of": rfc3339(at),
-        "episodes": dict(sorted(states.items())),
-        "spells": dict(sorted(endings.items())),
-        "model": worker.default.model,
+        "as_of": rfc3339(micros(now)),
+        "episodes": dict(sorted(counts.states.items())),
+        "spells": dict(sorted(counts.endings.items())),
+        "model": model,
     }
-
-
-def _batches(stream: Iterator[Record]) -> Iterator[list[Record]]:
-    while batch := list(islice(stream, BATCH)):
-        yield batch
 
 
 def _told(items: Iterator[Item], bar: Progress, task: TaskID) -> Iterator[Item]:

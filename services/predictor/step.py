@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -39,6 +39,41 @@ _UPGRADE: Final = "upgrade the predictor, then replay this letter"
 
 Promote = Callable[[str], Assessor]
 """Finds the assessor of a release digest. Raises `InvalidRelease` where it cannot be used; the present one then stays."""
+
+
+class OutputPlace(NamedTuple):
+    """Where an output stands among those of its partition: at the record of an offset; where a tick lets timers fall due, by
+    the moment (µs) at which the episode was next due; then, of these and of what an erasure deletes, by episode.
+
+    Sorted by their places, the outputs of episodes that were worked apart, each with all control events, are in the order in
+    which one processor puts them out. No two episodes share a place. Only a control event that is refused is so by each
+    processor; ingest and commands let none of these through.
+    """
+
+    offset: int
+    due: int = 0
+    episode: bytes = b""
+
+
+class Outputs:
+    """What a step puts out of a partition, in order, each message with its place."""
+
+    __slots__ = ("messages", "partition", "place", "places")
+
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
+        self.messages: list[Message] = []
+        self.places: list[OutputPlace] = []
+        self.place = OutputPlace(0)
+
+    def put(self, topic: str, key: bytes, value: bytes | None) -> None:
+        """Adds a message at the present place; None deletes the key."""
+        self.add(Message(topic, key, value, partition=self.partition))
+
+    def add(self, message: Message) -> None:
+        """Adds a message as it is at the present place."""
+        self.messages.append(message)
+        self.places.append(self.place)
 
 
 class PredictorProcessor:
@@ -83,24 +118,28 @@ class PredictorProcessor:
 
     def step(self, partition: int, records: Sequence[Record]) -> Step:
         """Works records of one partition in, in offset order."""
+        return self.step_with_places(partition, records)[0]
+
+    def step_with_places(self, partition: int, records: Sequence[Record]) -> tuple[Step, Sequence[OutputPlace]]:
+        """As `step`, and beside it the place of each of its messages."""
         store = self._store(partition)
         if store.outdated:
             self.forget(partition)
             self.recall(partition, store.turns)
             store = self._store(partition)
-        out: list[Message] = []
+        out = Outputs(partition)
         refused = 0
         for record in records:
+            out.place = OutputPlace(record.offset)
             self._begin(store, record.offset)
-            refusal = self._take(store, partition, record, out)
+            refusal = self._take(store, record, out)
             if refusal is not None:
                 refused += 1
-                out.append(letter(self._topics.dead_letters, record, *refusal))
-        return Step(out, store.flush(KEPT_LIVE // len(self.stores)), len(records), len(records) - refused, refused)
+                out.add(letter(self._topics.dead_letters, record, *refusal))
+        state = store.flush(KEPT_LIVE // len(self.stores))
+        return Step(out.messages, state, len(records), len(records) - refused, refused), out.places
 
-    def _take(
-        self, store: PartitionStore, partition: int, record: Record, out: list[Message]
-    ) -> tuple[RefusalCode, str] | None:
+    def _take(self, store: PartitionStore, record: Record, out: Outputs) -> tuple[RefusalCode, str] | None:
         """Takes one record; one without a value is an erasure's trace and says nothing. Returns reason and detail of a
         refusal."""
         if record.value is None:
@@ -113,7 +152,7 @@ class PredictorProcessor:
             return "not_accepted", f"$: send events to session-events; if ingest wrote this, {_UPGRADE}"
         match event:
             case ClockTicked():
-                self._tick(store, partition, micros(event.time), out)
+                self._tick(store, micros(event.time), out)
             case ModelPromoted():
                 self._change_model(store, record.offset, event)
             case InstrumentRegistered():
@@ -122,14 +161,12 @@ class PredictorProcessor:
                 except ValueError as error:
                     return "invalid", f"$.data: {error}"
             case ClientErased():
-                self._erase(store, partition, event, out)
+                self._erase(store, event, out)
             case _:
-                return self._event(store, partition, event, out)
+                return self._event(store, event, out)
         return None
 
-    def _event(
-        self, store: PartitionStore, partition: int, event: AnyEvent, out: list[Message]
-    ) -> tuple[RefusalCode, str] | None:
+    def _event(self, store: PartitionStore, event: AnyEvent, out: Outputs) -> tuple[RefusalCode, str] | None:
         key = event.key.encode()
         held = store.get(key) or store.open(key)
         folded = held.live.fold(event)
@@ -144,28 +181,31 @@ class PredictorProcessor:
             tick = store.state.tick
             history = tick is not None and is_history(self._champion(store).policy, at, tick)
             trigger = Trigger(event.id, event.source, event.traceparent, endorsed, tick if history else None)
-            self._assess(store, partition, held, trigger, out)
+            self._assess(store, held, trigger, out)
         return None
 
-    def _erase(self, store: PartitionStore, partition: int, event: ClientErased, out: list[Message]) -> None:
+    def _erase(self, store: PartitionStore, event: ClientErased, out: Outputs) -> None:
         """Forgets a client, and deletes what was put out of the client's episodes; an episode that goes on begins anew."""
         topics = self._topics
         for key, told in store.erase(event.clinic, event.data.client_id):
-            out.append(Message(topics.scores, key, None, partition=partition))
-            out += [Message(topics.alerts, b"%s#%s" % (key, name.encode()), None, partition=partition) for name in told]
+            out.place = OutputPlace(out.place.offset, episode=key)
+            out.put(topics.scores, key, None)
+            for name in told:
+                out.put(topics.alerts, b"%s#%s" % (key, name.encode()), None)
             if any(turn.role == "shadow" for turn in store.turns):
-                out.append(Message(topics.shadow_scores, key, None, partition=partition))
+                out.put(topics.shadow_scores, key, None)
 
-    def _tick(self, store: PartitionStore, partition: int, tick: int, out: list[Message]) -> None:
+    def _tick(self, store: PartitionStore, tick: int, out: Outputs) -> None:
         before = store.state.tick
         if before is not None and tick <= before:
             return
         store.state.tick = tick
         store.dirty.add(PARTITION_KEY)
-        for key in store.due_until(tick):
+        for due_from, key in store.due_until(tick):
             held = store.get(key)
             if held is None:
                 continue
+            out.place = OutputPlace(out.place.offset, due_from, key)
             course = held.live.course
             now = max(held.live.episode.latest, tick)
             since = before if before is not None else -NEVER
@@ -174,25 +214,23 @@ class PredictorProcessor:
             # What a history amounts to is told once, after all else that falls due at this tick.
             for name in sorted(dict.fromkeys(names), key=CAUGHT_UP.__eq__):
                 trigger = Trigger(f"timer:{name}:{rfc3339(now)}", caught_up=name == CAUGHT_UP)
-                self._assess(store, partition, held, trigger, out)
+                self._assess(store, held, trigger, out)
             if not names:
                 self._reschedule(store, key, held)
                 store.dirty.add(key)
 
-    def _assess(
-        self, store: PartitionStore, partition: int, held: HeldEpisode, trigger: Trigger, out: list[Message]
-    ) -> None:
+    def _assess(self, store: PartitionStore, held: HeldEpisode, trigger: Trigger, out: Outputs) -> None:
         key = held.live.episode.key.encode()
         tick = store.state.tick
         now = held.live.episode.latest if tick is None else max(held.live.episode.latest, tick)
         score, alerts, held.memory = self._champion(store).assess(held.live, held.memory, now, trigger)
-        out.append(Message(self._topics.scores, key, encode_output(score), partition=partition))
+        out.put(self._topics.scores, key, encode_output(score))
         for alert in alerts:
             held.told.append(alert.notice)
-            out.append(Message(self._topics.alerts, alert.key, encode_output(alert), partition=partition))
+            out.put(self._topics.alerts, alert.key, encode_output(alert))
         if store.shadow is not None:
             beside, _ = store.shadow.score(held.live, now, trigger)
-            out.append(Message(self._topics.shadow_scores, key, encode_output(beside), partition=partition))
+            out.put(self._topics.shadow_scores, key, encode_output(beside))
         self._reschedule(store, key, held)
         store.dirty.add(key)
 

@@ -133,13 +133,14 @@ class PartitionStore:
             if due < NEVER:
                 heapq.heappush(self._agenda, (due, key))
 
-    def due_until(self, moment: int) -> Iterator[bytes]:
-        """Takes the episodes due up to and including a moment off the agenda, in the order of their due moments."""
+    def due_until(self, moment: int) -> Iterator[tuple[int, bytes]]:
+        """Takes the episodes due up to and including a moment off the agenda: sorted by due moment (µs) and key, provided
+        that what is scheduled meanwhile is due later than that."""
         while self._agenda and self._agenda[0][0] <= moment:
             due, key = heapq.heappop(self._agenda)
             if self._due.get(key) == due:
                 self._due[key] = NEVER
-                yield key
+                yield due, key
 
     def flush(self, keep: int) -> dict[bytes, bytes | None]:
         """The changed state by key, in the order of keys; it counts as stored from here on, and at most `keep` episodes

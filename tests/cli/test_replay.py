@@ -146,12 +146,13 @@ def scored(engine: sa.Engine) -> list[bytes]:
         return list(connection.execute(asked).scalars())
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
 def test_the_score_history_of_a_database_is_filled_from_the_log(
-    compacted: tuple[str, str, sa.Engine], tmp_path: Path
+    compacted: tuple[str, str, sa.Engine], jobs: int, tmp_path: Path
 ) -> None:
     log, database, engine = compacted
     before = len(scored(engine))
-    result = replay("--log", log, "--database", database, "--out", tmp_path / "out", "--json")
+    result = replay("--log", log, "--database", database, "--out", tmp_path / "out", "--jobs", str(jobs), "--json")
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     produced = (tmp_path / "out" / "scores.jsonl").read_bytes().splitlines()
