@@ -34,7 +34,7 @@ PATIENCE: Final = 60.0
 PASSWORD: Final = "seventeen quiet geese"
 HERS: Final = "c-4"
 """The clinician whose list the tests look at."""
-EPISODES: Final = 14
+EPISODES: Final = 30
 DAYS: Final = 80
 SEED: Final = 11
 OTHERS: Final = 3

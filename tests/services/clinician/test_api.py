@@ -32,7 +32,6 @@ from services.clinician.queries import fits_nobody
 from services.clinician.schema import migrate
 from services.clinician.sent import sent
 from services.clinician.tables import alerts, episodes
-from services.clinician.telling import ABOUT_THE_SAME
 from tests.services.clinician.databases import every_database
 from tests.services.clinician.doubtful import Doubtful
 from tests.services.clinician.lived import DAYS, START, TOPICS, Lived, lived, project
@@ -336,12 +335,3 @@ def test_a_problem_of_a_parameter_repeats_nothing_of_it(clinic: Clinic) -> None:
     answer = clinic.user().get("/api/v1/caseload?limit=hidden&state=hidden")
     assert answer.status_code == 422 and answer.headers["content-type"] == "application/problem+json"
     assert "query limit" in answer.json()["detail"] and "hidden" not in answer.text
-
-
-def test_that_a_stop_became_more_likely_is_said_where_it_did_alone(clinic: Clinic) -> None:
-    items = clinic.user().get("/api/v1/caseload?limit=200").json()["items"]
-    told = [item for item in items if item["why"] in ("rose", "likely")]
-    assert told
-    for item in told:
-        rose = item["change"] is not None and item["change"]["risk_30d"] >= ABOUT_THE_SAME
-        assert (item["why"] == "rose") == rose

@@ -20,6 +20,7 @@ from services.clinician import queries
 from services.clinician.queries import Asked
 from services.clinician.schema import migrate
 from services.clinician.tables import alerts, episodes
+from services.clinician.telling import ABOUT_THE_SAME
 from services.clinician.views import CaseloadItem, Viewer
 from tests.services.clinician.lived import DAYS, START, Lived, lived, project
 from tests.services.clinician.living import Whole, head, start, voiced
@@ -63,6 +64,18 @@ def test_a_list_is_in_order_is_the_same_page_by_page_and_tells_of_each_what_its_
             assert found == whole
         with_alerts, _ = queries.caseload(connection, BOSS, NOW, Asked(alerts_open=True), limit=200)
         assert with_alerts == [item for item in whole if item.alerts] != []
+
+
+def test_that_a_stop_became_more_likely_is_said_where_it_did_alone(opened: sa.Engine) -> None:
+    migrate(opened)
+    project(opened, lived(100), 1_000)
+    with opened.connect() as connection:
+        whole, _ = queries.caseload(connection, BOSS, NOW, limit=200)
+    told = [item for item in whole if item.why in ("rose", "likely")]
+    assert {item.why for item in told} == {"rose", "likely"}
+    for item in told:
+        rose = item.change is not None and item.change.risk_30d >= ABOUT_THE_SAME
+        assert (item.why == "rose") == rose
 
 
 def test_of_a_clinician_it_holds_their_own_alone(opened: sa.Engine, log: Lived) -> None:
