@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -184,7 +185,15 @@ def make(settings: ClinicianSettings, log: Log, *, rebuild: bool = False, stop: 
         _log.info("clinician.open", host=settings.clinician_host, port=server.port)
         return server
 
-    return Service(work, face, beside=streams, app=app)
+    return Service(work, face, beside=_beside(streams, engine), app=app)
+
+
+@contextmanager
+def _beside(streams: Streams, engine: sa.Engine) -> Iterator[None]:
+    """The streams; once all has ended no connection to the database is left open."""
+    with streams:
+        yield
+    engine.dispose()
 
 
 def _now() -> datetime:
