@@ -148,7 +148,7 @@ def _lines(scorer: Scorer, plan: Plan) -> AlertLine:
 
 def worlds(plan: Plan, seeds: Sequence[int], *, every_row: bool = False) -> Dataset:
     """The moments of decision of worlds as one table, features in single precision; or every row, as live alerts look at all:
-    on moments alone a line raises two thirds of them."""
+    on moments alone a line raises fewer."""
     return joined(Parallel(n_jobs=plan.jobs)(delayed(_world)(plan, seed, every_row) for seed in seeds))
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pandas as pd
 import pytest
 
+from keepwell.alerting.signals import Signals
 from keepwell.scoring.scorecard import OUTPUTS
 from models.hand_set import POLICY
 from models.release import DEFAULT, default, load
@@ -16,6 +19,8 @@ from training.dataset import FEATURE_COLUMNS, Dataset
 from training.evaluate.worlds.table import WorldsTable
 from training.fit.card import line_told
 from training.fit.fit import FitReport
+from training.fit.line import AlertLine, line_of
+from training.fit.sample import Sample
 from training.shipped import BUDGET, EPISODES, JUDGED, WORLDS, Plan, joined, lined_again, main, worlds
 
 
@@ -119,3 +124,20 @@ def test_two_processes_make_the_same_table(two: Dataset) -> None:
     again = worlds(Plan(episodes=60, jobs=2), (31, 32))
     pd.testing.assert_frame_equal(again.frame, two.frame)
     assert again.about == two.about
+
+
+def test_its_lines_are_chosen_on_every_row_that_live_alerts_look_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(DEFAULT, tmp_path / "default")
+    counted: list[Sample] = []
+
+    def noting(sample: Sample, *arguments: Any, **options: Any) -> AlertLine:
+        counted.append(sample)
+        return line_of(sample, *arguments, **options)
+
+    monkeypatch.setattr(shipped, "line_of", noting)
+    lined_again(tmp_path / "default", Plan(episodes=60, lined_in=(31,), jobs=1))
+    [sample] = counted
+    deciding = sample.signals[:, Signals._fields.index("deciding")] == 1
+    assert (deciding & ~sample.decisive).sum() > deciding.sum() / 4, "live, a line may be crossed at any of them"
