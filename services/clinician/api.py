@@ -17,6 +17,7 @@ from keepwell.contract.words import Action, AlertKind, DismissReason, Pillar, Re
 from keepwell.web.app import body_of
 from services.clinician import queries
 from services.clinician.answers import Answers, Asking, Conflict, Given, NotFit, NotThere
+from services.clinician.items import Fits
 from services.clinician.looks import looked
 from services.clinician.people.access import API, Caller, caller
 from services.clinician.people.audit import Action as Audited
@@ -44,7 +45,7 @@ class Asked(NamedTuple):
     engine: sa.Engine
     answers: Answers
     now: Callable[[], datetime]
-    fits: queries.Fits
+    fits: Fits
 
 
 class AnswerBody(msgspec.Struct, forbid_unknown_fields=True):

@@ -24,6 +24,7 @@ from keepwell.web.problems import problem_of
 from services.clinician import queries, render
 from services.clinician.answers import Answers, Asking, Conflict, NotFit, NotThere
 from services.clinician.clinics import ClinicFacts
+from services.clinician.items import Fits, fits_nobody
 from services.clinician.kept import Kept
 from services.clinician.looks import looked
 from services.clinician.people.access import HOME, LOGIN, Caller, caller, rules_at
@@ -59,7 +60,7 @@ class Pages(NamedTuple):
     passwords: Passwords
     now: Callable[[], datetime]
     facts_of: Callable[[str], ClinicFacts]
-    fits: queries.Fits = queries.fits_nobody
+    fits: Fits = fits_nobody
     door: ProviderDoor | None = None
     """The log-in with the clinic's account, where there is one."""
 

@@ -20,6 +20,7 @@ from keepwell.sending.outcome import Delivered, Gone, Later, Outcome, Rejected
 from keepwell.sending.schedule import next_try
 from services.clinician import queries
 from services.clinician.clinics import ClinicFacts
+from services.clinician.items import is_answered
 from services.clinician.people.covers import covered
 from services.clinician.people.tables import users
 from services.clinician.people.who import user_of
@@ -133,11 +134,7 @@ class Outbox(NamedTuple):
         if row.kind == "safety":
             return None
         looked = last_seen(connection, row.user, [row.episode]).get(row.episode, 0)
-        if (
-            found.alert.status == "resolved"
-            or looked >= row.at
-            or queries.is_answered(found, None, rfc3339(micros(now)))
-        ):
+        if found.alert.status == "resolved" or looked >= row.at or is_answered(found, None, rfc3339(micros(now))):
             return "needless"
         sent = sa.select(sa.func.count()).where(
             notices.c.user == row.user, notices.c.channel == row.channel, notices.c.kind == "push",

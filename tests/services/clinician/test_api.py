@@ -22,13 +22,13 @@ from keepwell.web.app import make_app
 from services.clinician import queries
 from services.clinician.answers import Answers
 from services.clinician.api import Asked, router
+from services.clinician.items import fits_nobody
 from services.clinician.people import accounts, audit
 from services.clinician.people.access import People, install, without_rule
 from services.clinician.people.accounts import Account
 from services.clinician.people.passwords import Passwords
 from services.clinician.people.who import OPERATOR, Role
 from services.clinician.projector import EventsProjection
-from services.clinician.queries import fits_nobody
 from services.clinician.schema import migrate
 from services.clinician.sent import sent
 from services.clinician.tables import alerts, episodes

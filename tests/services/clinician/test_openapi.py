@@ -22,6 +22,7 @@ from models.registry import Releases
 from services.clinician.answers import Answers
 from services.clinician.api import Asked, router
 from services.clinician.clinics import ClinicFacts
+from services.clinician.items import fits_nobody
 from services.clinician.openapi import OPERATIONS, add_document
 from services.clinician.overview_pages import add_overview
 from services.clinician.people import accounts
@@ -29,7 +30,6 @@ from services.clinician.people.access import RULES, People, install
 from services.clinician.people.accounts import Account
 from services.clinician.people.who import OPERATOR, ROLES, Role
 from services.clinician.people_api import add_people_api
-from services.clinician.queries import fits_nobody
 from services.clinician.releases import KnownReleases
 from services.clinician.schema import migrate
 from services.clinician.stream import Streams, add_stream
