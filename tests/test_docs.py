@@ -6,8 +6,6 @@ import re
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from keepwell.contract.decode import decode
 from keepwell.contract.refusal import Refusal
 from keepwell.files.instruments import read_registrations
 from tests.command_lines import FENCE, Line, complaint, in_markdown
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -109,13 +108,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_the_example_of_an_instrument_can_be_loaded(tmp_path: Path) -> None:

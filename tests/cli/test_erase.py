@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from keepwell.streams.sqlite.log import SqliteLog
 from keepwell.streams.topics import Topics
 from services.erasure.client import Client
 from tests.services.erasure.clinic import GONE, OF_GONE, SUBJECTS, Clinic
+from tests.waiting import at_work
 
 Result = subprocess.CompletedProcess[str]
 NAMES = [GONE.encode(), *(subject.encode() for subject in SUBJECTS)]
@@ -49,23 +50,16 @@ def services(file: Path, *names: str) -> Iterator[None]:
     """The services of these names at work, one after the other, again and again."""
     log = SqliteLog(file)
     clinic = Clinic(log)
-    stop = threading.Event()
     acts = {"ingest": clinic.ingest, "predictor": clinic.predict, "erasure": clinic.erase}
 
-    def work() -> None:
+    def work(stop: threading.Event) -> None:
         while not stop.is_set():
             for name in names:
                 acts[name]()
             stop.wait(0.05)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with closing(log), at_work(work):
         yield
-    finally:
-        stop.set()
-        thread.join()
-        log.close()
 
 
 def erase(*arguments: str, client: str = GONE, told: str | None = None) -> Result:

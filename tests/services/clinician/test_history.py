@@ -86,6 +86,14 @@ def rows(engine: sa.Engine) -> list[Row]:
         return [tuple(row) for row in found]
 
 
+def thrown_away(engine: sa.Engine, whole: Lived) -> list[Row]:
+    """Follows all that a log ever held, throws the read model away, and gives the scores that it had."""
+    project(engine, whole)
+    before = rows(engine)
+    empty(engine)
+    return before
+
+
 def fill(engine: sa.Engine, clinic: Clinic, kind: type[ScoreHistory] = ScoreHistory) -> ScoreHistory:
     filling = kind(engine, TOPICS.scores)
     replay_log(clinic.log, processor(TOPICS), TOPICS, None, verify=False, history=filling)
@@ -97,9 +105,7 @@ def test_a_read_model_that_was_thrown_away_has_the_score_history_that_it_had(
     engine: sa.Engine, clinic: tuple[Clinic, Lived]
 ) -> None:
     lived, whole = clinic
-    project(engine, whole)
-    before = rows(engine)
-    empty(engine)
+    before = thrown_away(engine, whole)
     project(engine, held(lived.log))
     gaps = rows(engine)
     assert len(gaps) == len({key for key, _, _ in gaps}) < len(before) / 4
@@ -115,9 +121,7 @@ def test_a_read_model_that_was_behind_has_its_gap_filled_and_what_is_still_to_co
     engine: sa.Engine, clinic: tuple[Clinic, Lived]
 ) -> None:
     lived, whole = clinic
-    project(engine, whole)
-    before = rows(engine)
-    empty(engine)
+    before = thrown_away(engine, whole)
     first = {place: records[: len(records) // 2] for place, records in whole.scores.items()}
     project(engine, whole._replace(scores=first))
     early = rows(engine)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
@@ -28,31 +27,16 @@ from services.clinician.settings import ClinicianSettings
 from services.clinician.tables import episodes
 from tests.services.clinician.databases import every_database
 from tests.services.clinician.lived import PARTITIONS, TOPICS, Lived, content, lived, project
-
-DEADLINE = 60.0
-
-
-def until(met: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not met():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.02)
+from tests.waiting import at_work, until
 
 
 @contextmanager
 def running(log: str, database: str, instance: str) -> Iterator[None]:
     """The service over a log of its own hands, as a process has it."""
     opened = open_log(log)
-    work = make(ClinicianSettings(log=log, database=database, instance=instance), opened).work
-    stop = threading.Event()
-    thread = threading.Thread(target=work.run, args=(stop,))
-    thread.start()
-    try:
+    service = make(ClinicianSettings(log=log, database=database, instance=instance), opened)
+    with closing(opened), service.beside, at_work(service.work.run):
         yield
-    finally:
-        stop.set()
-        thread.join()
-        opened.close()
 
 
 def known_to(database: str) -> set[str]:

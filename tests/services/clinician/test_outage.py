@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ from tests.postgres import Postgres, from_pypi
 from tests.services.clinician.listening import Listening
 from tests.services.clinician.lived import TOPICS
 from tests.services.clinician.people.made import GOOD
+from tests.waiting import at_work, until
 
 DEADLINE: Final = 60.0
 PASSWORDS: Final = Passwords(PasswordHasher(1, 8, 1))
@@ -61,13 +62,6 @@ class Running(NamedTuple):
         return self.ask("GET", "/readyz").status_code == 200
 
 
-def until(met: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not met():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def running() -> Iterator[Running]:
     with ExitStack() as opened:
@@ -81,20 +75,8 @@ def running() -> Iterator[Running]:
         assert isinstance(face, Server)
         opened.enter_context(face)
         opened.enter_context(service.beside)
-        stop, errors = threading.Event(), list[BaseException]()
-
-        def work() -> None:
-            try:
-                service.work.run(stop)
-            except BaseException as error:
-                errors.append(error)
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        opened.callback(thread.join)
-        opened.callback(stop.set)
+        opened.enter_context(at_work(service.work.run))
         yield Running(server, log, f"http://127.0.0.1:{face.port}", {"Authorization": f"Bearer {token}"})
-        assert errors == [], "the work went on all the time"
 
 
 def _token(url: str) -> str:

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from itertools import count
@@ -53,6 +53,7 @@ from services.clinician.stream import HEARTBEAT, STREAMS_EACH, StreamPace, Strea
 from tests.services.clinician.listening import Event, Listening
 from tests.services.clinician.lived import TOPICS, lived, project
 from tests.services.clinician.people.made import DAY, GOOD, START
+from tests.waiting import until
 
 DEADLINE = 60.0
 AT = datetime.fromtimestamp(START / 1e6, UTC)
@@ -125,13 +126,6 @@ def world(opened: sa.Engine) -> Iterator[World]:
 
 def _well() -> Check:
     return Check(True, "well")
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.01)
 
 
 def _of(key: str) -> dict[str, Any]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,17 +22,10 @@ from keepwell.web.service import serve
 from services.ingest.bootstrap import make, run
 from services.ingest.settings import IngestSettings
 from tests.services.ingest.events import NOW, event, text
+from tests.waiting import at_work, until
 
 TOPICS = Topics("t.")
 SECONDS = 30.0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Waits until `condition` holds; fails after `SECONDS`."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.01)
 
 
 def accepted(log: Log) -> list[Record]:
@@ -52,26 +44,12 @@ def fresh() -> MemoryLog:
 @contextmanager
 def running(settings: IngestSettings, log: Log) -> Iterator[httpx.Client]:
     """A running service, ready, and a client of it; it must end without an error."""
-    stop = threading.Event()
-    errors: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            serve(make(settings, log), stop)
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{settings.ingest_port}") as client:
-            until(lambda: bool(errors) or _ready(client))
-            yield client
-    finally:
-        stop.set()
-        thread.join(SECONDS)
-    assert not thread.is_alive()
-    assert not errors
+    with (
+        at_work(lambda stop: serve(make(settings, log), stop)) as errors,
+        httpx.Client(base_url=f"http://127.0.0.1:{settings.ingest_port}") as client,
+    ):
+        until(lambda: bool(errors) or _ready(client))
+        yield client
 
 
 def _ready(client: httpx.Client) -> bool:

@@ -34,6 +34,7 @@ from keepwell.streams.kafka.log import KafkaLog
 from keepwell.streams.kafka.member import KafkaMember
 from keepwell.streams.log import Doubt, Fenced, Header, LogError, Message, OffsetGone, Partition, Topic
 from tests.broker.broker import PATIENCE, Broker
+from tests.waiting import until
 
 pytestmark = pytest.mark.kafka
 
@@ -127,13 +128,6 @@ def reading(log: KafkaLog, source: Partition, instance: str = "a") -> KafkaMembe
     member.start(source)
     until(lambda: source in member.poll(0.1).records)
     return member
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never held"
-        time.sleep(0.01)
 
 
 def message(target: Partition, value: bytes = b"v", headers: tuple[Header, ...] = ()) -> Message:
