@@ -23,6 +23,7 @@ from keepwell.testing.made_up import CLINIC, made_up_clinic
 from services.clinician.database import open_engine
 from services.clinician.projector import AlertsProjection, EventsProjection, Projection, ScoresProjection
 from services.clinician.schema import migrate
+from services.clinician.summaries import SummingUp
 from services.clinician.tables import READ_MODEL, episodes, positions
 from services.predictor.bootstrap import processor
 
@@ -103,7 +104,8 @@ def fill(database: str, clinicians: int, open_episodes: int, now: datetime | Non
     in the last months. No position is kept, as no log holds all of it.
 
     One made-up clinic goes through the real projector; its rows are then repeated under other names of clients, clinicians
-    and alerts, as the projector would have written them.
+    and alerts, as the projector would have written them, and every open episode is summed up, as it is while a clinic is at
+    work.
     """
     copies = max(1, round(clinicians / CLINICIANS))
     wanted = max(1, round(open_episodes / copies))
@@ -119,6 +121,9 @@ def fill(database: str, clinicians: int, open_episodes: int, now: datetime | Non
             for table in tables:
                 if rows[table]:
                     connection.execute(sa.insert(table), [_renamed(row, copy) for row in rows[table]])
+    summing = SummingUp(engine)
+    while summing.turn():
+        pass
     if engine.dialect.name == "postgresql":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(sa.text("ANALYZE"))

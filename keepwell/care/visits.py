@@ -113,6 +113,10 @@ class Visits:
         starts = [*self._sessions.values(), *self._others.values()]
         return _next(starts, now)
 
+    def starts(self) -> tuple[int, ...]:
+        """Starts of the visits of any purpose that are booked and of which no outcome holds, the first first."""
+        return tuple(sorted([*self._sessions.values(), *self._others.values()]))
+
     def next_named(self, now: int) -> str | None:
         """The appointment of the next visit of any purpose; of several at one moment, the first by its id."""
         ahead = [

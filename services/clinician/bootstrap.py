@@ -43,6 +43,7 @@ from services.clinician.releases import KnownReleases
 from services.clinician.schema import migrate_once_there
 from services.clinician.settings import ClinicianSettings
 from services.clinician.stream import Streams, add_stream
+from services.clinician.summaries import SummingUp
 from services.clinician.visits import add_visits
 from services.clinician.web import Pages, add_pages
 
@@ -62,17 +63,20 @@ class ReadModel:
         self, log: Log, topics: Topics, instance: str, engine: sa.Engine, *, database: str, answers: Answers,
         prompting: Prompting, rebuild: bool = False,
     ) -> None:  # fmt: skip
-        still_stands = partial(stands, log)
+        still_stands, summing = partial(stands, log), SummingUp(engine)
         follows: list[tuple[str, str, Handler]] = [
-            (topics.clinician_group, topics.episodes, EventsProjection(engine)),
-            (topics.clinician_scores_group, topics.scores, ScoresProjection(engine, still_stands)),
-            (topics.clinician_alerts_group, topics.alerts, AlertsProjection(engine, still_stands, prompting.of_alerts)),
+            (topics.clinician_group, topics.episodes, EventsProjection(engine, summing.changed)),
+            (topics.clinician_scores_group, topics.scores, ScoresProjection(engine, still_stands, summing.changed)),
+            (
+                topics.clinician_alerts_group, topics.alerts,
+                AlertsProjection(engine, still_stands, prompting.of_alerts, summing.changed),
+            ),
         ]  # fmt: skip
         self._loops = [
             Follower(log, handler, group=into(group, database), topic=topic, instance=instance)
             for group, topic, handler in follows
         ]
-        self._jobs: list[Callable[[], object]] = [answers.hand_over, prompting.turn]
+        self._jobs: list[Callable[[], object]] = [answers.hand_over, prompting.turn, summing.turn]
         self._away: set[int] = set()
         self._begin = partial(empty, engine) if rebuild else None
 

@@ -6,8 +6,9 @@ Nothing here asks the database (`services.clinician.queries` does), so whatever 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -63,6 +64,8 @@ _WHY: Final[tuple[tuple[str, Why], ...]] = (("silence", "silence"), ("ending", "
 NOTHING_WAITS: Final[frozenset[Why]] = frozenset(("quiet", "session_today"))
 MOST_NEWS: Final = 4
 """News of a client on one card; ours."""
+ANSWERING: Final = tuple(str(kind.__struct_config__.tag) for kind in (AlertActioned, RepairAttempted, EventRetracted))
+"""Types of the events from which `answers_of` follows."""
 TOLD_AS_NEW: Final = (
     SessionAttended, AppointmentMissed, AppointmentCancelled, MeasureCompleted, FeedbackGiven, RuptureNoted,
     RepairAttempted, ContactMade, ClinicianChanged, EpisodeEnded,
@@ -89,29 +92,58 @@ class Told(NamedTuple):
     answers: Sequence[Answer]
 
 
-def item_of(one: Told, now: datetime, fits: Fits, looked: int | None) -> CaseloadItem:
-    """An episode in one row of a list; `looked`: when the user last looked at it (µs), None where nobody did."""
-    course, row = one.live.course, one.row
-    at = max(micros(now), one.live.episode.latest)
-    newest = one.scores[-1] if one.scores else None
-    starts = course.visits.next_visit(at)
-    following = None if starts is None else NextVisit(
-        starts_at=rfc3339(starts), missed=newest.next_visit_missed if newest else None
+class Summary(NamedTuple):
+    """What a row of a list tells of an episode, whoever looks at it and whenever."""
+
+    latest: int
+    """When the newest event was (µs)."""
+    booked: tuple[int, ...]
+    """Starts (µs) of the visits that are booked, the first first."""
+    last_session: str | None
+    sessions: int
+    score: Score | None
+    """The newest."""
+    change: Change | None
+    rupture: Rupture | None
+    """The open one."""
+    concerned: bool
+    """Whether something that the client voiced is open."""
+    alerts: tuple[AnsweredAlert, ...]
+    """Those that are open."""
+    measure: Measure | None
+    news: tuple[tuple[str, str], ...]
+    """The newest of what happened that is worth a thought, each with when, the newest first."""
+
+
+def summary_of(told: Told) -> Summary:
+    """What a row tells of an episode."""
+    course = told.live.course
+    strain = course.alliance.open
+    return Summary(
+        latest=told.live.episode.latest, booked=course.visits.starts(),
+        last_session=None if course.last_session is None else rfc3339(course.last_session), sessions=course.sessions,
+        score=told.scores[-1] if told.scores else None, change=_change(told),
+        rupture=None if strain is None else _rupture(strain), concerned=bool(course.concerns.open),
+        alerts=tuple(each for each in told.alerts if each.alert.status != "resolved"),
+        measure=next(iter(_measures(told)), None), news=tuple(islice(_newest(told), MOST_NEWS)),
     )  # fmt: skip
-    strain, change = course.alliance.open, _change(one)
-    known = _measures(one)
+
+
+def item_of(row: sa.Row[Any], one: Summary, now: datetime, fits: Fits, looked: int | None) -> CaseloadItem:
+    """An episode in one row of a list; `looked`: when the user last looked at it (µs), None where nobody did."""
+    at, score = max(micros(now), one.latest), one.score
+    starts = next((start for start in one.booked if start > at), None)
+    following = None if starts is None else NextVisit(
+        starts_at=rfc3339(starts), missed=score.next_visit_missed if score else None
+    )  # fmt: skip
     return CaseloadItem(
         episode=row.key, clinician_id=row.clinician, state=row.state,
-        as_of=newest.as_of if newest else rfc3339(one.live.episode.latest),
-        risk=newest.risk if newest else None, change=change, next_visit=following,
-        last_session=None if course.last_session is None else rfc3339(course.last_session), sessions=course.sessions,
-        reasons=newest.reasons if newest else (), gaps=newest.gaps if newest else (), alerts=tuple(
-            each for each in one.alerts if each.alert.status != "resolved"
-        ),
-        rupture=None if strain is None else _rupture(strain), model=newest.model if newest else "",
-        calibrated=newest is not None and fits(newest.model, row.clinic), why=_why(one, change, starts, now),
-        new=() if looked is None else tuple(_news(one, rfc3339(looked))),
-        measure=next(iter(known), None),
+        as_of=score.as_of if score else rfc3339(one.latest), risk=score.risk if score else None, change=one.change,
+        next_visit=following, last_session=one.last_session, sessions=one.sessions,
+        reasons=score.reasons if score else (), gaps=score.gaps if score else (), alerts=one.alerts,
+        rupture=one.rupture, model=score.model if score else "",
+        calibrated=score is not None and fits(score.model, row.clinic), why=_why(one, starts, now),
+        new=() if looked is None else tuple(_news(one, rfc3339(looked))), measure=one.measure,
     )  # fmt: skip
 
 
@@ -119,7 +151,7 @@ def view_of(told: Told, now: datetime, fits: Fits, looked: int | None) -> Episod
     """Everything of an episode; the rest as `item_of`."""
     timeline = list(_timeline(told))
     return EpisodeView(
-        item=item_of(told, now, fits, looked),
+        item=item_of(told.row, summary_of(told), now, fits, looked),
         timeline=tuple(entry for entry, _ in timeline),
         helped=tuple(
             entry
@@ -192,25 +224,25 @@ def _newest_answer(each: AnsweredAlert) -> Answer | None:
     return max(given, key=lambda one: one.at, default=None)
 
 
-def _news(one: Told, since: str) -> list[str]:
+def _news(one: Summary, since: str) -> list[str]:
     """What is new since then, the newest first: alerts that were raised or told again, and what happened that asks for a
     thought."""
-    found = []
+    found = [each for each in one.news if each[0] > since]
     for each in one.alerts:
         if each.alert.status == "raised" and each.raised_at > since:
             found.append((each.raised_at, render(said("New: {what}", what=meaning("alert_kind", each.alert.kind)))))
         elif each.alert.status == "escalated" and each.alert.at > since:
             told = said("More urgent than before: {what}", what=meaning("alert_kind", each.alert.kind))
             found.append((each.alert.at, render(told)))
+    return [text for _, text in sorted(found, reverse=True)[:MOST_NEWS]]
+
+
+def _newest(one: Told) -> Iterator[tuple[str, str]]:
+    """What happened that asks for a thought, each with when, the newest first."""
     for entry, event in _timeline(one):
-        if entry.at <= since:
-            break
         if isinstance(event, TOLD_AS_NEW) and not _is_an_answer_to(event):
             told = KINDS[entry.kind]
-            found.append(
-                (entry.at, render(said("{what}: {about}", what=told, about=entry.text) if entry.text else told))
-            )
-    return [text for _, text in sorted(found, reverse=True)[:MOST_NEWS]]
+            yield entry.at, render(said("{what}: {about}", what=told, about=entry.text) if entry.text else told)
 
 
 def _is_an_answer_to(event: AnyEvent) -> bool:
@@ -218,18 +250,18 @@ def _is_an_answer_to(event: AnyEvent) -> bool:
     return event.source.endswith("/keepwell")
 
 
-def _why(one: Told, change: Change | None, starts: int | None, now: datetime) -> Why:
-    """What asks for a thought: open alerts that nobody answered since they were last told, then a session that is near."""
-    course = one.live.course
-    last = None if course.last_session is None else rfc3339(course.last_session)
-    waiting = {each.alert.kind for each in one.alerts if not is_answered(each, last, rfc3339(micros(now)))}
+def _why(one: Summary, starts: int | None, now: datetime) -> Why:
+    """What asks for a thought: open alerts that nobody answered since they were last told, then a session that is near
+    (`starts`, µs)."""
+    told = rfc3339(micros(now))
+    waiting = {each.alert.kind for each in one.alerts if not is_answered(each, one.last_session, told)}
     if "safety" in waiting:
         return "safety"
     if any(_is_back(each) for each in one.alerts if each.alert.kind in waiting):
         return "back_from_snooze"
     if "rupture" in waiting:
-        return "voiced" if course.concerns.open else "rupture"
-    if "risk" in waiting and change is not None and change.risk_30d >= ABOUT_THE_SAME:
+        return "voiced" if one.concerned else "rupture"
+    if "risk" in waiting and one.change is not None and one.change.risk_30d >= ABOUT_THE_SAME:
         return "rose"
     for kind, why in _WHY:
         if kind in waiting:
@@ -298,7 +330,7 @@ def _rupture(strain: Strain) -> Rupture:
     )  # fmt: skip
 
 
-def _timeline(one: Told) -> Iterable[tuple[TimelineEntry, AnyEvent]]:
+def _timeline(one: Told) -> Iterator[tuple[TimelineEntry, AnyEvent]]:
     """What happened and holds, the newest first, each with its event."""
     episode = one.live.episode
     by_name = {(event.source, event.id): event for event in one.events}

@@ -51,6 +51,7 @@ from services.clinician.tables import (
     instruments,
     positions,
     scores,
+    summaries,
 )
 
 KEPT_LIVE: Final = 5_000
@@ -66,11 +67,23 @@ _score = msgspec.json.Decoder(Score)
 _alert = msgspec.json.Decoder(Alert)
 
 
-class Projection:
-    """Handler of a follower of one topic; a subclass says what its records come to."""
+Changed = Callable[[Collection[str]], None]
+"""Called with the episodes of which something new was written."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+
+def for_nobody(_: Collection[str]) -> None:
+    """Where nobody asks which episodes changed."""
+
+
+class Projection:
+    """Handler of a follower of one topic; a subclass says what its records come to. `changed` is told of the episodes once
+    that is written."""
+
+    def __init__(self, engine: sa.Engine, changed: Changed = for_nobody) -> None:
         self.engine = engine
+        self.moved: set[str] = set()
+        """The episodes of which this batch writes something."""
+        self._changed = changed
         self._reached: dict[Partition, int] = {}
 
     def position(self, partition: Partition) -> int:
@@ -85,6 +98,7 @@ class Projection:
 
     def handle(self, partition: Partition, records: Sequence[Record]) -> Handled:
         """Writes what the records come to, and the position after them, in one transaction."""
+        self.moved.clear()
         try:
             with self.engine.begin() as connection:
                 before = _position(connection, partition, lock=True)
@@ -102,6 +116,7 @@ class Projection:
             self.forget(partition)
             raise
         self._reached[partition] = reached
+        self._changed(self.moved)
         return Handled(done, again=AGAIN)
 
     def forget(self, partition: Partition) -> None:
@@ -115,8 +130,8 @@ class Projection:
 class EventsProjection(Projection):
     """Accepted events: what an episode's course says."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        super().__init__(engine)
+    def __init__(self, engine: sa.Engine, changed: Changed = for_nobody) -> None:
+        super().__init__(engine, changed)
         self._lives: OrderedDict[str, Live] = OrderedDict()
         self._instruments: Instruments | None = None
 
@@ -168,6 +183,7 @@ class EventsProjection(Projection):
             found = [self._row(self._held(connection, key), key) for key in touched]
             moved = ("clinician", "first_at", "next_visit", "last_session", "sessions")
             connection.execute(upsert(connection, episodes, moved), found)
+            self.moved.update(touched)
         if recount:
             count_again(connection, recount)
         if heard > NEVER:
@@ -227,8 +243,10 @@ class OfEpisodes(Projection):
     `stands` asks the log whether it still says a record: one that it takes back is of an erased client.
     """
 
-    def __init__(self, engine: sa.Engine, stands: Callable[[Record], bool]) -> None:
-        super().__init__(engine)
+    def __init__(
+        self, engine: sa.Engine, stands: Callable[[Record], bool], changed: Changed = for_nobody
+    ) -> None:  # fmt: skip
+        super().__init__(engine, changed)
         self._stands = stands
 
     def take(self, connection: sa.Connection, partition: Partition, records: Sequence[Record]) -> int:
@@ -248,6 +266,7 @@ class OfEpisodes(Projection):
             done += 1
         if rows:
             self.write(connection, partition, rows)
+            self.moved.update(key for _, key, _, _ in rows)
         return done
 
     def read(self, record: Record) -> tuple[str, int, Any] | None:
@@ -294,9 +313,9 @@ class AlertsProjection(OfEpisodes):
 
     def __init__(
         self, engine: sa.Engine, stands: Callable[[Record], bool],
-        told: Callable[[sa.Connection, Sequence[Alert]], None] = lambda _, __: None,
+        told: Callable[[sa.Connection, Sequence[Alert]], None] = lambda _, __: None, changed: Changed = for_nobody,
     ) -> None:  # fmt: skip
-        super().__init__(engine, stands)
+        super().__init__(engine, stands, changed)
         self._tell = told
 
     def read(self, record: Record) -> tuple[str, int, Alert] | None:
@@ -325,7 +344,7 @@ def empty(engine: sa.Engine) -> None:
     """Throws the read model away; following the log from its beginning makes the same again. A projector that is at work has
     `Doubt` with its next record, and begins anew."""
     with engine.begin() as connection:
-        for table in READ_MODEL:
+        for table in (*READ_MODEL, summaries):
             connection.execute(sa.delete(table))
 
 
@@ -357,7 +376,7 @@ def _erase(connection: sa.Connection, partition: Partition, clinic: str, client:
     for table in (events, scores, alerts, answers):
         connection.execute(sa.delete(table).where(table.c.episode.in_(keys)))
     connection.execute(sa.delete(clients).where(clients.c.episode.in_(keys)))
-    for table in (sent, seen, notices):
+    for table in (sent, seen, notices, summaries):
         connection.execute(sa.delete(table).where(table.c.episode.in_(keys)))
     for key in keys:
         forget(connection, at, clinic, key, FOLLOWER)

@@ -10,32 +10,30 @@ import base64
 import binascii
 import hashlib
 import re
-from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any, Final, NamedTuple
 
-import msgspec
 import sqlalchemy as sa
 
-from keepwell.care.episode import Live, episode_from
-from keepwell.care.instruments import Instruments
 from keepwell.contract.events import (
-    AnyEvent,
-    decode_accepted,
     micros,
     rfc3339,
 )
-from keepwell.contract.outputs import Alert, Score
 from keepwell.contract.words import State
-from services.clinician.items import NOTHING_WAITS, Fits, Told, answers_of, fits_nobody, is_answered, item_of, view_of
-from services.clinician.projector import registered
+from services.clinician import records
+from services.clinician.items import (
+    NOTHING_WAITS,
+    Fits,
+    fits_nobody,
+    is_answered,
+    item_of,
+    view_of,
+)
 from services.clinician.seen import last_seen
-from services.clinician.sent import sent
-from services.clinician.tables import alerts, answers, episodes, events, scores
+from services.clinician.summaries import summed
+from services.clinician.tables import alerts, answers, episodes
 from services.clinician.views import (
-    Answer,
     AnsweredAlert,
     CaseloadItem,
     EpisodeView,
@@ -52,8 +50,6 @@ _ALERTS_PLACE: Final = re.compile("(-?[0-9]{1,18}) ([!-~]+)")
 _OPEN: Final = ("raised", "escalated")
 MOST_AT_ONCE: Final = 200
 """Clients whose matters are marked as seen at once, after a leave; ours."""
-_score = msgspec.json.Decoder(Score)
-_alert = msgspec.json.Decoder(Alert)
 
 
 class WrongCursor(ValueError):
@@ -98,9 +94,9 @@ def caseload(
         if len(rows) > limit:
             break
     page = rows[:limit]
-    told = _told(connection, page)
+    told = summed(connection, page)
     looked = last_seen(connection, viewer.user, [row.key for row in page])
-    items = [item_of(each, now, fits, looked.get(each.row.key)) for each in told]
+    items = [item_of(row, told[row.key], now, fits, looked.get(row.key)) for row in page]
     passed += [row.key for row in page]
     return items, _cursor(" ".join(map(_mark, reversed(passed[-MARKS:])))) if len(rows) > limit else None
 
@@ -151,7 +147,7 @@ def episode(
     row = connection.execute(sa.select(episodes).where(visible_to(viewer), episodes.c.key == key)).first()
     if row is None:
         return None
-    [told] = _told(connection, [row], whole=True)
+    [told] = records.told(connection, [row], whole=True)
     return view_of(told, now, fits, last_seen(connection, viewer.user, [key]).get(key))
 
 
@@ -216,8 +212,8 @@ def alert_list(
         raised, last = int(place[1]), place[2]
         found = found.where(sa.tuple_(alerts.c.raised_at, alerts.c.id) < sa.tuple_(sa.literal(raised), last))
     rows = connection.execute(found.limit(limit + 1)).all()
-    given = _answers(connection, {row.episode for row in rows[:limit]})
-    items = [_answered(row, given[row.episode]) for row in rows[:limit]]
+    given = records.answers_to(connection, {row.episode for row in rows[:limit]})
+    items = [records.answered(row, given[row.episode]) for row in rows[:limit]]
     last_row = rows[limit - 1] if len(rows) > limit else None
     return items, None if last_row is None else _cursor(f"{last_row.raised_at} {last_row.id}")
 
@@ -231,86 +227,6 @@ def visible_to(viewer: Viewer) -> sa.ColumnElement[bool]:
         return sa.false()
     who = viewer.covers if viewer.clinician_id is None else viewer.covers | {viewer.clinician_id}
     return sa.and_(mine, episodes.c.clinician.in_(sorted(who)))
-
-
-def _told(connection: sa.Connection, rows: Sequence[sa.Row[Any]], *, whole: bool = False) -> list[Told]:
-    """Episodes with their events folded, their scores and alerts. Without `whole`: only open alerts."""
-    keys = [row.key for row in rows]
-    known = registered(connection)
-    told: dict[str, list[AnyEvent]] = defaultdict(list)
-    asked = sa.select(events.c.episode, events.c.value).where(events.c.episode.in_(keys))
-    for key, value in connection.execute(asked.order_by(events.c.partition, events.c.offset)):
-        told[key].append(decode_accepted(value))
-    waiting = _on_their_way(connection, keys)
-    given = {key: answers_of(told[key], waiting[key]) for key in keys}
-    scored = _history(connection, keys) if whole else _ends(connection, keys)
-    raised: dict[str, list[AnsweredAlert]] = defaultdict(list)
-    held = sa.select(alerts).where(alerts.c.episode.in_(keys)).order_by(alerts.c.raised_at.desc(), alerts.c.id)
-    for row in connection.execute(held if whole else held.where(alerts.c.status != "resolved")):
-        raised[row.episode].append(_answered(row, given[row.episode]))
-    return [
-        Told(
-            row, _folded(row.key, told[row.key], known), told[row.key], scored[row.key], raised[row.key],
-            given[row.key],
-        )
-        for row in rows
-    ]  # fmt: skip
-
-
-def _history(connection: sa.Connection, keys: Collection[str]) -> dict[str, list[Score]]:
-    """Every score of these episodes, in the order of the log."""
-    found: dict[str, list[Score]] = defaultdict(list)
-    asked = sa.select(scores.c.episode, scores.c.value).where(scores.c.episode.in_(keys))
-    for key, value in connection.execute(asked.order_by(scores.c.partition, scores.c.offset)):
-        found[key].append(_score.decode(value))
-    return found
-
-
-def _ends(connection: sa.Connection, keys: Collection[str]) -> dict[str, list[Score]]:
-    """Of each episode's scores what a row of a list tells of: the newest, and before it the newest with a risk from before
-    the last session."""
-    of, newest = scores.alias(), scores.alias()
-    last = sa.select(sa.func.max(newest.c.as_of)).where(newest.c.episode == episodes.c.key)
-    moments = (last, last.where(newest.c.as_of < episodes.c.last_session))
-    asked = (
-        sa.select(of.c.episode, of.c.value)
-        .select_from(episodes.join(of, of.c.episode == episodes.c.key))
-        .where(episodes.c.key.in_(keys), sa.or_(*(of.c.as_of == one.scalar_subquery() for one in moments)))
-        .order_by(of.c.partition, of.c.offset)
-    )
-    found: dict[str, list[Score]] = defaultdict(list)
-    for key, value in connection.execute(asked):
-        found[key].append(_score.decode(value))
-    without = [key for key, ends in found.items() if len(ends) > 1 and ends[0].risk is None]
-    return found | _history(connection, without) if without else found
-
-
-def _folded(key: str, told: Sequence[AnyEvent], known: Instruments) -> Live:
-    return Live(episode_from(key, told), partial(known.get, key.partition("/")[0]))
-
-
-def _answers(connection: sa.Connection, keys: Collection[str]) -> dict[str, list[Answer]]:
-    told: dict[str, list[AnyEvent]] = defaultdict(list)
-    asked = sa.select(events).where(events.c.episode.in_(keys)).order_by(events.c.partition, events.c.offset)
-    for row in connection.execute(asked):
-        told[row.episode].append(decode_accepted(row.value))
-    waiting = _on_their_way(connection, keys)
-    return defaultdict(list, {key: answers_of(told[key], waiting[key]) for key in keys})
-
-
-def _on_their_way(connection: sa.Connection, keys: Collection[str]) -> dict[str, list[AnyEvent]]:
-    """What users sent about episodes, by episode in the order of sending, whether it came back or not."""
-    found: dict[str, list[AnyEvent]] = defaultdict(list)
-    for row in connection.execute(sa.select(sent).where(sent.c.episode.in_(keys)).order_by(sent.c.at)):
-        found[row.episode].append(decode_accepted(row.value))
-    return found
-
-
-def _answered(row: sa.Row[Any], given: Sequence[Answer]) -> AnsweredAlert:
-    return AnsweredAlert(
-        alert=_alert.decode(row.value), raised_at=rfc3339(row.raised_at),
-        answers=tuple(one for one in given if one.alert_id == row.id),
-    )  # fmt: skip
 
 
 def _mark(key: str) -> str:

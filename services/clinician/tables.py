@@ -132,5 +132,14 @@ alerts: Final = sa.Table(
 )
 """An alert as it stands: its newest record with its place in the log, and when it was raised."""
 
+summaries: Final = sa.Table(
+    "summaries",
+    METADATA,
+    sa.Column("episode", sa.Text, primary_key=True),
+    sa.Column("marks", sa.Text, nullable=False),
+    sa.Column("value", sa.LargeBinary, nullable=False),
+)
+"""What a list tells of an episode, and under which marks that holds (`services.clinician.summaries`)."""
+
 READ_MODEL: Final = (positions, instruments, events, clients, episodes, scores, alerts, answers)
 """The tables that follow from the log alone."""
