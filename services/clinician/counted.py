@@ -1,4 +1,5 @@
-"""What supervision and data quality count of an episode's events: answers and repairs that hold, and how it ended.
+"""What lists are ordered by and supervision counts: answers and repairs that hold, how an episode ended, and whether it asks
+for a thought.
 
 Few events are of these types, so once one came, all of its episode are read again: whatever order they and what takes
 them back arrived in, the rows are the same.
@@ -21,10 +22,13 @@ from keepwell.contract.events import (
     decode_accepted,
     micros,
 )
-from services.clinician.tables import answers, episodes, events
+from services.clinician.tables import alerts, answers, episodes, events
 
 COUNTED: Final = (AlertActioned, RepairAttempted, EpisodeEnded, EventRetracted)
 _TYPES: Final = tuple(str(kind.__struct_config__.tag) for kind in COUNTED)
+URGENT: Final = 2
+"""How much an episode asks for a thought because of safety: 1 for whatever else asks, 0 where open alerts are answered."""
+OPEN: Final = ("raised", "escalated")
 _KEYS_AT_ONCE: Final = 500
 
 
@@ -55,6 +59,26 @@ def count_again(connection: sa.Connection, keys: Collection[str]) -> None:
             .values(ended_as=sa.bindparam("how"), ended_at=sa.bindparam("when")),
             [{"of": key, "how": one.ended_as, "when": one.ended_at} for key, one in found.items()],
         )
+
+
+def ask_again(connection: sa.Connection, keys: Collection[str]) -> None:
+    """Writes whether these episodes ask for a thought: whether nobody answered an open alert since it was last told. The
+    episodes are locked first, so that of an alert and an answer that are written at one moment the later sees both."""
+    answered = sa.exists().where(
+        answers.c.clinic == alerts.c.clinic, answers.c.kind == "answer", answers.c.alert == alerts.c.id,
+        answers.c.at >= alerts.c.at,
+    )  # fmt: skip
+    asks = (
+        sa.select(sa.func.max(sa.case((answered, 0), (alerts.c.kind == "safety", URGENT), else_=1)))
+        .where(alerts.c.episode == episodes.c.key, alerts.c.status.in_(OPEN))
+        .scalar_subquery()
+    )
+    listed = sorted(keys)
+    for start in range(0, len(listed), _KEYS_AT_ONCE):
+        mine = episodes.c.key.in_(listed[start : start + _KEYS_AT_ONCE])
+        locking = sa.select(episodes.c.key).where(mine).order_by(episodes.c.key).with_for_update(key_share=True)
+        connection.execute(locking).all()
+        connection.execute(sa.update(episodes).where(mine).values(asks=asks))
 
 
 def counted(told: Sequence[AnyEvent]) -> Counted:

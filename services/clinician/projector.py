@@ -34,7 +34,7 @@ from keepwell.contract.events import (
 from keepwell.contract.outputs import Alert, Score
 from keepwell.streams.log import Doubt, Partition, Record
 from keepwell.streams.worker.follow import Handled, NotYet
-from services.clinician.counted import COUNTED, count_again
+from services.clinician.counted import COUNTED, ask_again, count_again
 from services.clinician.database import AWAY, cause, upsert
 from services.clinician.people.audit import forget
 from services.clinician.people.who import Actor
@@ -186,6 +186,7 @@ class EventsProjection(Projection):
             self.moved.update(touched)
         if recount:
             count_again(connection, recount)
+            ask_again(connection, recount)
         if heard > NEVER:
             _hear(connection, partition, heard)
         while len(self._lives) > KEPT_LIVE:
@@ -337,6 +338,7 @@ class AlertsProjection(OfEpisodes):
             }  # fmt: skip
         moved = ("status", "at", "partition", "offset", "value")
         connection.execute(upsert(connection, alerts, moved), list(newest.values()))
+        ask_again(connection, {row["episode"] for row in newest.values()})
         self._tell(connection, [alert for _, _, _, alert in rows])
 
 

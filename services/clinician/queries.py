@@ -32,7 +32,7 @@ from services.clinician.items import (
 )
 from services.clinician.seen import last_seen
 from services.clinician.summaries import summed
-from services.clinician.tables import alerts, answers, episodes
+from services.clinician.tables import alerts, episodes
 from services.clinician.views import (
     AnsweredAlert,
     CaseloadItem,
@@ -43,11 +43,8 @@ from services.clinician.views import (
 MARKS: Final = 8
 """Episodes before the place of a cursor that it knows: it goes on after the last of them that is still there. Ours."""
 LATER: Final = 1 << 62
-URGENT: Final = 2
-"""How a list ranks who asks for a thought because of safety; 1 for whatever else asks, 0 where nothing does."""
 _ALERTS_PLACE: Final = re.compile("(-?[0-9]{1,18}) ([!-~]+)")
 """After which alert a page of alerts begins: when it was raised, and its id."""
-_OPEN: Final = ("raised", "escalated")
 MOST_AT_ONCE: Final = 200
 """Clients whose matters are marked as seen at once, after a leave; ours."""
 
@@ -106,22 +103,7 @@ def _ranked(
 ) -> tuple[sa.Select[Any], list[sa.ColumnElement[Any]]]:
     """The episodes of a list that a user may see, and what they are ordered by; with `asking` those alone that ask for a
     thought, which stand first."""
-    answered = sa.exists().where(
-        answers.c.clinic == viewer.clinic, answers.c.kind == "answer", answers.c.alert == alerts.c.id,
-        answers.c.at >= alerts.c.at,
-    )  # fmt: skip
-    of_alerts = (
-        sa.select(
-            alerts.c.episode,
-            sa.func.max(sa.case((answered, 0), (alerts.c.kind == "safety", URGENT), else_=1)).label("asks"),
-        )
-        .where(alerts.c.clinic == viewer.clinic, alerts.c.status.in_(_OPEN))
-        .group_by(alerts.c.episode)
-    )
-    if viewer.role == "clinician":
-        of_alerts = of_alerts.where(alerts.c.episode.in_(sa.select(episodes.c.key).where(visible_to(viewer))))
-    alerted = of_alerts.subquery()
-    asks = sa.func.coalesce(alerted.c.asks, 0)
+    asks = sa.func.coalesce(episodes.c.asks, 0)
     soon = sa.and_(asks > 0, episodes.c.next_visit >= at)
     rank: list[sa.ColumnElement[Any]] = [
         -asks,
@@ -129,10 +111,11 @@ def _ranked(
         -sa.func.coalesce(episodes.c.risk, 0.0),
         episodes.c.key,
     ]
-    join = episodes.join(alerted, alerted.c.episode == episodes.c.key, isouter=not (asked.alerts_open or asking))
-    found = sa.select(episodes).select_from(join).where(visible_to(viewer), episodes.c.state == asked.state)
+    found = sa.select(episodes).where(visible_to(viewer), episodes.c.state == asked.state)
     if asking:
-        found = found.where(asks > 0)
+        found = found.where(episodes.c.asks > 0)
+    if asked.alerts_open:
+        found = found.where(episodes.c.asks.is_not(None))
     if asked.clinician is not None:
         found = found.where(episodes.c.clinician == asked.clinician)
     if asked.q:

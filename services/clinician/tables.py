@@ -75,13 +75,16 @@ episodes: Final = sa.Table(
     sa.Column("model", sa.Text),
     sa.Column("ended_as", sa.Text),
     sa.Column("ended_at", sa.BigInteger),
+    sa.Column("asks", sa.SmallInteger),
     sa.Index("ix_episodes_of", "clinic", "clinician", "state"),
     sa.Index("ix_episodes_scored", "clinic", "scored_at"),
     sa.Index("ix_episodes_ended", "clinic", "ended_at"),
     sa.Index("ix_episodes_state", "clinic", "state", "scored_at", "risk"),
+    sa.Index("ix_episodes_asks", "clinic", "state", "asks"),
 )
 """An episode as it stands: from its events, and what its newest score says: state, 30-day risk, the gaps as a JSON list,
-and the release. `ended_as` is the reason of the ending that holds (`services.clinician.counted`)."""
+and the release. `ended_as` is the reason of the ending that holds, `asks` whether the episode asks for a thought, null where
+no alert is open (`services.clinician.counted`)."""
 
 answers: Final = sa.Table(
     "answers",
