@@ -121,9 +121,7 @@ def fill(database: str, clinicians: int, open_episodes: int, now: datetime | Non
             for table in tables:
                 if rows[table]:
                     connection.execute(sa.insert(table), [_renamed(row, copy) for row in rows[table]])
-    summing = SummingUp(engine)
-    while summing.turn():
-        pass
+    sum_up(engine)
     if engine.dialect.name == "postgresql":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(sa.text("ANALYZE"))
@@ -137,6 +135,14 @@ def fill(database: str, clinicians: int, open_episodes: int, now: datetime | Non
         )  # fmt: skip
     engine.dispose()
     return size
+
+
+def sum_up(engine: sa.Engine) -> int:
+    """Sums up every open episode, and returns how many there are."""
+    summing, count = SummingUp(engine), 0
+    while looked := summing.turn():
+        count += looked
+    return count
 
 
 def project(engine: sa.Engine, clinic: Lived, batch: int = 500) -> None:

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 from argon2 import PasswordHasher
 
-from benchmarks.clinic import TOPICS, Lived, fill, lived, project, projections
+from benchmarks.clinic import TOPICS, Lived, fill, lived, project, projections, sum_up
 from benchmarks.figures import Figure, Plan, at_least, at_most
 from benchmarks.material import CHUNK, EVENTS_PER_EPISODE, SEED
 from keepwell.care.episode import Episode, Live
@@ -255,7 +255,7 @@ def _projector(name: str, new: Callable[[], AbstractContextManager[str]], clinic
     """Events a second, each with its scores and alerts: in small batches as they come, from the log at once, and without a
     database."""
     count = sum(map(len, clinic[TOPICS.episodes].values()))
-    live, again, bare, ratio = [], [], [], []
+    live, again, bare, ratio, summed = [], [], [], [], []
     with new() as url, closing(open_log(f"sqlite:///{plan.folder / f'log-{uuid.uuid4().hex}.db'}")) as log:
         engine = open_engine(url)
         migrate(engine)
@@ -269,6 +269,8 @@ def _projector(name: str, new: Callable[[], AbstractContextManager[str]], clinic
         for _ in range(plan.rounds):
             empty(engine)
             live.append(count / _seconds(lambda: project(engine, clinic, LIVE_BATCH)))
+            began = time.perf_counter()
+            summed.append(sum_up(engine) / (time.perf_counter() - began))
             bare.append(count / _seconds(lambda: _folded(clinic)))
 
             def rebuilt() -> None:
@@ -285,6 +287,7 @@ def _projector(name: str, new: Callable[[], AbstractContextManager[str]], clinic
         engine.dispose()
     return [
         Figure(f"{name}, projector, commits of {LIVE_BATCH}", live, "events/s", at_least(1_000)),
+        Figure(f"{name}, summed up for lists", summed, "episodes/s"),
         Figure(f"{name}, rebuilt from the log", again, "events/s", at_least(3_000)),
         Figure(f"{name}, decoded and folded without a database", bare, "events/s"),
         Figure(f"{name}, rebuilt ÷ decoded and folded", ratio, ""),
