@@ -210,8 +210,8 @@ def _escalates(policy: Policy, alert: OpenAlert, now: Situation) -> bool:
 
 def _told_of(policy: Policy, kind: LastingKind, alerts: list[OpenAlert], now: Situation) -> bool:
     """Whether an open alert tells of what holds already, or can be told once more to do so. Of what happened since, one that
-    was dismissed says nothing, and one that was escalated cannot where each news is a matter of its own. What is no news
-    joins for the refractory time what was told of the client and not put aside: it is the same talk, and not for ever."""
+    was dismissed says nothing, and one that was escalated cannot where each news is a matter of its own. Some of what holds
+    joins what was told of the client and not put aside: it is the same talk."""
     news = kind.news(now)
 
     def tells(alert: OpenAlert) -> bool:
@@ -220,8 +220,8 @@ def _told_of(policy: Policy, kind: LastingKind, alerts: list[OpenAlert], now: Si
 
     if any(alert.kind == kind.name and tells(alert) for alert in alerts):
         return True
-    since = now.now - policy.refractory_days * DAY
-    return kind.joins and any(
+    since = kind.joins(policy, now)
+    return since is not None and any(
         alert.told_at > since and now.course.answers.get(alert.id) not in QUIET_ANSWERS for alert in alerts
     )
 

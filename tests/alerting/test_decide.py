@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keepwell.alerting.decide import Decision, alert_id, decide, snoozes, timers, withheld
-from keepwell.alerting.kinds.silence import LOOKS_DAYS
+from keepwell.alerting.kinds.silence import LONG_DAYS, LOOKS_DAYS
 from keepwell.alerting.policy import Memory, OpenAlert, Policy, Situation
 from keepwell.alerting.signals import Signals, absent_since, signals_of
 from keepwell.care.course import Course
@@ -519,6 +519,34 @@ def test_an_absence_is_told_where_the_risk_is_at_its_line(why: str) -> None:
     happenings, day = ABSENT[why]
     assert Told().when(0.399, day, *happenings) == []
     assert Told().when(0.4, day, *happenings) == [RISEN]
+
+
+@pytest.mark.parametrize(
+    "why", ["a visit called off and not rebooked", "a visit missed and not rebooked", "nothing booked"]
+)
+def test_a_long_absence_is_told_at_the_line_of_those_who_come_where_nobody_was_told(why: str) -> None:
+    happenings, day = ABSENT[why]
+    since = absent_since(course_of(*happenings), on(day))
+    assert since is not None
+    long = (since - on(0)) / DAY + LONG_DAYS
+    assert Told().when(0.3, long - 0.01, *happenings) == []
+    assert Told().when(0.299, long, *happenings) == []
+    assert Told().when(0.3, long, *happenings) == [RISEN]
+
+
+def test_a_long_absence_joins_what_is_open_of_the_client_unless_it_was_put_aside_or_the_risk_is_high() -> None:
+    def told() -> Told:
+        found = Told()
+        assert found.when(0.3, 7.01, *CAME) == RAISED
+        return found
+
+    first, long = told(), 14 + LONG_DAYS
+    assert first.when(0.39, long, *GONE) == []
+    assert first.when(0.4, long, *GONE) == [RISEN]
+    second = told()
+    assert second.when(0.39, long, *GONE, second.answer("acknowledged", 8)) == []
+    third = told()
+    assert third.when(0.39, long, *GONE, third.answer("dismissed", 8)) == [RISEN]
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,6 @@ class LastingKind(Kind):
     withheld: ClassVar[bool] = False
     """Whether a policy's hold-out leaves it unsaid for a share of episodes."""
 
-    joins: ClassVar[bool] = False
-    """Whether it is left for a while to what was told of the client already and is open."""
     each_news: ClassVar[bool] = False
     """Whether each news is a matter of its own, and not the same said again."""
 
@@ -61,6 +59,11 @@ class LastingKind(Kind):
     def news(self, now: Situation) -> int | None:
         """When what it tells of happened (µs), where that is news whatever was told before; None where it is a risk that was
         crossed, which waits its turn."""
+        return None
+
+    def joins(self, policy: Policy, now: Situation) -> int | None:
+        """Since when (µs) an alert of the client, open and not put aside, has to have been told to tell of this too; None
+        where none does."""
         return None
 
     def escalates(self, policy: Policy, alert: OpenAlert, now: Situation) -> bool:

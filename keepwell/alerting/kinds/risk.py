@@ -8,6 +8,7 @@ from typing import Final
 from keepwell.alerting.kinds.kind import MOST_GROUNDS, Grounds, Holding, LastingKind
 from keepwell.alerting.policy import OpenAlert, Policy, Situation
 from keepwell.care.course import Course
+from keepwell.care.endings import DAY
 from keepwell.contract.say import render, said
 from keepwell.contract.words import PILLARS, ResolvedBecause
 from keepwell.scoring.reasons import Ground, words_of
@@ -20,7 +21,6 @@ class RiskAlert(LastingKind):
 
     name = "risk"
     withheld = True
-    joins = True
 
     def holds(self, policy: Policy, now: Situation) -> Holding:
         if now.risk is None:
@@ -31,6 +31,9 @@ class RiskAlert(LastingKind):
 
     def over_because(self, alert: OpenAlert, now: Situation) -> ResolvedBecause | None:
         return "risk_fell"
+
+    def joins(self, policy: Policy, now: Situation) -> int | None:
+        return now.now - int(policy.refractory_days * DAY)  # the same talk, and not for ever
 
     def escalates(self, policy: Policy, alert: OpenAlert, now: Situation) -> bool:
         return self.holds(policy, now) == "holds" and now.risk is not None and now.risk >= policy.escalate

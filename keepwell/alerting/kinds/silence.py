@@ -23,10 +23,16 @@ LOOKS_DAYS: Final = (2, 4, 7, 10, 14, 18, 22, 26)
 """Days into an absence at which it is looked at anew, where nothing happens; ours. A stop is declared after 30 (CONTRACT
 section 3)."""
 
+LONG_DAYS: Final = 21
+"""Days of absence from which on it is told at the line of those who still come, where nobody was told of the client: the last
+call before a stop is declared; ours."""
+NEVER: Final = -(1 << 62)
+
 
 class SilenceAlert(LastingKind):
-    """Raised at or above the line for absence, and over once somebody is back or has a session booked. Of somebody who comes
-    and leaves out one questionnaire after the other it is raised where the risk is raised too."""
+    """Raised at or above the line for absence, after `LONG_DAYS` of it at that of those who still come; over once somebody is
+    back or has a session booked. Of somebody who comes and leaves out one questionnaire after the other it is raised where
+    the risk is raised too."""
 
     name = "silence"
 
@@ -35,6 +41,8 @@ class SilenceAlert(LastingKind):
         if found.absent_since is None and found.skipping_since is None:
             return "over"
         line = policy.absent if found.absent_since is not None else policy.strain
+        if found.absent_since is not None and now.now - found.absent_since >= LONG_DAYS * DAY:
+            line = min(line, policy.line)
         return "holds" if now.risk is not None and now.risk >= line else "between"
 
     def over_because(self, alert: OpenAlert, now: Situation) -> ResolvedBecause | None:
@@ -42,6 +50,11 @@ class SilenceAlert(LastingKind):
 
     def news(self, now: Situation) -> int | None:
         return now.signals.absent_since  # what is left out waits its turn
+
+    def joins(self, policy: Policy, now: Situation) -> int | None:
+        """Below the line for absence it is told where nobody was told of the client, and else joins what is open."""
+        below = now.risk is not None and now.risk < policy.absent
+        return NEVER if now.signals.absent_since is not None and below else None
 
     def timers(self, course: Course) -> Iterable[tuple[int, str]]:
         sign = course.standing.last_sign
