@@ -77,7 +77,8 @@ def for_nobody(_: Collection[str]) -> None:
 
 class Projection:
     """Handler of a follower of one topic; a subclass says what its records come to. `changed` is told of the episodes once
-    that is written."""
+    that is written. Whoever writes rows of episodes takes them in the order of their keys, so that of two who want the same
+    ones neither waits for the other for ever."""
 
     def __init__(self, engine: sa.Engine, changed: Changed = for_nobody) -> None:
         self.engine = engine
@@ -180,7 +181,7 @@ class EventsProjection(Projection):
                             connection.execute(upsert(connection, clients, ()), [row])
         _insert(connection, events, rows)
         if touched:
-            found = [self._row(self._held(connection, key), key) for key in touched]
+            found = [self._row(self._held(connection, key), key) for key in sorted(touched)]
             moved = ("clinician", "first_at", "next_visit", "last_session", "sessions")
             connection.execute(upsert(connection, episodes, moved), found)
             self.moved.update(touched)
@@ -305,7 +306,8 @@ class ScoresProjection(OfEpisodes):
         }  # fmt: skip
         moved: dict[str, Any] = {name: sa.bindparam(name) for name in ("state", "risk", "scored_at", "gaps", "model")}
         connection.execute(
-            sa.update(episodes).where(episodes.c.key == sa.bindparam("of")).values(moved), list(newest.values())
+            sa.update(episodes).where(episodes.c.key == sa.bindparam("of")).values(moved),
+            [newest[key] for key in sorted(newest)],
         )
 
 
