@@ -17,6 +17,7 @@ from keepwell.contract.words import Action, AlertKind, DismissReason, Pillar, Re
 from keepwell.web.app import body_of
 from services.clinician import queries
 from services.clinician.answers import Answers, Asking, Conflict, Given, NotFit, NotThere
+from services.clinician.database import snapshot
 from services.clinician.items import Fits
 from services.clinician.looks import looked
 from services.clinician.people.access import API, Caller, caller
@@ -159,7 +160,7 @@ class _Api:
 
     def _reading(self) -> sa.Connection:
         """For what is looked up; what it was is written down afterwards, before it is told."""
-        return self._asked.engine.connect().execution_options(reads=True)
+        return snapshot(self._asked.engine)
 
     def _note(self, who: Caller, action: Audited, keys: list[str]) -> None:
         with self._asked.engine.begin() as connection:

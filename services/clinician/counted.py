@@ -65,8 +65,8 @@ def ask_again(connection: sa.Connection, keys: Collection[str]) -> None:
     """Writes whether these episodes ask for a thought: whether nobody answered an open alert since it was last told. The
     episodes are locked first, so that of an alert and an answer that are written at one moment the later sees both."""
     answered = sa.exists().where(
-        answers.c.clinic == alerts.c.clinic, answers.c.kind == "answer", answers.c.alert == alerts.c.id,
-        answers.c.at >= alerts.c.at,
+        answers.c.clinic == alerts.c.clinic, answers.c.episode == alerts.c.episode, answers.c.kind == "answer",
+        answers.c.alert == alerts.c.id, answers.c.at >= alerts.c.at,
     )  # fmt: skip
     asks = (
         sa.select(sa.func.max(sa.case((answered, 0), (alerts.c.kind == "safety", URGENT), else_=1)))
@@ -78,7 +78,7 @@ def ask_again(connection: sa.Connection, keys: Collection[str]) -> None:
         mine = episodes.c.key.in_(listed[start : start + _KEYS_AT_ONCE])
         locking = sa.select(episodes.c.key).where(mine).order_by(episodes.c.key).with_for_update(key_share=True)
         connection.execute(locking).all()
-        connection.execute(sa.update(episodes).where(mine).values(asks=asks))
+        connection.execute(sa.update(episodes).where(mine, episodes.c.asks.is_distinct_from(asks)).values(asks=asks))
 
 
 def counted(told: Sequence[AnyEvent]) -> Counted:

@@ -83,6 +83,12 @@ def open_engine(url: str) -> sa.Engine:
     return engine
 
 
+def snapshot(engine: sa.Engine) -> sa.Connection:
+    """A connection on which whatever is read is of one moment, and nothing is written."""
+    at_once = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
+    return engine.connect().execution_options(reads=True, **at_once)
+
+
 def upsert(connection: sa.Connection, table: sa.Table, moved: Sequence[str]) -> sa.Insert:
     """Writes rows, and of those that are there already these columns."""
     keys = [column.name for column in table.primary_key.columns]

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
+from math import hypot, isfinite
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -319,8 +320,9 @@ def _band(values: Sequence[float]) -> tuple[float, float] | None:
     if len(values) < LEAST_BAND:
         return None
     mean = sum(values) / len(values)
-    spread = (sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5
-    return round(mean - spread, 2), round(mean + spread, 2)
+    spread = hypot(*(value - mean for value in values)) / (len(values) - 1) ** 0.5
+    low, high = mean - spread, mean + spread
+    return (round(low, 2), round(high, 2)) if isfinite(low) and isfinite(high) else None
 
 
 def _rupture(strain: Strain) -> Rupture:

@@ -51,7 +51,6 @@ from services.clinician.tables import (
     instruments,
     positions,
     scores,
-    summaries,
 )
 
 KEPT_LIVE: Final = 5_000
@@ -232,6 +231,8 @@ class EventsProjection(Projection):
         connection.execute(upsert(connection, instruments, ("value",)), [row])
         self._lives.clear()
         self._instruments = None
+        mine = sa.select(episodes.c.key).where(episodes.c.clinic == event.clinic, episodes.c.state == "open")
+        self.moved.update(connection.execute(mine).scalars())
 
     def _known(self, connection: sa.Connection) -> Instruments:
         if self._instruments is None:
@@ -348,7 +349,7 @@ def empty(engine: sa.Engine) -> None:
     """Throws the read model away; following the log from its beginning makes the same again. A projector that is at work has
     `Doubt` with its next record, and begins anew."""
     with engine.begin() as connection:
-        for table in (*READ_MODEL, summaries):
+        for table in READ_MODEL:
             connection.execute(sa.delete(table))
 
 
@@ -375,12 +376,15 @@ def _erase(connection: sa.Connection, partition: Partition, clinic: str, client:
     what they wrote is there once they let go."""
     here = sa.exists().where(events.c.episode == clients.c.episode, events.c.partition == partition.number)
     mine = sa.select(clients.c.episode).where(clients.c.clinic == clinic, clients.c.client == client, here)
-    keys = list(connection.execute(mine).scalars())
+    keys = sorted(connection.execute(mine).scalars())
+    connection.execute(
+        sa.select(episodes.c.key).where(episodes.c.key.in_(keys)).order_by(episodes.c.key).with_for_update()
+    ).all()
     connection.execute(sa.delete(episodes).where(episodes.c.key.in_(keys)))
     for table in (events, scores, alerts, answers):
         connection.execute(sa.delete(table).where(table.c.episode.in_(keys)))
     connection.execute(sa.delete(clients).where(clients.c.episode.in_(keys)))
-    for table in (sent, seen, notices, summaries):
+    for table in (sent, seen, notices):
         connection.execute(sa.delete(table).where(table.c.episode.in_(keys)))
     for key in keys:
         forget(connection, at, clinic, key, FOLLOWER)
@@ -391,7 +395,7 @@ def locked(connection: sa.Connection, keys: Collection[str]) -> dict[str, int]:
     """Those of the episodes that are there, with the time of their first event (µs). Until the transaction ends none of them
     can be erased, though all else may change: on PostgreSQL by a lock on its row, on SQLite as one transaction writes at a
     time."""
-    asked = sa.select(episodes.c.key, episodes.c.first_at).where(episodes.c.key.in_(keys))
+    asked = sa.select(episodes.c.key, episodes.c.first_at).where(episodes.c.key.in_(keys)).order_by(episodes.c.key)
     return dict(connection.execute(asked.with_for_update(read=True, key_share=True)).all())
 
 

@@ -93,7 +93,7 @@ def caseload(
     page = rows[:limit]
     told = summed(connection, page)
     looked = last_seen(connection, viewer.user, [row.key for row in page])
-    items = [item_of(row, told[row.key], now, fits, looked.get(row.key)) for row in page]
+    items = [item_of(row, told[row.key], now, fits, looked.get(row.key)) for row in page if row.key in told]
     passed += [row.key for row in page]
     return items, _cursor(" ".join(map(_mark, reversed(passed[-MARKS:])))) if len(rows) > limit else None
 
@@ -130,8 +130,8 @@ def episode(
     row = connection.execute(sa.select(episodes).where(visible_to(viewer), episodes.c.key == key)).first()
     if row is None:
         return None
-    [told] = records.told(connection, [row], whole=True)
-    return view_of(told, now, fits, last_seen(connection, viewer.user, [key]).get(key))
+    found = records.told(connection, [row], whole=True)
+    return None if not found else view_of(found[0], now, fits, last_seen(connection, viewer.user, [key]).get(key))
 
 
 def waiting(connection: sa.Connection, viewer: Viewer, now: datetime) -> list[CaseloadItem]:

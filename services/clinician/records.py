@@ -25,7 +25,8 @@ _alert = msgspec.json.Decoder(Alert)
 
 
 def told(connection: sa.Connection, rows: Sequence[sa.Row[Any]], *, whole: bool = False) -> list[Told]:
-    """Episodes with their events folded, their scores and alerts. Without `whole`: only open alerts."""
+    """Episodes with their events folded, their scores and alerts, but for those that were erased since their rows were read.
+    Without `whole`: only open alerts."""
     if not rows:
         return []
     keys = [row.key for row in rows]
@@ -47,6 +48,7 @@ def told(connection: sa.Connection, rows: Sequence[sa.Row[Any]], *, whole: bool 
             given[row.key],
         )
         for row in rows
+        if happened[row.key]
     ]  # fmt: skip
 
 

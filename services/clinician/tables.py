@@ -138,11 +138,12 @@ alerts: Final = sa.Table(
 summaries: Final = sa.Table(
     "summaries",
     METADATA,
-    sa.Column("episode", sa.Text, primary_key=True),
+    sa.Column("episode", sa.Text, sa.ForeignKey("episodes.key", ondelete="CASCADE"), primary_key=True),
     sa.Column("marks", sa.Text, nullable=False),
     sa.Column("value", sa.LargeBinary, nullable=False),
 )
-"""What a list tells of an episode, and under which marks that holds (`services.clinician.summaries`)."""
+"""What a list tells of an episode, and under which marks that holds (`services.clinician.summaries`). It goes with its
+episode, whoever deletes that."""
 
 READ_MODEL: Final = (positions, instruments, events, clients, episodes, scores, alerts, answers)
 """The tables that follow from the log alone."""

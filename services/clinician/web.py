@@ -24,6 +24,7 @@ from keepwell.web.problems import problem_of
 from services.clinician import queries, render
 from services.clinician.answers import Answers, Asking, Conflict, NotFit, NotThere
 from services.clinician.clinics import ClinicFacts
+from services.clinician.database import snapshot
 from services.clinician.items import Fits, fits_nobody
 from services.clinician.kept import Kept
 from services.clinician.looks import looked
@@ -275,7 +276,7 @@ class _Views:
     def _reading(self) -> sa.Connection:
         """For what is looked up. What it was is written down afterwards, before it is shown, so that nobody who looks keeps
         others from writing."""
-        return self._pages.engine.connect().execution_options(reads=True)
+        return snapshot(self._pages.engine)
 
     def _after(self, request: Request, who: Caller, form: Mapping[str, str], alert_id: str) -> Response:
         """What the browser gets after an answer: the row or the alert for htmx, else the page that it came from."""

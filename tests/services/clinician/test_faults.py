@@ -114,7 +114,7 @@ endings = pytest.mark.parametrize("error", [Crash, gone], ids=["dies", "database
 
 @pytest.fixture(scope="module")
 def told() -> Lived:
-    return lived(3)
+    return lived(8)
 
 
 @pytest.fixture

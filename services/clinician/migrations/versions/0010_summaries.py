@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("marks", sa.Text, nullable=False),
         sa.Column("value", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("episode", name="pk_summaries"),
+        sa.ForeignKeyConstraint(["episode"], ["episodes.key"], name="fk_summaries_episode", ondelete="CASCADE"),
     )
 
 

@@ -15,8 +15,8 @@ UPDATE episodes SET asks = (
     SELECT max(CASE
         WHEN EXISTS (
             SELECT 1 FROM answers
-            WHERE answers.clinic = alerts.clinic AND answers.kind = 'answer' AND answers.alert = alerts.id
-            AND answers.at >= alerts.at
+            WHERE answers.clinic = alerts.clinic AND answers.episode = alerts.episode
+            AND answers.kind = 'answer' AND answers.alert = alerts.id AND answers.at >= alerts.at
         ) THEN 0
         WHEN alerts.kind = 'safety' THEN 2
         ELSE 1

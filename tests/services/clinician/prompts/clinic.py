@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 from keepwell.contract.events import AppointmentBooked, Booked, EpisodeOpened, Event, Opened, encode, micros, rfc3339
 from keepwell.contract.outputs import Alert, encode_output
 from services.clinician.clinics import ClinicFacts
+from services.clinician.counted import ask_again
 from services.clinician.database import upsert
 from services.clinician.people import accounts, covers
 from services.clinician.people.accounts import Account
@@ -84,6 +85,7 @@ class Clinic:
                 "offset": 0, "value": encode_output(told),
             }  # fmt: skip
             connection.execute(upsert(connection, alerts, ("status", "at", "value")), [row])
+            ask_again(connection, [key])
             self.prompts.of_alerts(connection, [told])
         return told
 
