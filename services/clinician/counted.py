@@ -22,6 +22,7 @@ from keepwell.contract.events import (
     decode_accepted,
     micros,
 )
+from services.clinician.database import by_code
 from services.clinician.tables import alerts, answers, episodes, events
 
 COUNTED: Final = (AlertActioned, RepairAttempted, EpisodeEnded, EventRetracted)
@@ -76,8 +77,8 @@ def ask_again(connection: sa.Connection, keys: Collection[str]) -> None:
     listed = sorted(keys)
     for start in range(0, len(listed), _KEYS_AT_ONCE):
         mine = episodes.c.key.in_(listed[start : start + _KEYS_AT_ONCE])
-        locking = sa.select(episodes.c.key).where(mine).order_by(episodes.c.key).with_for_update(key_share=True)
-        connection.execute(locking).all()
+        locking = sa.select(episodes.c.key).where(mine).order_by(by_code(connection, episodes.c.key))
+        connection.execute(locking.with_for_update(key_share=True)).all()
         connection.execute(sa.update(episodes).where(mine, episodes.c.asks.is_distinct_from(asks)).values(asks=asks))
 
 

@@ -89,6 +89,11 @@ def snapshot(engine: sa.Engine) -> sa.Connection:
     return engine.connect().execution_options(reads=True, **at_once)
 
 
+def by_code(connection: sa.Connection, column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """Text to order by as Python does, whatever the language of the database."""
+    return column.collate("C") if connection.dialect.name == "postgresql" else column
+
+
 def upsert(connection: sa.Connection, table: sa.Table, moved: Sequence[str]) -> sa.Insert:
     """Writes rows, and of those that are there already these columns."""
     keys = [column.name for column in table.primary_key.columns]

@@ -35,7 +35,7 @@ from keepwell.contract.outputs import Alert, Score
 from keepwell.streams.log import Doubt, Partition, Record
 from keepwell.streams.worker.follow import Handled, NotYet
 from services.clinician.counted import COUNTED, ask_again, count_again
-from services.clinician.database import AWAY, cause, upsert
+from services.clinician.database import AWAY, by_code, cause, upsert
 from services.clinician.people.audit import forget
 from services.clinician.people.who import Actor
 from services.clinician.prompts.tables import notices
@@ -377,9 +377,8 @@ def _erase(connection: sa.Connection, partition: Partition, clinic: str, client:
     here = sa.exists().where(events.c.episode == clients.c.episode, events.c.partition == partition.number)
     mine = sa.select(clients.c.episode).where(clients.c.clinic == clinic, clients.c.client == client, here)
     keys = sorted(connection.execute(mine).scalars())
-    connection.execute(
-        sa.select(episodes.c.key).where(episodes.c.key.in_(keys)).order_by(episodes.c.key).with_for_update()
-    ).all()
+    locking = sa.select(episodes.c.key).where(episodes.c.key.in_(keys)).order_by(by_code(connection, episodes.c.key))
+    connection.execute(locking.with_for_update()).all()
     connection.execute(sa.delete(episodes).where(episodes.c.key.in_(keys)))
     for table in (events, scores, alerts, answers):
         connection.execute(sa.delete(table).where(table.c.episode.in_(keys)))
@@ -395,8 +394,9 @@ def locked(connection: sa.Connection, keys: Collection[str]) -> dict[str, int]:
     """Those of the episodes that are there, with the time of their first event (µs). Until the transaction ends none of them
     can be erased, though all else may change: on PostgreSQL by a lock on its row, on SQLite as one transaction writes at a
     time."""
-    asked = sa.select(episodes.c.key, episodes.c.first_at).where(episodes.c.key.in_(keys)).order_by(episodes.c.key)
-    return dict(connection.execute(asked.with_for_update(read=True, key_share=True)).all())
+    asked = sa.select(episodes.c.key, episodes.c.first_at).where(episodes.c.key.in_(keys))
+    locking = asked.order_by(by_code(connection, episodes.c.key)).with_for_update(read=True, key_share=True)
+    return dict(connection.execute(locking).all())
 
 
 def _position(connection: sa.Connection, partition: Partition, *, lock: bool = False) -> int:
