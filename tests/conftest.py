@@ -19,12 +19,18 @@ settings.load_profile("keepwell")
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
     """What a test sets up of logging, as a command does that runs in this process, ends with the test."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    before = {one: (one.handlers[:], one.level, one.propagate) for one in loggers()}
     yield
     structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    for one in loggers():
+        one.handlers[:], level, one.propagate = before.get(one, ([], logging.NOTSET, True))
+        one.setLevel(level)
+
+
+def loggers() -> list[logging.Logger]:
+    """The root and every named one there is."""
+    named = logging.root.manager.loggerDict.values()
+    return [logging.root, *(one for one in named if isinstance(one, logging.Logger))]
 
 
 @pytest.fixture(scope="session")

@@ -7,17 +7,16 @@ import json
 import os
 import re
 import subprocess
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
 from keepwell.sending.outcome import Delivered, Later, Outcome, Rejected
 from keepwell.sending.settings import WebhookSettings
 from keepwell.sending.webhook import Webhook
+from keepwell.web.server import Server
 from tests.sending.receivers import Post, Receiver, serving
 
 HERE = Path(__file__).parent
@@ -89,25 +88,15 @@ def test_the_receiver_in_node_that_the_docs_show_takes_what_is_signed_and_refuse
 
 
 def test_the_receiver_in_python_that_the_docs_show_takes_what_is_signed_and_refuses_the_rest(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], unused_port: int
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("WEBHOOK_SECRET", OLD)
     shown: dict[str, Any] = {}
     exec(re.findall(r"```python\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)[0], shown)
-    server = uvicorn.Server(uvicorn.Config(shown["app"], port=unused_port, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
+    with Server(shown["app"], "127.0.0.1", 0) as server:
         told = json.dumps({"kind": "risk", "status": "raised"})
-        deadline = time.monotonic() + 60.0
-        while isinstance(sent(unused_port, OLD, told), Later):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        assert sent(unused_port, OLD, told) == Delivered()
-        assert sent(unused_port, NEW, told) == Rejected(401)
-    finally:
-        server.should_exit = True
-        thread.join()
+        assert sent(server.port, OLD, told) == Delivered()
+        assert sent(server.port, NEW, told) == Rejected(401)
     assert capsys.readouterr().out.splitlines() == ["risk raised"], "a repeat is dropped"
 
 
