@@ -13,7 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.figures import Figure, Plan, at_least, at_most
 from benchmarks.footprint import Cost, costs
-from keepwell.scoring.scorecard import HEADLINE, OUTPUTS, Scorer
+from keepwell.scoring.scorecard import HEADLINE, OUTPUTS
+from keepwell.scoring.scorer import Scorer
 from models.release import default
 from training.dataset import Dataset, build
 from training.fit.fit import Options, fit

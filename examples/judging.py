@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from keepwell.scoring.scorecard import OUTPUTS, Output, Scorer
+from keepwell.scoring.scorecard import OUTPUTS, Output
+from keepwell.scoring.scorer import Scorer
 from models.release import default
 from training.dataset import Dataset
 from training.dataset.split import Split

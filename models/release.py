@@ -13,7 +13,8 @@ import msgspec
 from keepwell.alerting.policy import Policy
 from keepwell.care.endings import DEFINITION
 from keepwell.scoring.features import BY_NAME
-from keepwell.scoring.scorecard import Offsets, Output, Scorecard, Scorer
+from keepwell.scoring.scorecard import Offsets, Output, Scorecard
+from keepwell.scoring.scorer import Scorer
 from models.signing import SIGNATURES, PublicKeys, Unsigned
 
 FORMAT: Final = 2

@@ -15,7 +15,8 @@ from keepwell.contract.control import tick
 from keepwell.contract.events import AnyEvent, Attended, Booked, Data, Measured, Opened, micros
 from keepwell.files.events import records
 from keepwell.scoring.features import BY_NAME, FEATURES, Value
-from keepwell.scoring.scorecard import Scorecard, Scorer, Term
+from keepwell.scoring.scorecard import Scorecard, Term
+from keepwell.scoring.scorer import Scorer
 from keepwell.streams.log import Message, Partition, Record
 from keepwell.streams.topics import Topics
 from keepwell.streams.worker import state as state_records

@@ -20,7 +20,7 @@ from keepwell.contract.say import LANGUAGES, Language, Said, render, translation
 from keepwell.scoring.features import FEATURES, Feature
 from keepwell.scoring.gaps import named_gaps
 from keepwell.scoring.reasons import pushing, said_of
-from keepwell.scoring.scorecard import USUAL, Part
+from keepwell.scoring.scorer import USUAL, Part
 from tests.episodes import INTERPRET, lived
 from tests.strategies import episode_logs
 

@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from keepwell.scoring.scorecard import HEADLINE, Scorecard, Scorer
+from keepwell.scoring.scorecard import HEADLINE, Scorecard
+from keepwell.scoring.scorer import Scorer
 from models.hand_set import POLICY
 from models.release import (
     DEFAULT,

@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from keepwell.scoring.scorecard import HEADLINE, Scorer
+from keepwell.scoring.scorecard import HEADLINE
+from keepwell.scoring.scorer import Scorer
 from models.release import default
 from training.dataset import build
 from training.dataset.split import hold_out

@@ -14,7 +14,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from keepwell.scoring.features import BY_NAME
-from keepwell.scoring.scorecard import HEADLINE, Scorer
+from keepwell.scoring.scorecard import HEADLINE
+from keepwell.scoring.scorer import Scorer
 from models.release import default
 from training.dataset import build
 from training.fit.fit import Options, fit

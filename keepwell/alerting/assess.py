@@ -21,7 +21,7 @@ from keepwell.contract.outputs import Alert, Reason, Risk, Score
 from keepwell.contract.say import render
 from keepwell.scoring.gaps import gaps
 from keepwell.scoring.reasons import Ground, Reasons, raising
-from keepwell.scoring.scorecard import Scored, Scorer
+from keepwell.scoring.scorer import Scored, Scorer
 
 RISK_DIGITS: Final = 4
 

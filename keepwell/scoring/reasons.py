@@ -14,7 +14,7 @@ from keepwell.care.course import Course
 from keepwell.contract.outputs import Reason
 from keepwell.contract.say import Language, Said, render, said
 from keepwell.scoring.features import Feature, Value
-from keepwell.scoring.scorecard import USUAL, Part, Scored
+from keepwell.scoring.scorer import USUAL, Part, Scored
 
 LEAST_POINTS: Final = 0.05
 """Log-odds below which a part is not worth a sentence."""
@@ -25,34 +25,38 @@ MOST_BACKGROUND: Final = 1
 LEADING: Final = 3
 """Of so many that raise the risk most, what changed lately leads: as many as an alert names."""
 POINT_DIGITS: Final = 3
-KEPT_REASONS: Final = 20_000
-"""Reasons kept ready by all that they rest on, about 20 MB; counts and ratings repeat, durations do not."""
+KEPT_TEXTS: Final = 20_000
+"""Sentences kept ready in English, about 5 MB; they repeat, as people count in days and visits."""
+LARGEST_KEPT: Final = 100.0
+"""Up to so large, whole numbers have their words kept ready: counts, yes or no, ratings."""
 OTHER: Final = "other_parts"
 """What the last reason of a score is called: all parts that are not named."""
 
 
 class Ground(NamedTuple):
-    """One thing to say: the strongest of the parts that say the same, and the points of all of them."""
+    """One thing to say: the strongest of the parts that say the same, the points of all of them, and its words."""
 
     part: Part
     points: float
+    words: Said
 
 
 class Reasons:
     """Makes the reasons of scores that tell of these features, in this order (`Scored.features`)."""
 
     def __init__(self, features: Sequence[Feature]) -> None:
-        self._features = features
+        self._features = list(features)
         together: dict[tuple[str, str], list[int]] = {}
         for index, feature in enumerate(features):
             together.setdefault((feature.pillar, feature.topic or feature.name), []).append(index)
-        self._together = [tuple(indices) for indices in together.values()]
+        self._together = list(together.values())
         """What says the same: the parts of the same pillar about the same events, by their places."""
-        self._ready: dict[tuple[str, Value, float, Said], Reason] = {}
+        self._words: list[dict[float, Said]] = [{} for _ in features]
+        self._texts: dict[tuple[Said, bool], str] = {}
 
     def of(self, scored: Scored, course: Course) -> tuple[Reason, ...]:
         """The reasons of a score. Their points add up to the log-odds less what they are where nothing is known."""
-        found = [self._of(one, course) for one in chosen(self.grounds(scored, course))]
+        found = [self._of(one) for one in chosen(self.grounds(scored, course))]
         rest = round(_sum(scored.points) - _sum([one.points for one in found]), POINT_DIGITS)
         if rest:
             text = render(pushing(said("Other small parts, together"), rest))
@@ -62,46 +66,65 @@ class Reasons:
     def grounds(self, scored: Scored, course: Course) -> list[Ground]:
         """Everything that is worth saying, the strongest first, each thing once. It is told by the strongest part that pushes
         the way all that say the same do together, a known value before a missing one."""
-        return _each_sentence_once(self._worth_saying(scored), course)
+        return _each_sentence_once(self._worth_saying(scored, course))
 
-    def _worth_saying(self, scored: Scored) -> list[Ground]:
-        points = scored.points
+    def _worth_saying(self, scored: Scored, course: Course) -> list[Ground]:
+        points, values = scored.points, scored.values
         found = []
         for indices in self._together:
             together = 0.0
             for index in indices:
                 together += points[index]
-            if together >= LEAST_POINTS or together <= -LEAST_POINTS:
-                found.append(Ground(self._telling(scored, indices, together), together))
-        found.sort(key=lambda ground: -abs(ground.points))
+            if -LEAST_POINTS < together < LEAST_POINTS:
+                continue
+            told = _telling(indices, together, points, values)
+            part = Part(self._features[told], values[told], points[told])
+            found.append(Ground(part, together, self._said(told, part, course)))
+        found.sort(key=_weakness)
         return found
 
-    def _telling(self, scored: Scored, indices: tuple[int, ...], together: float) -> Part:
-        told, best = indices[0], (False, 0.0)
-        for index in indices:
-            strength = scored.points[index] if together > 0 else -scored.points[index]
-            if strength > 0:
-                rank = (scored.values[index] is not None, strength)
-                if rank > best:
-                    told, best = index, rank
-        return Part(self._features[told], scored.values[told], scored.points[told])
-
-    def _of(self, ground: Ground, course: Course) -> Reason:
-        part, points = ground
-        words = said_of(part, course)
-        key = (part.feature.name, part.value, points, words)
-        found = self._ready.get(key)
+    def _said(self, index: int, part: Part, course: Course) -> Said:
+        """What `said_of` gives, kept ready where it depends on a whole number alone."""
+        value = part.value
+        if value is None or part.feature.told is not None or value % 1 or not -LARGEST_KEPT <= value <= LARGEST_KEPT:
+            return said_of(part, course)
+        kept = self._words[index]
+        found = kept.get(value)
         if found is None:
-            if len(self._ready) >= KEPT_REASONS:
-                self._ready.clear()
-            found = self._ready[key] = Reason(
-                feature=part.feature.name,
-                pillar=part.feature.pillar,
-                value=None if part.value is None else round(part.value, POINT_DIGITS),
-                points=round(points, POINT_DIGITS),
-                text=render(pushing(words, points)),
-            )
+            found = kept[value] = said_of(part, course)
         return found
+
+    def _of(self, ground: Ground) -> Reason:
+        part, points, words = ground
+        return Reason(
+            feature=part.feature.name,
+            pillar=part.feature.pillar,
+            value=None if part.value is None else round(part.value, POINT_DIGITS),
+            points=round(points, POINT_DIGITS),
+            text=self._text(words, points),
+        )
+
+    def _text(self, words: Said, points: float) -> str:
+        key = (words, points > 0)
+        found = self._texts.get(key)
+        if found is None:
+            if len(self._texts) >= KEPT_TEXTS:
+                self._texts.clear()
+            found = self._texts[key] = render(pushing(words, points))
+        return found
+
+
+def _telling(indices: list[int], together: float, points: list[float], values: list[Value]) -> int:
+    """Of parts that say the same, the one that tells of them."""
+    told, known, best = indices[0], False, 0.0
+    for index in indices:
+        strength = points[index] if together > 0 else -points[index]
+        if strength <= 0:
+            continue
+        is_known = values[index] is not None
+        if (strength > best) if is_known == known else is_known:
+            told, known, best = index, is_known, strength
+    return told
 
 
 def said_of(part: Part, course: Course) -> Said:
@@ -149,18 +172,29 @@ def raising(found: Sequence[Ground]) -> list[Ground]:
     return [*sorted(closer[:LEADING], key=_rank), *closer[LEADING:], *([] if closer else known), *missing]
 
 
-def _each_sentence_once(found: Sequence[Ground], course: Course) -> list[Ground]:
+def _each_sentence_once(found: list[Ground]) -> list[Ground]:
     """The same with the points of those that are told in the same words added to the strongest of them."""
-    by_words: dict[Said, Ground] = {}
+    begun: dict[str, list[int]] = {}
+    told: list[Ground] = []
     for one in found:
-        words = said_of(one.part, course)
-        same = by_words.get(words)
-        by_words[words] = one if same is None else Ground(same.part, same.points + one.points)
-    if len(by_words) == len(found):
-        return list(found)
-    merged = [one for one in by_words.values() if abs(one.points) >= LEAST_POINTS]
-    merged.sort(key=lambda ground: -abs(ground.points))
+        alike = begun.setdefault(one.words.msgid, [])  # far cheaper to look up than the whole of the words
+        for place in alike:
+            same = told[place]
+            if same.words == one.words:
+                told[place] = Ground(same.part, same.points + one.points, same.words)
+                break
+        else:
+            alike.append(len(told))
+            told.append(one)
+    if len(told) == len(found):
+        return told
+    merged = [one for one in told if abs(one.points) >= LEAST_POINTS]
+    merged.sort(key=_weakness)
     return merged
+
+
+def _weakness(ground: Ground) -> float:
+    return -abs(ground.points)
 
 
 def _rank(ground: Ground) -> int:
@@ -173,7 +207,7 @@ def _background(part: Part) -> bool:
     return part.feature.background or part.feature in USUAL
 
 
-def _sum(points: Sequence[float]) -> float:
+def _sum(points: list[float]) -> float:
     """Added one by one: `sum` adds floats otherwise from Python 3.12 on, and bytes must not depend on that."""
     total = 0.0
     for one in points:

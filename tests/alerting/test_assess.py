@@ -31,7 +31,8 @@ from keepwell.contract.events import (
 from keepwell.contract.outputs import Alert
 from keepwell.scoring.features import FEATURES
 from keepwell.scoring.reasons import LEAST_POINTS, MOST_REASONS, OTHER, POINT_DIGITS
-from keepwell.scoring.scorecard import Offsets, Scorecard, Scorer, Term
+from keepwell.scoring.scorecard import Offsets, Scorecard, Term
+from keepwell.scoring.scorer import Scorer
 from models.hand_set import POLICY
 from models.release import default
 from services.predictor.bootstrap import assessor_of

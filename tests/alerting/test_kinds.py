@@ -7,11 +7,10 @@ from pathlib import Path
 from keepwell.alerting import kinds
 from keepwell.alerting.kinds import KINDS, LASTING
 from keepwell.alerting.kinds.risk import strongest_grounds
-from keepwell.contract.say import render
 from keepwell.contract.words import ALERT_KINDS
 from keepwell.scoring.features import BY_NAME
 from keepwell.scoring.reasons import Ground, said_of
-from keepwell.scoring.scorecard import Part
+from keepwell.scoring.scorer import Part
 from tests.episodes import booked, lived, opened, srs, story
 
 
@@ -26,15 +25,19 @@ def test_safety_is_told_of_an_event_and_every_other_kind_lasts() -> None:
 
 
 def test_where_nothing_known_raises_the_risk_an_alert_says_so_and_what_is_missing_comes_after_it() -> None:
-    course = lived(story((0, opened()), (0, booked("a", 3)))).course
-    missing = Ground(Part(BY_NAME["bond_level"], None, 0.8), 0.8)
-    words = strongest_grounds(course, [missing]).words
+    missing = ground("bond_level", None, 0.8)
+    words = strongest_grounds([missing]).words
     assert words == (
         "Little is known of this client yet, and many who stop do so around the first sessions",
-        render(said_of(missing.part, course)),
+        "No alliance rating yet",
     )
-    known = Ground(Part(BY_NAME["mandated"], 1.0, 0.2), 0.2)
-    assert strongest_grounds(course, [known, missing]).words[0] == render(said_of(known.part, course))
+    known = ground("mandated", 1.0, 0.2)
+    assert strongest_grounds([known, missing]).words[0] == "Referred by a court or an employer"
+
+
+def ground(name: str, value: float | None, points: float) -> Ground:
+    part = Part(BY_NAME[name], value, points)
+    return Ground(part, points, said_of(part, lived(story((0, opened()), (0, booked("a", 3)))).course))
 
 
 def test_a_fall_is_told_as_a_fall_though_the_last_rating_lies_where_it_usually_does_by_now() -> None:

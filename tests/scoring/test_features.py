@@ -40,7 +40,7 @@ from keepwell.scoring import features
 from keepwell.scoring.features import BY_NAME, FEATURES, Feature
 from keepwell.scoring.gaps import gaps
 from keepwell.scoring.reasons import words_of
-from keepwell.scoring.scorecard import Part
+from keepwell.scoring.scorer import Part
 from tests.episodes import INTERPRET, Happening, booked, lived, measured, on, opened, srs, story, value, weekly
 from tests.strategies import episode_logs, moment
 from training.fit.signs import SIGNS

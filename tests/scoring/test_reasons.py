@@ -12,7 +12,7 @@ from keepwell.contract.events import AnyEvent, Feedback
 from keepwell.contract.say import render
 from keepwell.scoring.features import BY_NAME, FEATURES
 from keepwell.scoring.reasons import LEAST_POINTS, OTHER, Ground, Reasons, pushing, raising, said_of, words_of
-from keepwell.scoring.scorecard import Part, Scored
+from keepwell.scoring.scorer import Part, Scored
 from models.release import default
 from tests.episodes import INTERPRET, lived, on, opened, srs, story
 from tests.strategies import episode_logs
@@ -29,7 +29,8 @@ def scored(course: Course, day: float, **points: float) -> tuple[Reasons, Scored
 
 
 def ground(name: str, value: float | None, points: float) -> Ground:
-    return Ground(Part(BY_NAME[name], value, points), points)
+    part = Part(BY_NAME[name], value, points)
+    return Ground(part, points, said_of(part, Course(INTERPRET)))
 
 
 def test_what_is_told_in_the_same_words_is_one_reason_whatever_its_pillar() -> None:
@@ -113,4 +114,4 @@ def test_no_sentence_is_told_twice_and_all_add_up_to_the_sum(events: list[AnyEve
     named = [one for one in told if one.feature != OTHER]
     assert all(abs(one.points) >= LEAST_POINTS - 0.0005 for one in named)
     for one in REASONS.grounds(score, live.course):
-        assert words_of(one.part, live.course)
+        assert one.words == said_of(one.part, live.course)

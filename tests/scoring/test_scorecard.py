@@ -16,7 +16,8 @@ from keepwell.care.episode import Live
 from keepwell.care.moments import STAGES, stage
 from keepwell.contract.events import AnyEvent
 from keepwell.scoring.features import FEATURES
-from keepwell.scoring.scorecard import BLOCK, HEADLINE, OUTPUTS, Offsets, Scorecard, Scorer, Term, check
+from keepwell.scoring.scorecard import HEADLINE, OUTPUTS, Offsets, Scorecard, Term, check
+from keepwell.scoring.scorer import BLOCK, Scorer
 from models.hand_set import scorecard
 from tests.episodes import booked, card_of_all, lived, measured, on, opened, story, weekly
 from tests.strategies import DAY, episode_logs

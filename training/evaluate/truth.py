@@ -17,7 +17,7 @@ from keepwell.care.endings import target
 from keepwell.care.episode import Episode, Live
 from keepwell.contract.events import decode_accepted, micros
 from keepwell.contract.words import HORIZONS
-from keepwell.scoring.scorecard import Scorer
+from keepwell.scoring.scorer import Scorer
 from training.dataset.replay import Told
 from training.dataset.sources import Gathered
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keepwell.scoring.scorecard import OUTPUTS, STAGE, Scorecard, Scorer, coherent
+from keepwell.scoring.scorecard import OUTPUTS, STAGE, Scorecard
+from keepwell.scoring.scorer import Scorer, coherent
 from training.fit.bins import Bins, Matrix, in_matrix
 from training.fit.calibrate import Calibration
 from training.fit.learners import Learnt

@@ -9,7 +9,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from keepwell.alerting.policy import Policy
-from keepwell.scoring.scorecard import HEADLINE, NEXT, OUTPUTS, Offsets, Output, Scorecard, coherent
+from keepwell.scoring.scorecard import HEADLINE, NEXT, OUTPUTS, Offsets, Output, Scorecard
+from keepwell.scoring.scorer import coherent
 from training.dataset import FEATURE_COLUMNS, Dataset
 from training.fit.bags import Material, bag
 from training.fit.bins import Matrix, Vector, bins_of

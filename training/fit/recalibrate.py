@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from keepwell.scoring.scorecard import OUTPUTS, Offsets, Pairs, Scorecard, Scorer, calibrated, coherent
+from keepwell.scoring.scorecard import OUTPUTS, Offsets, Pairs, Scorecard
+from keepwell.scoring.scorer import Scorer, calibrated, coherent
 from training.dataset import Dataset
 from training.fit.bins import Matrix
 from training.fit.logit import Prior, clustering, expit, fit

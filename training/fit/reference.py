@@ -7,7 +7,8 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from keepwell.scoring.scorecard import OUTPUTS, Scorecard, Scorer
+from keepwell.scoring.scorecard import OUTPUTS, Scorecard
+from keepwell.scoring.scorer import Scorer
 from training.dataset import Dataset
 from training.fit.bins import Bins, Codes, Matrix, in_matrix
 

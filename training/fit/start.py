@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keepwell.care.moments import STAGES
-from keepwell.scoring.scorecard import NEXT, OUTPUTS, Scorecard, Scorer
+from keepwell.scoring.scorecard import NEXT, OUTPUTS, Scorecard
+from keepwell.scoring.scorer import Scorer
 from training.dataset import Dataset
 from training.fit.bins import Matrix
 from training.fit.sample import Ints

@@ -11,7 +11,7 @@ from keepwell.care.course import Course
 from keepwell.care.endings import DAY
 from keepwell.contract.say import render, said
 from keepwell.contract.words import PILLARS, ResolvedBecause
-from keepwell.scoring.reasons import Ground, words_of
+from keepwell.scoring.reasons import Ground
 
 
 class RiskAlert(LastingKind):
@@ -39,7 +39,7 @@ class RiskAlert(LastingKind):
         return self.holds(policy, now) == "holds" and now.risk is not None and now.risk >= policy.escalate
 
     def grounds(self, course: Course, now: int, raising: Sequence[Ground]) -> Grounds:
-        return strongest_grounds(course, raising)
+        return strongest_grounds(raising)
 
     def pillar(self, course: Course, raising: Sequence[Ground]) -> str | None:
         return strongest_pillar(course, raising)
@@ -50,13 +50,13 @@ _EARLY: Final = said("Little is known of this client yet, and many who stop do s
 """Where nothing that is known raises the risk by itself: early dropout is the most frequent (Swift & Greenberg 2012)."""
 
 
-def strongest_grounds(course: Course, raising: Sequence[Ground]) -> Grounds:
+def strongest_grounds(raising: Sequence[Ground]) -> Grounds:
     """The reasons that raise the risk most, and the topics behind them. What is missing is never the first of them."""
-    told = [one.part for one in raising[:MOST_GROUNDS]]
-    words = [words_of(part, course) for part in told]
-    if told and told[0].value is None:
+    told = raising[:MOST_GROUNDS]
+    words = [render(one.words) for one in told]
+    if told and told[0].part.value is None:
         words = [render(_EARLY), *words][:MOST_GROUNDS]
-    topics = tuple(part.feature.topic for part in told if part.feature.topic)
+    topics = tuple(one.part.feature.topic for one in told if one.part.feature.topic)
     return Grounds(tuple(words), topics)
 
 
@@ -64,10 +64,10 @@ def strongest_pillar(course: Course, raising: Sequence[Ground]) -> str | None:
     """The pillar that these reasons speak of most; of the alliance as a whole, the one in rupture or rated lowest."""
     latest = course.alliance.ruptures[-1] if course.alliance.ruptures else None
     weights: dict[str, float] = {}
-    for part, points in raising[:MOST_GROUNDS]:
-        pillar: str = part.feature.pillar
+    for one in raising[:MOST_GROUNDS]:
+        pillar: str = one.part.feature.pillar
         if pillar == "alliance":
             pillar = latest.pillar if latest and latest.closed_at is None else course.alliance.lowest or pillar
         if pillar in PILLARS:
-            weights[pillar] = weights.get(pillar, 0.0) + points
+            weights[pillar] = weights.get(pillar, 0.0) + one.points
     return max(weights, key=lambda name: (weights[name], name)) if weights else None

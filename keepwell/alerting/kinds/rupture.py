@@ -46,7 +46,7 @@ class RuptureAlert(LastingKind):
     def grounds(self, course: Course, now: int, raising: Sequence[Ground]) -> Grounds:
         matters = _open_matters(course)
         if not matters:  # it was repaired, or taken back
-            return strongest_grounds(course, raising)
+            return strongest_grounds(raising)
         return Grounds(tuple(map(render, matters[:MOST_GROUNDS])), ("feedback", "rupture", "alliance", "continuity"))
 
     def pillar(self, course: Course, raising: Sequence[Ground]) -> str | None:

@@ -9,7 +9,8 @@ import pytest
 
 from keepwell.care.moments import STAGES
 from keepwell.scoring.features import BY_NAME
-from keepwell.scoring.scorecard import HEADLINE, OUTPUTS, Scorer, calibrated
+from keepwell.scoring.scorecard import HEADLINE, OUTPUTS
+from keepwell.scoring.scorer import Scorer, calibrated
 from models.release import default
 from tests.training.fit.conftest import BUDGET
 from training.dataset import FEATURE_COLUMNS, Dataset

@@ -10,7 +10,8 @@ import pytest
 from keepwell.care.endings import DAY
 from keepwell.care.moments import MOMENTS
 from keepwell.contract.events import Attended, EventRetracted, Feedback
-from keepwell.scoring.scorecard import HEADLINE, Scorer
+from keepwell.scoring.scorecard import HEADLINE
+from keepwell.scoring.scorer import Scorer
 from keepwell.streams.topics import Topics
 from keepwell.testing.made_up import made_up_clinic
 from models.release import default

@@ -12,7 +12,8 @@ import pytest
 from keepwell.care.course import Course
 from keepwell.care.episode import Live
 from keepwell.scoring.reasons import words_of
-from keepwell.scoring.scorecard import HEADLINE, OUTPUTS, Offsets, Scorecard, Scorer
+from keepwell.scoring.scorecard import HEADLINE, OUTPUTS, Offsets, Scorecard
+from keepwell.scoring.scorer import Scorer
 from models.release import default
 from tests.episodes import INTERPRET, lived, on, opened, story
 from training.dataset import Dataset

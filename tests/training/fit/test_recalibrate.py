@@ -10,7 +10,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from keepwell.scoring.scorecard import OUTPUTS, Offsets, Scorecard, Scorer
+from keepwell.scoring.scorecard import OUTPUTS, Offsets, Scorecard
+from keepwell.scoring.scorer import Scorer
 from keepwell.testing.made_up import made_up_clinic
 from models.hand_set import scorecard
 from training.dataset import Dataset, InMemory, build

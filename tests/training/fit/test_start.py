@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from keepwell.care.moments import STAGES
-from keepwell.scoring.scorecard import HEADLINE, NEXT, OUTPUTS, Offsets, Scorecard, Scorer, Term, calibrated
+from keepwell.scoring.scorecard import HEADLINE, NEXT, OUTPUTS, Offsets, Scorecard, Term
+from keepwell.scoring.scorer import Scorer, calibrated
 from keepwell.testing.made_up import made_up_clinic
 from models.hand_set import scorecard
 from models.release import default

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from keepwell.care.moments import STAGES
-from keepwell.scoring.scorecard import OUTPUTS, Scorecard, Scorer, Term, calibrated
+from keepwell.scoring.scorecard import OUTPUTS, Scorecard, Term
+from keepwell.scoring.scorer import Scorer, calibrated
 from training.fit.bins import Bins, Codes, in_matrix
 from training.fit.calibrate import Calibration
 from training.fit.compile import compile_card

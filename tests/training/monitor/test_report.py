@@ -12,7 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from keepwell import metrics
 from keepwell.care.instruments import Instruments
-from keepwell.scoring.scorecard import Offsets, Scorer
+from keepwell.scoring.scorecard import Offsets
+from keepwell.scoring.scorer import Scorer
 from models.registry import Releases
 from models.release import Release, read_in, verified
 from tests.models.releases import released

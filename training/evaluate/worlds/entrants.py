@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from keepwell.scoring.scorecard import HEADLINE, Scorer
+from keepwell.scoring.scorecard import HEADLINE
+from keepwell.scoring.scorer import Scorer
 from models.release import Release
 from training.dataset import FEATURE_COLUMNS, Dataset
 from training.dataset.split import folds
