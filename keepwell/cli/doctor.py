@@ -14,6 +14,7 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 import typer
 
+from keepwell import compiled
 from keepwell.cli._common import failed
 from keepwell.cli._options import LogUrl
 from keepwell.cli._settings import known, read, read_all
@@ -84,6 +85,7 @@ def look(flags: Mapping[str, object]) -> Iterator[Finding]:
 def examine(settings: Settings, services: Mapping[ServiceRow, Settings]) -> Iterator[Finding]:
     """The installation that these settings are of. `services` has each one's own."""
     yield Finding("client", True, f"kafka-python {version('kafka-python')}, msgspec {version('msgspec')}")
+    yield Finding("core", True, compiled.told())
     yield _tried("release", _release, "install Keepwell anew: the shipped release is damaged")
     try:
         opened = settings.open_log(must_exist=True)
