@@ -23,8 +23,8 @@ KEEPWELL: Final = Path(__file__).parents[1] / "keepwell"
 
 def pytest_sessionstart() -> None:
     """What is compiled goes before its source: tests of what is no longer there would say nothing."""
-    for built in KEEPWELL.rglob("*.so"):
-        source = built.with_name(f"{built.name.partition('.')[0]}.py")
+    for built in KEEPWELL.rglob("*__mypyc.*"):
+        source = built.with_name(f"{built.name.partition('__mypyc')[0]}.py")
         if source.exists() and source.stat().st_mtime > built.stat().st_mtime:
             raise pytest.UsageError(f"{source} is newer than what was compiled of it: make install, or make plain")
 

@@ -8,7 +8,7 @@ the reasons add up to the score.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from keepwell.care.course import Course
 from keepwell.contract.outputs import Reason
@@ -31,14 +31,18 @@ LARGEST_KEPT: Final = 100.0
 """Up to so large, whole numbers have their words kept ready: counts, yes or no, ratings."""
 OTHER: Final = "other_parts"
 """What the last reason of a score is called: all parts that are not named."""
+_OTHER: Final = said("Other small parts, together")
 
 
-class Ground(NamedTuple):
+class Ground:
     """One thing to say: the strongest of the parts that say the same, the points of all of them, and its words."""
 
-    part: Part
-    points: float
-    words: Said
+    __slots__ = ("part", "points", "words")
+
+    def __init__(self, part: Part, points: float, words: Said) -> None:
+        self.part = part
+        self.points = points
+        self.words = words
 
 
 class Reasons:
@@ -59,8 +63,9 @@ class Reasons:
         found = [self._of(one) for one in chosen(self.grounds(scored, course))]
         rest = round(_sum(scored.points) - _sum([one.points for one in found]), POINT_DIGITS)
         if rest:
-            text = render(pushing(said("Other small parts, together"), rest))
-            found.append(Reason(feature=OTHER, pillar="context", value=None, points=rest, text=text))
+            found.append(
+                Reason(feature=OTHER, pillar="context", value=None, points=rest, text=self._text(_OTHER, rest))
+            )
         return tuple(found)
 
     def grounds(self, scored: Scored, course: Course) -> list[Ground]:
@@ -95,13 +100,13 @@ class Reasons:
         return found
 
     def _of(self, ground: Ground) -> Reason:
-        part, points, words = ground
+        feature, value = ground.part.feature, ground.part.value
         return Reason(
-            feature=part.feature.name,
-            pillar=part.feature.pillar,
-            value=None if part.value is None else round(part.value, POINT_DIGITS),
-            points=round(points, POINT_DIGITS),
-            text=self._text(words, points),
+            feature=feature.name,
+            pillar=feature.pillar,
+            value=None if value is None else round(value, POINT_DIGITS),
+            points=round(ground.points, POINT_DIGITS),
+            text=self._text(ground.words, ground.points),
         )
 
     def _text(self, words: Said, points: float) -> str:
@@ -156,10 +161,11 @@ def pushing(words: Said, points: float) -> Said:
 def chosen(found: Sequence[Ground]) -> list[Ground]:
     """What a score names: the strongest of it, what changed lately first, then what sums up the whole course, then what is
     missing, last what was known at the start."""
-    closer = [one for one in found if not _background(one.part)]
-    closer.sort(key=lambda one: one.part.value is None)
-    background = [one for one in found if _background(one.part)]
-    return [*sorted(closer[:MOST_REASONS], key=_rank), *background[:MOST_BACKGROUND]]
+    closer = [one for one in found if not one.part.feature.background]
+    known = [one for one in closer if one.part.value is not None]
+    missing = [one for one in closer if one.part.value is None]
+    background = [one for one in found if one.part.feature.background]
+    return [*sorted([*known, *missing][:MOST_REASONS], key=_rank), *background[:MOST_BACKGROUND]]
 
 
 def raising(found: Sequence[Ground]) -> list[Ground]:
@@ -167,7 +173,7 @@ def raising(found: Sequence[Ground]) -> list[Ground]:
     else, and what is missing last. What is usual at a clinic or with a clinician is nothing to act on."""
     told = [one for one in found if one.points > 0 and one.part.feature not in USUAL]
     known = [one for one in told if one.part.value is not None]
-    closer = [one for one in known if not _background(one.part)]
+    closer = [one for one in known if not one.part.feature.background]
     missing = [one for one in told if one.part.value is None]
     return [*sorted(closer[:LEADING], key=_rank), *closer[LEADING:], *([] if closer else known), *missing]
 
@@ -201,10 +207,6 @@ def _rank(ground: Ground) -> int:
     """What changed lately before what sums up the whole course, and that before what is missing."""
     part = ground.part
     return 2 if part.value is None else int(part.feature.lasting)
-
-
-def _background(part: Part) -> bool:
-    return part.feature.background or part.feature in USUAL
 
 
 def _sum(points: list[float]) -> float:

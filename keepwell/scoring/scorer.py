@@ -32,12 +32,15 @@ USUAL: Final = (CLINIC_USUAL, CLINICIAN_USUAL)
 """What offsets are called in a sum. They carry no value: their points are all that is to be said, and nobody is ranked."""
 
 
-class Part(NamedTuple):
+class Part:
     """One feature's part in a score: its value, and its points for the headline output."""
 
-    feature: Feature
-    value: Value
-    points: float
+    __slots__ = ("feature", "points", "value")
+
+    def __init__(self, feature: Feature, value: Value, points: float) -> None:
+        self.feature = feature
+        self.value = value
+        self.points = points
 
 
 class Scored(NamedTuple):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import heapq
 import struct
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
 import msgspec
+import zstandard
 
 from keepwell.alerting.assess import Assessor
 from keepwell.alerting.policy import Memory
@@ -44,6 +46,10 @@ class PartitionState(msgspec.Struct, array_like=True):
     tick: int | None = None
 
 
+_one_at_a_time = threading.Lock()
+"""What compresses must not be used by two threads at once."""
+_packer = zstandard.ZstdCompressor(level=1)
+_unpacker = zstandard.ZstdDecompressor()
 _encoder = msgspec.msgpack.Encoder()
 _episode_state = msgspec.msgpack.Decoder(EpisodeState)
 _clients = msgspec.msgpack.Decoder(tuple[str, ...])
@@ -63,8 +69,8 @@ class HeldEpisode:
 
 
 class PartitionStore:
-    """The memory of one partition: every episode as bytes, the lately used ones unfolded, the moments that are due, and which
-    episodes are a client's."""
+    """The memory of one partition: every episode as bytes, those at rest compressed, the lately used ones unfolded besides,
+    the moments that are due, and which episodes are a client's."""
 
     def __init__(self) -> None:
         self.state = PartitionState()
@@ -100,7 +106,7 @@ class PartitionStore:
             self.outdated.add(key)
             raise Outdated
         else:
-            self._stored[key] = payload
+            self._stored[key] = _at_rest(payload)
             self.schedule(key, _HEAD.unpack_from(payload)[1])
             for client in _clients_of(payload):
                 self._note(key, client)
@@ -111,10 +117,8 @@ class PartitionStore:
         if held is not None:
             self._held.move_to_end(key)
             return held
-        payload = self._stored.get(key)
-        if payload is None:
-            return None
-        return self._hold(key, self._unfolded(payload))
+        payload = self._payload(key)
+        return None if payload is None else self._hold(key, self._unfolded(payload))
 
     def open(self, key: bytes) -> HeldEpisode:
         """A new episode."""
@@ -159,10 +163,11 @@ class PartitionStore:
                 state = _encoder.encode(EpisodeState(held.live.episode, held.memory, held.told))
                 changed[key] = self._stored[key] = _HEAD.pack(VERSION, self._due[key], len(clients)) + clients + state
             else:
-                changed[key] = self._stored.get(key)
+                changed[key] = self._payload(key)
         self.dirty.clear()
         while len(self._held) > keep:
-            self._held.popitem(last=False)
+            key, _ = self._held.popitem(last=False)
+            self._stored[key] = _at_rest(self._stored[key])
         return changed
 
     def register(self, event: InstrumentRegistered) -> None:
@@ -199,11 +204,15 @@ class PartitionStore:
             own[TURNS_KEY] = encode_turns(self.turns)
         if (registered := self._registrations.payload()) is not None:
             own[INSTRUMENTS_KEY] = registered
-        return self._stored | own
+        return {key: _awake(kept) for key, kept in self._stored.items()} | own
 
     def keys(self) -> list[bytes]:
         """The keys of all episodes, sorted."""
         return sorted(self._stored.keys() | self._held.keys())
+
+    def _payload(self, key: bytes) -> bytes | None:
+        kept = self._stored.get(key)
+        return None if kept is None else _awake(kept)
 
     def _unfolded(self, payload: bytes) -> HeldEpisode:
         start = _HEAD.size + _HEAD.unpack_from(payload)[2]
@@ -225,6 +234,22 @@ class PartitionStore:
 
     def _find(self, clinic: str, name: str) -> Instrument | None:
         return self._registrations.get(clinic, name)
+
+
+def _at_rest(payload: bytes) -> bytes:
+    """An episode's state compressed, to less than half; one that is so already as it is."""
+    if payload[0] != VERSION:
+        return payload
+    with _one_at_a_time:
+        return bytes(memoryview(_packer.compress(payload)))  # a copy: what is returned keeps all the room it was given
+
+
+def _awake(kept: bytes) -> bytes:
+    """The state as the changelog has it."""
+    if kept[0] == VERSION:
+        return kept
+    with _one_at_a_time:
+        return _unpacker.decompress(kept)
 
 
 def _clients_of(payload: bytes) -> tuple[str, ...]:
