@@ -48,7 +48,7 @@ class PartitionState(msgspec.Struct, array_like=True):
 
 _one_at_a_time = threading.Lock()
 """What compresses must not be used by two threads at once."""
-_packer = zstandard.ZstdCompressor(level=1)
+_packer = zstandard.ZstdCompressor(level=-1)
 _unpacker = zstandard.ZstdDecompressor()
 _encoder = msgspec.msgpack.Encoder()
 _episode_state = msgspec.msgpack.Decoder(EpisodeState)
