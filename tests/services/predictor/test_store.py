@@ -14,7 +14,9 @@ KEYS: Final = [f"north/ep-{number}".encode() for number in range(6)]
 
 def lived_through(keep: int) -> tuple[PartitionStore, dict[bytes, bytes | None]]:
     """A store after some months of several episodes, of which it keeps so many unfolded, and what it put out last of each."""
-    events: list[AnyEvent] = story((0, opened()), *weekly(12), *((7.0 * n + 1, srs(8.0, 8.0, 8.0, 8.0)) for n in range(12)))
+    events: list[AnyEvent] = story(
+        (0, opened()), *weekly(12), *((7.0 * n + 1, srs(8.0, 8.0, 8.0, 8.0)) for n in range(12))
+    )
     store, told = PartitionStore(), dict[bytes, bytes | None]()
     for event in events:
         for key in KEYS:
