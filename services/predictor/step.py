@@ -33,7 +33,7 @@ from services.predictor.store import NEVER, PARTITION_KEY, HeldEpisode, Partitio
 from services.predictor.turns import TURNS_KEY, Turn, roles_of, turn_of
 
 KEPT_LIVE: Final = 10_000
-"""Episodes that a process holds with their course (about 22 kB each); the rest are held as bytes (about 2 kB) and unfolded
+"""Episodes that a process holds with their course (about 26 kB each); the rest are held as bytes (about 1 kB) and unfolded
 when an event comes. Shared evenly by the partitions."""
 _UPGRADE: Final = "upgrade the predictor, then replay this letter"
 

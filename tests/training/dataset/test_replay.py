@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -40,24 +40,26 @@ from training.dataset import FEATURE_COLUMNS, TARGET_COLUMNS, Dataset, InMemory,
 from training.dataset.landmarks import AFTER_MISS
 
 
-class Watching(Assessor):
-    """The live assessor, which also notes the features it scores with; the newest of an episode and moment stands."""
+class Watching:
+    """Stands for the live assessor, and notes the features it scores with; the newest of an episode and moment stands."""
 
     def __init__(self) -> None:
         release = default()
-        super().__init__(release.digest, release.scorer, release.policy)
+        self._assessor = Assessor(release.digest, release.scorer, release.policy)
+        self.model, self.policy = release.digest, release.policy
         self.seen: dict[tuple[str, int], list[float | None]] = {}
 
     def assess(self, live: Live, memory: Memory, now: int, trigger: Trigger) -> tuple[Score, list[Alert], Memory]:
         self.seen[live.episode.key, now] = [feature.read(live.course, now) for feature in FEATURES]
-        return super().assess(live, memory, now, trigger)
+        return self._assessor.assess(live, memory, now, trigger)
 
 
 def live_features(log: Sequence[AnyEvent]) -> dict[tuple[str, int], list[float | None]]:
     """What the predictor's step scored with, over the records of one partition."""
-    assessor = Watching()
+    watching = Watching()
+    assessor = cast("Assessor", watching)  # what is compiled cannot be inherited from
     PredictorProcessor(TOPICS, assessor, lambda digest: assessor).step(0, recorded(log))
-    return assessor.seen
+    return watching.seen
 
 
 def by_moment(dataset: Dataset, but: str | None = None) -> dict[tuple[str, int], list[float]]:
