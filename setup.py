@@ -1,7 +1,7 @@
 """Compiles the core with mypyc, from the same source that runs as Python where it is not compiled.
 
 `make install` does so where a C compiler is, and so does building a wheel; an editable install by itself does not. Without a
-compiler, or with `KEEPWELL_COMPILE=0`, everything runs from source: the same bytes, only slower.
+compiler, or with `COMPILE_CORE=0`, everything runs from source: the same bytes, only slower.
 """
 
 import os
@@ -38,9 +38,7 @@ def extensions() -> list[Extension]:
         (into / path).write_text(source.replace("@dataclass(slots=True)", "@dataclass"), "utf-8")
     os.chdir(into)
     try:
-        found = mypycify(
-            ["--config-file", os.devnull, "--strict", *core()], opt_level="2", debug_level="0", separate=True
-        )
+        found = mypycify(["--config-file=", "--strict", *core()], opt_level="2", debug_level="0", separate=True)
     finally:
         os.chdir(HERE)
     for one in found:
@@ -66,7 +64,7 @@ class BuildCore(build_ext):
 
 def asked() -> bool:
     """Whether this call is to build."""
-    return os.environ.get("KEEPWELL_COMPILE") != "0" and bool({"build_ext", "bdist_wheel"} & set(sys.argv))
+    return os.environ.get("COMPILE_CORE") != "0" and bool({"build_ext", "bdist_wheel"} & set(sys.argv))
 
 
 setup(ext_modules=extensions() if asked() else [], cmdclass={"build_ext": BuildCore})

@@ -123,10 +123,10 @@ class Sweep:
         """An outcome that held holds no more: finds the last sign, and the last session of the open spell, among those that
         do. What was declared stands."""
         visits = self.visits.by_id.values()
-        self.last_sign = _latest([self.opened_at, self.walked_in_at, *(visit.sign_at for visit in visits)])
+        self.last_sign = _latest([self.opened_at, self.walked_in_at, *[visit.sign_at for visit in visits]])
         spell = self.spells[-1]
         if spell.closed_at is None:
-            attended = [self.walked_in_at, *(visit.attended_at for visit in visits)]
+            attended = [self.walked_in_at, *[visit.attended_at for visit in visits]]
             spell.last_attended = _latest([at for at in attended if at is not None and at >= spell.start])
 
     def _open(self, entry: Opening, _: Instrument | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import exp, nan
 from typing import Final, NamedTuple
 
@@ -51,12 +51,6 @@ class Scored(NamedTuple):
     features: list[Feature]
     values: list[Value]
     points: list[float]
-
-    def strongest(self, least: float) -> Iterator[Part]:
-        """The parts of at least so many points either way, strongest first; equals in the order of the card."""
-        noted = [(-abs(value), index) for index, value in enumerate(self.points) if value >= least or value <= -least]
-        noted.sort()
-        return (Part(self.features[index], self.values[index], self.points[index]) for _, index in noted)
 
 
 class Scorer:

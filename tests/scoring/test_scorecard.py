@@ -112,11 +112,12 @@ def test_the_parts_sum_to_the_log_odds_of_the_headline(events: list[AnyEvent], l
         assert logit(scored.risks[HEADLINE]) == pytest.approx(total, abs=1e-9)
 
 
-def test_a_part_names_its_feature_and_value_and_a_term_without_points_is_no_part() -> None:
+def test_each_part_has_its_feature_its_value_and_its_points_in_the_order_of_the_card() -> None:
     silent = Term(feature="missed", edges=(), points=(ZERO,))
     scored = Scorer(Scorecard(base=ZERO, terms=(silent, TERM))).score(attended(2).course, on(15))
-    parts = [(part.feature.name, part.value, part.points) for part in scored.strongest(0.05)]
-    assert parts == [("sessions", 2.0, 2)]
+    names = [feature.name for feature in scored.features]
+    parts = list(zip(names, scored.values, scored.points, strict=True))
+    assert parts == [("missed", 0.0, 0.0), ("sessions", 2.0, 2.0)]
 
 
 # ── tables ──────────────────────────────────────────────────────────────────────────────────────────────

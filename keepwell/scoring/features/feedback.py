@@ -67,12 +67,12 @@ NAMES: Final[Mapping[Pillar, Said]] = {
 """What feedback is about, in words."""
 
 FEEDBACK: Final[Sequence[Feature]] = (
-    *(Feature(f"feedback_{pillar}", pillar, "-1/0/1", _opinion(pillar), _opinion_words(NAMES[pillar]),
+    *[Feature(f"feedback_{pillar}", pillar, "-1/0/1", _opinion(pillar), _opinion_words(NAMES[pillar]),
               said("No feedback on {pillar} yet", pillar=NAMES[pillar]), "feedback")
-      for pillar in PILLARS),
-    *(Feature(f"negative_feedback_{pillar}", pillar, "0/1", _negative(pillar), _negative_words(NAMES[pillar]), None,
+      for pillar in PILLARS],
+    *[Feature(f"negative_feedback_{pillar}", pillar, "0/1", _negative(pillar), _negative_words(NAMES[pillar]), None,
               "feedback")
-      for pillar in PILLARS),
+      for pillar in PILLARS],
     Feature("positive_feedback_recent", "feedback", "0/1", lambda c, now: float(recent(c.positive_at, now)),
             says(said("Good feedback in the last two months"), said("No good feedback in the last two months")), None,
             "feedback"),
