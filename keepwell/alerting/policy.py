@@ -107,7 +107,7 @@ class Situation(NamedTuple):
     state: State
     risk: float | None
     course: Course
-    """For what was answered to alerts, what was endorsed, and when a stop will be declared; the rest is in `signals`."""
+    """For what was answered to alerts, and endorsed; the rest is in `signals`."""
     signals: Signals
     endorsed: int | None = None
     """When the safety item was endorsed (µs), where the event that is being taken does so and holds."""

@@ -13,7 +13,7 @@ from keepwell.alerting.kinds.kind import Grounds, Holding, LastingKind
 from keepwell.alerting.policy import OpenAlert, Policy, Situation
 from keepwell.alerting.signals import absent_since
 from keepwell.care.course import Course
-from keepwell.care.endings import DAY, WINDOW
+from keepwell.care.endings import DAY
 from keepwell.contract.say import Said, counted, render, said
 from keepwell.contract.words import ResolvedBecause
 from keepwell.scoring.features.feature import ago as ago_of
@@ -26,14 +26,12 @@ section 3)."""
 LONG_DAYS: Final = 21
 """Days of absence from which on it is told at the line of those who still come, where nobody was told of the client: the last
 call before a stop is declared; ours."""
-LAST_CALL: Final = WINDOW - LONG_DAYS * DAY
-"""The same in µs before that moment: it is counted from the last session, and a visit may be called off long after that."""
 NEVER: Final = -(1 << 62)
 
 
 class SilenceAlert(LastingKind):
-    """Raised at or above the line for absence, and when a stop comes near at that of those who still come; over once somebody
-    is back or has a session booked. Of somebody who comes and leaves out one questionnaire after the other it is raised where
+    """Raised at or above the line for absence, after `LONG_DAYS` of it at that of those who still come; over once somebody is
+    back or has a session booked. Of somebody who comes and leaves out one questionnaire after the other it is raised where
     the risk is raised too."""
 
     name = "silence"
@@ -43,7 +41,7 @@ class SilenceAlert(LastingKind):
         if found.absent_since is None and found.skipping_since is None:
             return "over"
         line = policy.absent if found.absent_since is not None else policy.strain
-        if found.absent_since is not None and _is_last_call(found.absent_since, now):
+        if found.absent_since is not None and now.now - found.absent_since >= LONG_DAYS * DAY:
             line = min(line, policy.line)
         return "holds" if now.risk is not None and now.risk >= line else "between"
 
@@ -73,12 +71,6 @@ class SilenceAlert(LastingKind):
 
 
 KIND: Final = SilenceAlert()
-
-
-def _is_last_call(since: int, now: Situation) -> bool:
-    """Whether an absence has lasted long, or a stop will soon be declared if nothing else happens."""
-    declared = now.course.standing.declared
-    return now.now - since >= LONG_DAYS * DAY or (declared is not None and declared - now.now <= LAST_CALL)
 
 
 def silent_because(course: Course, now: int) -> list[Said]:
