@@ -20,7 +20,7 @@ from keepwell.contract.say import LANGUAGES, Language, Said, render, translation
 from keepwell.scoring.features import FEATURES, Feature
 from keepwell.scoring.gaps import named_gaps
 from keepwell.scoring.reasons import pushing, said_of
-from keepwell.scoring.scorer import USUAL, Part
+from keepwell.scoring.scorer import USUAL
 from tests.episodes import INTERPRET, lived
 from tests.strategies import episode_logs
 
@@ -190,7 +190,7 @@ def test_every_sentence_of_a_feature_fits_odd_values_in_every_language(feature: 
     course = Course(INTERPRET)
     absent = [None] if feature.missing is not None else []
     for value, points in product([*values(feature), *absent], (0.5, -0.5)):
-        words = said_of(Part(feature._replace(told=None), value, points), course)
+        words = said_of(feature._replace(told=None), value, course)
         checked(pushing(words, points))
         assert re.match(r"[A-ZÄÖÜ0-9]", render(words, "de")) and re.match(r"[A-Z0-9]", render(words))
 
@@ -205,7 +205,7 @@ def test_whatever_happened_the_sentences_fit_in_every_language(events: list[AnyE
     for feature in FEATURES:
         value = feature.read(live.course, now)
         assert value is None or not isnan(value)
-        checked(said_of(Part(feature, value, 0.1), live.course))
+        checked(said_of(feature, value, live.course))
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ class Assessor:
         found = kind.grounds(course, now, upwards)
         words = found.words if told else (render(MENDED),) if decision.why == "repaired" else ()
         # Attendance is no pillar at fault, but what helps with it stands in the playbook under logistics.
-        about = pillar or ("logistics" if upwards and upwards[0].part.feature.pillar == "attendance" else None)
+        about = pillar or ("logistics" if upwards and upwards[0].feature.pillar == "attendance" else None)
         risk = score.risk.d30 if score.risk and kind.shows_risk else None
         return Alert(
             alert_id=decision.id, episode=score.episode, clinician_id=score.clinician_id, kind=decision.kind,

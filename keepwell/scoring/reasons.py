@@ -12,9 +12,9 @@ from typing import Final
 
 from keepwell.care.course import Course
 from keepwell.contract.outputs import Reason
-from keepwell.contract.say import Language, Said, render, said
+from keepwell.contract.say import Said, render, said
 from keepwell.scoring.features import Feature, Value
-from keepwell.scoring.scorer import USUAL, Part, Scored
+from keepwell.scoring.scorer import USUAL, Scored
 
 LEAST_POINTS: Final = 0.05
 """Log-odds below which a part is not worth a sentence."""
@@ -26,7 +26,7 @@ LEADING: Final = 3
 """Of so many that raise the risk most, what changed lately leads: as many as an alert names."""
 POINT_DIGITS: Final = 3
 KEPT_TEXTS: Final = 20_000
-"""Sentences kept ready in English, about 5 MB; they repeat, as people count in days and visits."""
+"""Sentences kept ready in English; they repeat, as people count in days and visits."""
 LARGEST_KEPT: Final = 100.0
 """Up to so large, whole numbers have their words kept ready: counts, yes or no, ratings."""
 OTHER: Final = "other_parts"
@@ -35,12 +35,16 @@ _OTHER: Final = said("Other small parts, together")
 
 
 class Ground:
-    """One thing to say: the strongest of the parts that say the same, the points of all of them, and its words."""
+    """One thing to say: feature, value and words of the strongest of the parts that say the same, the points of all of them.
 
-    __slots__ = ("part", "points", "words")
+    No tuple with names, as these take a call of Python to make even where the core is compiled.
+    """
 
-    def __init__(self, part: Part, points: float, words: Said) -> None:
-        self.part = part
+    __slots__ = ("feature", "points", "value", "words")
+
+    def __init__(self, feature: Feature, value: Value, points: float, words: Said) -> None:
+        self.feature = feature
+        self.value = value
         self.points = points
         self.words = words
 
@@ -83,24 +87,24 @@ class Reasons:
             if -LEAST_POINTS < together < LEAST_POINTS:
                 continue
             told = _telling(indices, together, points, values)
-            part = Part(self._features[told], values[told], points[told])
-            found.append(Ground(part, together, self._said(told, part, course)))
+            value = values[told]
+            found.append(Ground(self._features[told], value, together, self._said(told, value, course)))
         found.sort(key=_weakness)
         return found
 
-    def _said(self, index: int, part: Part, course: Course) -> Said:
+    def _said(self, index: int, value: Value, course: Course) -> Said:
         """What `said_of` gives, kept ready where it depends on a whole number alone."""
-        value = part.value
-        if value is None or part.feature.told is not None or value % 1 or not -LARGEST_KEPT <= value <= LARGEST_KEPT:
-            return said_of(part, course)
+        feature = self._features[index]
+        if value is None or feature.told is not None or value % 1 or not -LARGEST_KEPT <= value <= LARGEST_KEPT:
+            return said_of(feature, value, course)
         kept = self._words[index]
         found = kept.get(value)
         if found is None:
-            found = kept[value] = said_of(part, course)
+            found = kept[value] = said_of(feature, value, course)
         return found
 
     def _of(self, ground: Ground) -> Reason:
-        feature, value = ground.part.feature, ground.part.value
+        feature, value = ground.feature, ground.value
         return Reason(
             feature=feature.name,
             pillar=feature.pillar,
@@ -132,23 +136,17 @@ def _telling(indices: list[int], together: float, points: list[float], values: l
     return told
 
 
-def said_of(part: Part, course: Course) -> Said:
-    """A part in plain words, in this person's own terms where there are some; of a missing value, what its absence means.
+def said_of(feature: Feature, value: Value, course: Course) -> Said:
+    """A value in plain words, in this person's own terms where there are some; of a missing one, what its absence means.
 
     Raises `ValueError` for a missing value of a feature that is never absent.
     """
-    feature, value = part.feature, part.value
     if value is None:
         if feature.missing is None:
             raise ValueError(f"{feature.name} is never absent")
         return feature.missing
     own = feature.told(course) if feature.told is not None else None
     return feature.words(value) if own is None else own
-
-
-def words_of(part: Part, course: Course, language: Language = "en") -> str:
-    """The same, in a language."""
-    return render(said_of(part, course), language)
 
 
 def pushing(words: Said, points: float) -> Said:
@@ -161,20 +159,20 @@ def pushing(words: Said, points: float) -> Said:
 def chosen(found: Sequence[Ground]) -> list[Ground]:
     """What a score names: the strongest of it, what changed lately first, then what sums up the whole course, then what is
     missing, last what was known at the start."""
-    closer = [one for one in found if not one.part.feature.background]
-    known = [one for one in closer if one.part.value is not None]
-    missing = [one for one in closer if one.part.value is None]
-    background = [one for one in found if one.part.feature.background]
+    closer = [one for one in found if not one.feature.background]
+    known = [one for one in closer if one.value is not None]
+    missing = [one for one in closer if one.value is None]
+    background = [one for one in found if one.feature.background]
     return [*sorted([*known, *missing][:MOST_REASONS], key=_rank), *background[:MOST_BACKGROUND]]
 
 
 def raising(found: Sequence[Ground]) -> list[Ground]:
     """What an alert may name: what raises the risk and is known, what was known at the start only where there is nothing
     else, and what is missing last. What is usual at a clinic or with a clinician is nothing to act on."""
-    told = [one for one in found if one.points > 0 and one.part.feature not in USUAL]
-    known = [one for one in told if one.part.value is not None]
-    closer = [one for one in known if not one.part.feature.background]
-    missing = [one for one in told if one.part.value is None]
+    told = [one for one in found if one.points > 0 and one.feature not in USUAL]
+    known = [one for one in told if one.value is not None]
+    closer = [one for one in known if not one.feature.background]
+    missing = [one for one in told if one.value is None]
     return [*sorted(closer[:LEADING], key=_rank), *closer[LEADING:], *([] if closer else known), *missing]
 
 
@@ -187,7 +185,7 @@ def _each_sentence_once(found: list[Ground]) -> list[Ground]:
         for place in alike:
             same = told[place]
             if same.words == one.words:
-                told[place] = Ground(same.part, same.points + one.points, same.words)
+                told[place] = Ground(same.feature, same.value, same.points + one.points, same.words)
                 break
         else:
             alike.append(len(told))
@@ -205,8 +203,7 @@ def _weakness(ground: Ground) -> float:
 
 def _rank(ground: Ground) -> int:
     """What changed lately before what sums up the whole course, and that before what is missing."""
-    part = ground.part
-    return 2 if part.value is None else int(part.feature.lasting)
+    return 2 if ground.value is None else int(ground.feature.lasting)
 
 
 def _sum(points: list[float]) -> float:

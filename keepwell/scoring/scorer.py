@@ -32,17 +32,6 @@ USUAL: Final = (CLINIC_USUAL, CLINICIAN_USUAL)
 """What offsets are called in a sum. They carry no value: their points are all that is to be said, and nobody is ranked."""
 
 
-class Part:
-    """One feature's part in a score: its value, and its points for the headline output."""
-
-    __slots__ = ("feature", "points", "value")
-
-    def __init__(self, feature: Feature, value: Value, points: float) -> None:
-        self.feature = feature
-        self.value = value
-        self.points = points
-
-
 class Scored(NamedTuple):
     """Risks in the order of `OUTPUTS`, NaN for one that the card leaves out; and of each term of the card, then of the
     offsets where they are used, its feature, value and points for the headline."""

@@ -10,7 +10,6 @@ from keepwell.alerting.kinds.risk import strongest_grounds
 from keepwell.contract.words import ALERT_KINDS
 from keepwell.scoring.features import BY_NAME
 from keepwell.scoring.reasons import Ground, said_of
-from keepwell.scoring.scorer import Part
 from tests.episodes import booked, lived, opened, srs, story
 
 
@@ -36,8 +35,8 @@ def test_where_nothing_known_raises_the_risk_an_alert_says_so_and_what_is_missin
 
 
 def ground(name: str, value: float | None, points: float) -> Ground:
-    part = Part(BY_NAME[name], value, points)
-    return Ground(part, points, said_of(part, lived(story((0, opened()), (0, booked("a", 3)))).course))
+    course = lived(story((0, opened()), (0, booked("a", 3)))).course
+    return Ground(BY_NAME[name], value, points, said_of(BY_NAME[name], value, course))
 
 
 def test_a_fall_is_told_as_a_fall_though_the_last_rating_lies_where_it_usually_does_by_now() -> None:

@@ -39,8 +39,7 @@ from keepwell.contract.words import Pillar, Unit
 from keepwell.scoring import features
 from keepwell.scoring.features import BY_NAME, FEATURES, Feature
 from keepwell.scoring.gaps import gaps
-from keepwell.scoring.reasons import words_of
-from keepwell.scoring.scorer import Part
+from keepwell.scoring.reasons import said_of
 from tests.episodes import INTERPRET, Happening, booked, lived, measured, on, opened, srs, story, value, weekly
 from tests.strategies import episode_logs, moment
 from training.fit.signs import SIGNS
@@ -616,7 +615,7 @@ def texts(feature: Feature) -> list[str]:
     samples = SAMPLES.get(feature.unit, COUNTS)
     plain = feature._replace(told=None)
     return [
-        words_of(Part(plain, sample, 0.0), Course(INTERPRET))
+        render(said_of(plain, sample, Course(INTERPRET)))
         for sample in samples
         if sample >= 0 or not feature.name.endswith(("_level", "_spread"))
     ]
@@ -660,7 +659,7 @@ def test_what_can_be_missing_has_words_for_it_and_what_is_there_is_a_number(even
             assert feature.missing is not None, feature.name
         else:
             assert isinstance(found, float)
-            assert words_of(Part(feature, found, 0.0), live.course)
+            assert render(said_of(feature, found, live.course))
 
 
 def test_a_feature_of_an_episode_of_which_nothing_holds_is_missing_with_words_or_a_number() -> None:

@@ -11,8 +11,8 @@ from keepwell.care.course import Course
 from keepwell.contract.events import AnyEvent, Feedback
 from keepwell.contract.say import render
 from keepwell.scoring.features import BY_NAME, FEATURES
-from keepwell.scoring.reasons import LEAST_POINTS, OTHER, Ground, Reasons, pushing, raising, said_of, words_of
-from keepwell.scoring.scorer import Part, Scored
+from keepwell.scoring.reasons import LEAST_POINTS, OTHER, Ground, Reasons, pushing, raising, said_of
+from keepwell.scoring.scorer import Scored
 from models.release import default
 from tests.episodes import INTERPRET, lived, on, opened, srs, story
 from tests.strategies import episode_logs
@@ -29,8 +29,7 @@ def scored(course: Course, day: float, **points: float) -> tuple[Reasons, Scored
 
 
 def ground(name: str, value: float | None, points: float) -> Ground:
-    part = Part(BY_NAME[name], value, points)
-    return Ground(part, points, said_of(part, Course(INTERPRET)))
+    return Ground(BY_NAME[name], value, points, said_of(BY_NAME[name], value, Course(INTERPRET)))
 
 
 def test_what_is_told_in_the_same_words_is_one_reason_whatever_its_pillar() -> None:
@@ -64,26 +63,26 @@ def test_in_an_alert_what_changed_lately_leads_of_the_three_strongest_and_nothin
         ground("skips_in_a_row", 2.0, 0.2), ground("homework_falling", 2.0, 0.1), ground("mandated", 1.0, 0.7),
         ground("gain", 1.0, -0.6),
     ]  # fmt: skip
-    assert [one.part.feature.name for one in raising(found)] == [
+    assert [one.feature.name for one in raising(found)] == [
         "nothing_booked", "skips_in_a_row", "missed", "homework_falling", "bond_level",
     ]  # fmt: skip
 
 
 def test_what_was_known_at_the_start_is_told_in_an_alert_where_there_is_nothing_else() -> None:
-    assert [one.part.feature.name for one in raising([ground("mandated", 1.0, 0.7)])] == ["mandated"]
+    assert [one.feature.name for one in raising([ground("mandated", 1.0, 0.7)])] == ["mandated"]
 
 
 def test_a_wish_that_lapsed_is_not_told_as_one_that_is_open() -> None:
     wish = Feedback(pillar="tasks", sentiment="neutral", wants_change="format")
     course = lived(story((0, opened()), (1, wish))).course
     feature = BY_NAME["wish_recent"]
-    told = [words_of(Part(feature, feature.read(course, on(day)), 0.3), course) for day in (2, 90)]
+    told = [render(said_of(feature, feature.read(course, on(day)), course)) for day in (2, 90)]
     assert told == ["Would like another approach, clinician or format", "No open wish for a change"]
 
 
 def test_what_is_missing_is_told_in_an_alert_after_what_was_known_at_the_start() -> None:
     found = [ground("bond_level", None, 0.8), ground("mandated", 1.0, 0.2)]
-    assert [one.part.feature.name for one in raising(found)] == ["mandated", "bond_level"]
+    assert [one.feature.name for one in raising(found)] == ["mandated", "bond_level"]
 
 
 def test_a_reason_says_which_way_it_pushes_in_every_language() -> None:
@@ -94,7 +93,7 @@ def test_a_reason_says_which_way_it_pushes_in_every_language() -> None:
 
 def test_a_feature_that_is_never_absent_says_so() -> None:
     with pytest.raises(ValueError, match="missed is never absent"):
-        said_of(Part(BY_NAME["missed"], None, 0.0), Course(INTERPRET))
+        said_of(BY_NAME["missed"], None, Course(INTERPRET))
 
 
 def test_most_features_tell_what_changed_lately() -> None:
@@ -114,4 +113,4 @@ def test_no_sentence_is_told_twice_and_all_add_up_to_the_sum(events: list[AnyEve
     named = [one for one in told if one.feature != OTHER]
     assert all(abs(one.points) >= LEAST_POINTS - 0.0005 for one in named)
     for one in REASONS.grounds(score, live.course):
-        assert one.words == said_of(one.part, live.course)
+        assert one.words == said_of(one.feature, one.value, live.course)

@@ -54,9 +54,9 @@ def strongest_grounds(raising: Sequence[Ground]) -> Grounds:
     """The reasons that raise the risk most, and the topics behind them. What is missing is never the first of them."""
     told = raising[:MOST_GROUNDS]
     words = [render(one.words) for one in told]
-    if told and told[0].part.value is None:
+    if told and told[0].value is None:
         words = [render(_EARLY), *words][:MOST_GROUNDS]
-    topics = tuple(one.part.feature.topic for one in told if one.part.feature.topic)
+    topics = tuple(one.feature.topic for one in told if one.feature.topic)
     return Grounds(tuple(words), topics)
 
 
@@ -65,7 +65,7 @@ def strongest_pillar(course: Course, raising: Sequence[Ground]) -> str | None:
     latest = course.alliance.ruptures[-1] if course.alliance.ruptures else None
     weights: dict[str, float] = {}
     for one in raising[:MOST_GROUNDS]:
-        pillar: str = one.part.feature.pillar
+        pillar: str = one.feature.pillar
         if pillar == "alliance":
             pillar = latest.pillar if latest and latest.closed_at is None else course.alliance.lowest or pillar
         if pillar in PILLARS:

@@ -11,9 +11,10 @@ import pytest
 
 from keepwell.care.course import Course
 from keepwell.care.episode import Live
-from keepwell.scoring.reasons import words_of
+from keepwell.contract.say import render
+from keepwell.scoring.reasons import said_of
 from keepwell.scoring.scorecard import HEADLINE, OUTPUTS, Offsets, Scorecard
-from keepwell.scoring.scorer import Part, Scorer
+from keepwell.scoring.scorer import Scorer
 from models.release import default
 from tests.episodes import INTERPRET, lived, on, opened, story
 from training.dataset import Dataset
@@ -187,11 +188,11 @@ def episode() -> Live:
 def test_an_active_offset_is_added_and_told_in_the_sum_without_a_value() -> None:
     scored = of(active=True).score(episode().course, on(1), "north")
     assert scored.risks[1] == pytest.approx(1 / (1 + np.exp(2.0 - 0.6)))
-    parts = list(map(Part, scored.features, scored.values, scored.points))
-    assert [(part.feature.name, part.value, part.points) for part in parts] == [
+    names = [feature.name for feature in scored.features]
+    assert list(zip(names, scored.values, scored.points, strict=True)) == [
         ("clinic_usual", None, 0.1), ("clinician_usual", None, 0.5),
     ]  # fmt: skip
-    assert [words_of(part, Course(INTERPRET)) for part in parts] == [
+    assert [render(said_of(feature, None, Course(INTERPRET))) for feature in scored.features] == [
         "What is usual at this clinic",
         "What is usual with this clinician",
     ]
