@@ -67,4 +67,5 @@ def asked() -> bool:
     return os.environ.get("COMPILE_CORE") != "0" and bool({"build_ext", "bdist_wheel"} & set(sys.argv))
 
 
-setup(ext_modules=extensions() if asked() else [], cmdclass={"build_ext": BuildCore})
+if __name__ == "__main__":
+    setup(ext_modules=extensions() if asked() else [], cmdclass={"build_ext": BuildCore})

@@ -5,12 +5,12 @@ import socket
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from keepwell import compiled
 from tests.broker.broker import Broker
 
 # A busy machine draws slowly: neither that nor a slow example is a fault of the code.
@@ -18,15 +18,10 @@ settings.register_profile("keepwell", deadline=None, suppress_health_check=[Heal
 settings.load_profile("keepwell")
 
 
-KEEPWELL: Final = Path(__file__).parents[1] / "keepwell"
-
-
 def pytest_sessionstart() -> None:
     """What is compiled goes before its source: tests of what is no longer there would say nothing."""
-    for built in KEEPWELL.rglob("*__mypyc.*"):
-        source = built.with_name(f"{built.name.partition('__mypyc')[0]}.py")
-        if source.exists() and source.stat().st_mtime > built.stat().st_mtime:
-            raise pytest.UsageError(f"{source} is newer than what was compiled of it: make install, or make plain")
+    if found := compiled.stale(Path(__file__).parents[1]):
+        raise pytest.UsageError(f"not compiled from the source that is here: {found[0]}: make install, or make plain")
 
 
 @pytest.fixture(autouse=True)

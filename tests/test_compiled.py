@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -15,15 +16,32 @@ import pytest
 from keepwell import compiled
 
 ROOT: Final = Path(__file__).parents[1]
-HOT: Final = ("care.course", "care.visits", "scoring.scorer", "scoring.reasons", "alerting.decide", "contract.say")
-"""Some of what is compiled where anything is."""
+CORE: Final[list[str]] = runpy.run_path(str(ROOT / "setup.py"))["core"]()
+"""What is compiled where anything is."""
 
 
-@pytest.mark.parametrize("name", HOT)
-def test_no_part_is_compiled_without_the_others(name: str) -> None:
-    file = import_module(f"keepwell.{name}").__file__
+@pytest.mark.parametrize("path", CORE)
+def test_no_part_is_compiled_without_the_others(path: str) -> None:
+    file = import_module(path.removesuffix(".py").replace("/", ".")).__file__
     assert file is not None
     assert file.endswith(".py") != compiled.is_compiled()
+
+
+def test_the_rooms_of_the_core_are_in_it() -> None:
+    assert {path.split("/")[1] for path in CORE} == {"care", "scoring", "alerting", "contract"}
+    assert "keepwell/scoring/scorer.py" in CORE and "keepwell/scoring/scorecard.py" not in CORE
+
+
+def test_what_was_compiled_of_an_older_source_or_of_none_is_found(tmp_path: Path) -> None:
+    room = tmp_path / "keepwell" / "care"
+    room.mkdir(parents=True)
+    names = ["gone__mypyc.so", "kept.py", "kept__mypyc.so", "old__mypyc.so", "old.py"]
+    for age, name in enumerate(names):
+        (room / name).touch()
+        os.utime(room / name, (age, age))
+    assert compiled.stale(tmp_path) == []  # installed whole, where times say nothing
+    (tmp_path / "setup.py").touch()
+    assert compiled.stale(tmp_path) == [room / "gone__mypyc.so", room / "old__mypyc.so"]
 
 
 def test_it_is_said_which_of_the_two_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from http.client import HTTPConnection, HTTPException
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
@@ -85,7 +86,7 @@ def look(flags: Mapping[str, object]) -> Iterator[Finding]:
 def examine(settings: Settings, services: Mapping[ServiceRow, Settings]) -> Iterator[Finding]:
     """The installation that these settings are of. `services` has each one's own."""
     yield Finding("client", True, f"kafka-python {version('kafka-python')}, msgspec {version('msgspec')}")
-    yield Finding("core", True, compiled.told())
+    yield _core(Path(__file__).parents[2])
     yield _tried("release", _release, "install Keepwell anew: the shipped release is damaged")
     try:
         opened = settings.open_log(must_exist=True)
@@ -103,6 +104,14 @@ def examine(settings: Settings, services: Mapping[ServiceRow, Settings]) -> Iter
             )
     for row, own in services.items():
         yield _health(row.name, *row.address(own))
+
+
+def _core(checkout: Path) -> Finding:
+    stale = compiled.stale(checkout)
+    found = (
+        f"{compiled.told()}, {len(stale)} parts of it not from the source that is here" if stale else compiled.told()
+    )
+    return Finding("core", not stale, found, "make install, or make plain")
 
 
 def _release() -> str:
