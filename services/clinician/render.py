@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Final, NamedTuple
@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from jinja2 import Environment
+from markupsafe import Markup
 
 from keepwell.contract.retold import retold
 from keepwell.contract.say import Argument, Language, Said, number, render, said
@@ -23,6 +24,7 @@ from keepwell.contract.words import State
 from keepwell.web.figures import signed
 from keepwell.web.pages import environment
 from services.clinician import draw, sentences, telling
+from services.clinician.drawn import Drawn
 from services.clinician.sentences import KINDS, WHY, meaning, words
 from services.clinician.views import (
     Answer,
@@ -130,7 +132,7 @@ def today(
 
 def row(context: PageContext, item: CaseloadItem, risks: Sequence[float], announced: Said | None = None) -> str:
     """The row of one client, as htmx swaps it in after an answer, and what is announced of it (`announced_of`)."""
-    template = _environment(context.language).get_template("row.html")
+    template = environment_of(context.language).get_template("row.html")
     return template.render(context=context, item=item, risks=risks, announced=announced)
 
 
@@ -153,7 +155,7 @@ def alert(
     context: PageContext, item: CaseloadItem, answered: AnsweredAlert, announced: Said | None = None
 ) -> str:  # fmt: skip
     """An alert of the client's page, as htmx swaps it in after an answer that came from there (field `from`: `client`)."""
-    template = _environment(context.language).get_template("alert.html")
+    template = environment_of(context.language).get_template("alert.html")
     return template.render(context=context, item=item, answered=answered, announced=announced)
 
 
@@ -225,7 +227,7 @@ def message(context: PageContext, title: Said, text: Said) -> str:
 def page(template: str, context: PageContext, name: str, /, **facts: object) -> str:
     """A page of another module: its template, the name of its title in `WORDS`, and what it tells."""
     whole = {"here": None, "title": render(words(name), context.language)} | facts
-    return _environment(context.language).get_template(template).render(context=context, **whole)
+    return environment_of(context.language).get_template(template).render(context=context, **whole)
 
 
 def announced_of(item: CaseloadItem, *, back: bool = False) -> Said:
@@ -276,15 +278,15 @@ def _can_take_back(context: PageContext, answer: Answer, where: str) -> bool:
 
 
 def _page(template: str, context: PageContext, name: str | None, **facts: object) -> str:
-    found = _environment(context.language)
+    found = environment_of(context.language)
     if name is not None:
         facts["title"] = render(words(name), context.language)
     return found.get_template(template).render(context=context, **facts)
 
 
 @cache
-def _environment(language: Language) -> Environment:
-    """The templates in a language, with all that they call."""
+def environment_of(language: Language) -> Environment:
+    """The templates in a language, with all that they call, and the rows that were drawn of late."""
 
     def say(text: Said | None) -> str:
         return "" if text is None else render(text, language)
@@ -328,7 +330,30 @@ def _environment(language: Language) -> Environment:
         htmx_config=json.dumps(HTMX, separators=(",", ":")), short=_short,
     )  # fmt: skip
     made.finalize = lambda value: render(value, language) if isinstance(value, Said) else value
+    rows, parts = Drawn[Markup](), cache(lambda: made.get_template("parts.html").module)
+
+    def row(context: PageContext, item: CaseloadItem, risks: Sequence[float]) -> Markup:
+        place = None if item.risk is None else telling.likelihood(item.risk.d30, risks, item.calibrated)
+
+        def drawn() -> Markup:
+            return parts().row(context, item, place)  # type: ignore[attr-defined, no-any-return]  # a macro
+
+        follows_from = _row_follows_from(context, item, place)
+        return drawn() if follows_from is None else rows.get(follows_from, drawn)
+
+    made.globals["row"] = row
     return made
+
+
+def _row_follows_from(context: PageContext, item: CaseloadItem, place: Said | None) -> Hashable:
+    """All that the row of a client follows from, beside its language. None while it offers to take an answer back, which it
+    does for seconds."""
+    given = [one for answered in item.alerts for one in answered.answers]
+    if any(_can_take_back(context, one, "today") for one in given):
+        return None
+    viewer = context.viewer
+    user, covers = (None, False) if viewer is None else (viewer.user, item.clinician_id in viewer.covers)
+    return item, place, context.csrf, user, covers, context.zone.key, context.now.astimezone(context.zone).date()
 
 
 def _places(viewer: Viewer) -> tuple[tuple[str, str], ...]:

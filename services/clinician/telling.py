@@ -187,18 +187,21 @@ def put_off_often(answered: AnsweredAlert) -> bool:
 
 
 def snoozes(item: CaseloadItem, now: datetime, zone: tzinfo) -> tuple[str | None, tuple[str, ...]]:
-    """Until when a matter can be put off: the morning after the next session, None without one in time; and days from now.
+    """Until when a matter can be put off: the day after the next session, None without one in time; and days from now.
 
-    The morning is the start of the clinic's day.
+    All are at the start of the clinic's day.
     """
     here = now.astimezone(zone)
-    ends = tuple(rfc3339(_micros(now + timedelta(days=days))) for days in SNOOZES)
+    ends = tuple(rfc3339(_micros(_morning(here, days))) for days in SNOOZES)
     if item.next_visit is None:
         return None, ends
-    after = (parsed(item.next_visit.starts_at).astimezone(zone) + timedelta(days=1)).replace(
-        hour=0, minute=0, second=0, microsecond=0
-    )
-    return (rfc3339(_micros(after)) if here < after <= here + LONGEST else None), ends
+    after = _morning(parsed(item.next_visit.starts_at).astimezone(zone), 1)
+    return (rfc3339(_micros(after)) if _morning(here, 0) < after <= _morning(here, LONGEST.days) else None), ends
+
+
+def _morning(here: datetime, days: int) -> datetime:
+    """The start of the day so many days on."""
+    return (here + timedelta(days=days)).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def condensed(scores: Sequence[ScoreAt]) -> tuple[tuple[ScoreAt, float | None], ...]:

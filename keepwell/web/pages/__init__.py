@@ -31,6 +31,7 @@ def environment(package: str, filters: Mapping[str, Filter], **known: object) ->
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     found.filters |= {**FILTERS, **filters}
     found.globals |= {"style": style(), "style_hash": style_hash()} | known

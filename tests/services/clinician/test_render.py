@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -26,6 +27,7 @@ from services.clinician.render import (
     anchor,
     announced_of,
     client,
+    environment_of,
     login,
     message,
     model,
@@ -299,6 +301,37 @@ def test_what_asks_for_no_thought_lies_below_the_line() -> None:
     assert text.index("Worth a thought") < text.index("ep-17") < text.index("All quiet") < text.index("ep-2")
     assert "1 client is worth a thought" in text
     assert "Nothing asks for a thought now." in sound(today(made.context(), LISTS["usual"][1:])).text
+
+
+def test_a_row_that_is_kept_is_the_one_that_would_be_drawn_anew() -> None:
+    """Whatever one look differs in from another: who looks, when, from where, and any field of what is looked at."""
+    answered, earlier = (
+        made.item(alerts=(made.alert(answers=(made.answer(at=f"2026-03-03T08:{at}Z"),)),)) for at in ("59:55", "30:00")
+    )
+    contexts = [
+        made.context(), made.context(csrf="csrf-2"), made.context(language="de"), made.context(zone=ZoneInfo("UTC")),
+        made.context(now=made.NOW + timedelta(seconds=10)),
+        made.context(now=made.NOW + timedelta(days=1)), made.context(now=made.NOW + timedelta(days=365)),
+        made.context(viewer=Viewer(user="u-eve", role="clinician", clinic="north", clinician_id="c-1")),
+        made.context(
+            viewer=Viewer(user="u-anna", role="clinician", clinic="north", clinician_id="c-1", covers=frozenset({"c-4"}))
+        ),
+    ]  # fmt: skip
+    nothing = made.bare("ep-17")
+    items = [made.item(), answered] + [
+        msgspec.structs.replace(answered, **{name: getattr(nothing, name)}) for name in nothing.__struct_fields__
+    ]
+    first, risks = contexts[0], (0.1, 0.2, 0.3, 0.31, 0.4, 0.5)
+    looks = [(context, earlier, ()) for context in contexts] + [(context, answered, ()) for context in contexts]
+    looks += [(first, of, risks) for of in items]
+    twice = [[row(*look) for look in looks] for _ in range(2)]
+    anew = []
+    for look in looks:
+        environment_of.cache_clear()
+        anew.append(row(*look))
+    assert twice == [anew, anew]
+    alike = len(contexts)
+    assert len(set(anew[alike : 2 * alike])) == alike, "no two looks are alike"
 
 
 def test_three_options_are_equal_and_others_are_one_with_its_source() -> None:
