@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from keepwell.care.alliance import Rupture
 from keepwell.care.concerns import Concern
 from keepwell.care.course import Course
-from keepwell.care.endings import DAY
+from keepwell.care.endings import DAY, WINDOW
 from keepwell.care.moments import UNBOOKED_AFTER, deciding
 from keepwell.scoring.features.feature import RECENT_DAYS
 
@@ -19,6 +19,10 @@ LAST_SESSIONS: Final = 2
 """So many planned sessions before the last, an ending is worth planning; ours."""
 STALLED_GAIN: Final = 0.25
 """A gain below this (in reliable changes) by then is none; ours."""
+LONG_DAYS: Final = 21
+"""Days of absence from which on a stop is near: one is declared after 30 (CONTRACT section 3); ours."""
+LAST_CALL: Final = WINDOW - LONG_DAYS * DAY
+"""The same in µs before a stop is declared: that counts from the last session, and a visit may be called off long after."""
 
 
 class Signals(NamedTuple):
@@ -45,6 +49,8 @@ class Signals(NamedTuple):
     """Whether the course is one to talk about ending or another way: doing well, or standing where it began."""
     planned: bool = False
     """Whether the planned number of sessions is about to be reached by somebody who does well."""
+    last_call: bool = False
+    """Whether somebody is absent, and a stop will soon be declared if nothing else happens."""
 
 
 def signals_of(course: Course, now: int) -> Signals:
@@ -55,9 +61,10 @@ def signals_of(course: Course, now: int) -> Signals:
     wish = max(course.wishes.values(), default=None)
     if wish is not None and now - wish > RECENT_DAYS * DAY:
         wish = None
+    absent = absent_since(course, now)
     return Signals(
         deciding(course, now) and (course.sessions > 0 or course.visits.pending_at(now)),
-        absent_since(course, now),
+        absent,
         max(heard, default=None),
         rupture.opened_at if rupture is not None and not told else None,
         course.skipping_since,
@@ -66,6 +73,7 @@ def signals_of(course: Course, now: int) -> Signals:
         course.wished and not course.wishes,
         doing_well(course) or stalled(course),
         doing_well(course) and _ends_soon(course),
+        absent is not None and _stop_is_near(course, absent, now),
     )
 
 
@@ -126,6 +134,11 @@ def gain_of(course: Course) -> float | None:
     if progress is None or progress.count < 2:
         return None
     return progress.instrument.gain(progress.first, progress.last) / progress.instrument.reliable_change
+
+
+def _stop_is_near(course: Course, absent: int, now: int) -> bool:
+    declared = course.standing.declared
+    return now - absent >= LONG_DAYS * DAY or (declared is not None and declared - now <= LAST_CALL)
 
 
 def _ends_soon(course: Course) -> bool:

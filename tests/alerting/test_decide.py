@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keepwell.alerting.decide import Decision, alert_id, decide, snoozes, timers, withheld
-from keepwell.alerting.kinds.silence import LONG_DAYS, LOOKS_DAYS
+from keepwell.alerting.kinds.silence import LOOKS_DAYS
 from keepwell.alerting.policy import Memory, OpenAlert, Policy, Situation
-from keepwell.alerting.signals import Signals, absent_since, signals_of
+from keepwell.alerting.signals import LAST_CALL, LONG_DAYS, Signals, absent_since, signals_of
 from keepwell.care.course import Course
 from keepwell.contract.events import (
     Actioned,
@@ -532,6 +532,25 @@ def test_a_long_absence_is_told_at_the_line_of_those_who_come_where_nobody_was_t
     assert Told().when(0.3, long - 0.01, *happenings) == []
     assert Told().when(0.299, long, *happenings) == []
     assert Told().when(0.3, long, *happenings) == [RISEN]
+
+
+def test_an_absence_is_told_so_too_where_a_stop_comes_near_that_is_counted_from_an_earlier_session() -> None:
+    called_off = ((8, booked("a", 24)), (20, Cancelled(appointment_id="a", initiator="client")))
+    happenings = ((0, opened()), *weekly(1), *called_off)
+    last_call = 7 + 30 - 9
+    assert Told().when(0.3, last_call - 0.01, *happenings) == []
+    assert Told().when(0.299, last_call, *happenings) == []
+    assert Told().when(0.3, last_call, *happenings) == [RISEN]
+    assert RISEN not in Told().when(0.3, last_call, *happenings, (21, booked("b", 40)))
+
+
+def test_a_stop_is_looked_for_in_its_last_days_however_late_a_visit_was_called_off() -> None:
+    called_off = ((8, booked("a", 30)), (29, Cancelled(appointment_id="a", initiator="client")))
+    course = course_of((0, opened()), *weekly(1), *called_off)
+    declared = course.standing.declared
+    assert declared is not None
+    looks = [at for at, _ in timers(Memory(), course, on(29)) if declared - LAST_CALL <= at < declared]
+    assert looks
 
 
 def test_a_long_absence_joins_what_is_open_of_the_client_unless_it_was_put_aside_or_the_risk_is_high() -> None:

@@ -107,4 +107,7 @@ class Dataset:
         about = msgspec.json.decode((folder / ABOUT).read_bytes(), type=About)
         if about.features != FEATURE_COLUMNS:
             raise ValueError(f"{folder}: made with other features than this version declares; build it anew")
-        return cls(pd.read_parquet(folder / "rows.parquet"), pd.read_parquet(folder / "fairness.parquet"), about)
+        frame = pd.read_parquet(folder / "rows.parquet")
+        if not set(SIGNAL_COLUMNS) <= set(frame):
+            raise ValueError(f"{folder}: made with other signals than this version has; build it anew")
+        return cls(frame, pd.read_parquet(folder / "fairness.parquet"), about)

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import expit, logit  # type: ignore[import-untyped]  # scipy has no types
 
 from keepwell.care.endings import DAY, spell_of
@@ -14,6 +15,7 @@ from keepwell.contract.events import Event
 from keepwell.scoring.scorecard import HEADLINE
 from training.dataset import Dataset
 from training.dataset.landmarks import after_sessions
+from training.dataset.table import NONE
 from training.evaluate.alerts import DeclaredStop, Ground, first_by_spell
 from training.evaluate.metrics import Ints, Vector
 from training.evaluate.oracle import named
@@ -42,7 +44,7 @@ SESSION: Final = "session-"
 
 
 class Ranked(NamedTuple):
-    """Moments at which a talk is possible, after sessions, with a risk each; by episode and time. `at` in µs."""
+    """Moments with a risk each, by episode and time. `at` in µs."""
 
     episode: Sequence[str]
     at: Sequence[int]
@@ -69,10 +71,13 @@ def rule_streams(frame: pd.DataFrame, events: Iterable[Event]) -> dict[str, list
 
 
 def session_ends(dataset: Dataset, risk: Vector) -> Ranked:
-    """The moment after every session, with the risk of its row."""
-    rows = after_sessions(dataset.frame)
-    frame = dataset.frame[rows]
-    return Ranked(frame["episode"].astype(str).tolist(), frame["as_of"].astype("int64").tolist(), risk[rows])
+    """The moment after every session, when a talk is possible, with the risk of its row."""
+    return _ranked(dataset, after_sessions(dataset.frame), risk)
+
+
+def absences(dataset: Dataset, risk: Vector) -> Ranked:
+    """Every row of somebody who is absent, with its risk."""
+    return _ranked(dataset, (dataset.frame["signal_absent_since"] != NONE).to_numpy(dtype=np.bool_), risk)
 
 
 def truth_ranks(truth: Sequence[Moment], dataset: Dataset) -> dict[str, Ranked]:
@@ -110,6 +115,14 @@ def as_many(ranked: Ranked, count: int, *, quiet: bool) -> list[AlertMoment]:
             else (least, middle - 1)
         )  # fmt: skip
     return _told(ranked, np.sort(order[:least]), quiet)
+
+
+def half_each(ranked: Ranked, absent: Ranked, count: int, *, quiet: bool) -> list[AlertMoment]:
+    """So many alerts, half of them after sessions and half in absence, each half at its moments of highest risk; somewhat
+    fewer where the two meet within a quiet time."""
+    half = count // 2
+    told = as_many(ranked, count - half, quiet=quiet) + as_many(absent, half, quiet=quiet)
+    return quieted(told) if quiet else told
 
 
 def reaching(ranked: Ranked, ground: Ground, in_time: int, *, quiet: bool) -> list[AlertMoment] | None:
@@ -154,6 +167,11 @@ def _highest_in_time(ranked: Ranked, ground: Ground) -> list[float]:
             key = (episode, stop.start)
             best[key] = max(best.get(key, risk), risk)
     return list(best.values())
+
+
+def _ranked(dataset: Dataset, rows: NDArray[np.bool_], risk: Vector) -> Ranked:
+    frame = dataset.frame[rows]
+    return Ranked(frame["episode"].astype(str).tolist(), frame["as_of"].astype("int64").tolist(), risk[rows])
 
 
 def _told(ranked: Ranked, places: Ints, quiet: bool) -> list[AlertMoment]:

@@ -16,7 +16,9 @@ from training.evaluate.alert_streams import (
     RULES_AS_ALERTS,
     Ranked,
     Reach,
+    absences,
     as_many,
+    half_each,
     over_line,
     quieted,
     reach_of,
@@ -52,7 +54,8 @@ class BesideRule(msgspec.Struct, frozen=True, kw_only=True):
     """A published rule as a stream of alerts, and one line on the model's risk at the ends of sessions.
 
     `quiet`: after an alert of an episode none follows for 21 days, in all of them alike. `of_rule` is the rule's own;
-    `at_burden` the line that raises as many alerts; `at_recall` the line that tells of as many stops in time, None where no
+    `at_burden` the line that raises as many alerts; `halved` two lines, one after sessions and one in absence, which raise
+    half of that number each; `at_recall` the line that tells of as many stops in time, None where no
     line does, and `needs` what that raises in parts of what the rule raises. `gap` says why there are no figures.
     """
 
@@ -60,6 +63,7 @@ class BesideRule(msgspec.Struct, frozen=True, kw_only=True):
     quiet: bool
     of_rule: Burden
     at_burden: Burden | None = None
+    halved: Burden | None = None
     at_recall: Burden | None = None
     needs: Estimate = NONE
     gap: str | None = None
@@ -116,10 +120,12 @@ class AlertLog(NamedTuple):
 
 
 class RuleFacts(NamedTuple):
-    """One rule, quieted or not, in one log: its own alerts, those of a line of as many, and of a line that reaches as far."""
+    """One rule, quieted or not, in one log: its own alerts, those of a line of as many, of two of half as many each, and of a
+    line that reaches as far."""
 
     rule: StreamFacts
     at_burden: StreamFacts
+    halved: StreamFacts
     at_recall: StreamFacts | None
 
 
@@ -149,7 +155,7 @@ def alert_facts(log: AlertLog) -> AlertFacts:
     by_kind = {kind: [alert for alert in log.told if alert.kind == kind] for kind in ALERT_KINDS}
     together = [alert for alert in log.told if alert.kind != SAFETY]
     streams = {ALL_BUT_SAFETY: together} | {kind: told for kind, told in by_kind.items() if told}
-    ranked = session_ends(log.dataset, log.risk)
+    ranked, absent = session_ends(log.dataset, log.risk), absences(log.dataset, log.risk)
     came = sum(stop.last is not None for stop in ground.stops)
     curves = {MODEL: _line_facts(ranked, ground, ground.sessions, came)}
     if log.truth is not None:
@@ -159,7 +165,7 @@ def alert_facts(log: AlertLog) -> AlertFacts:
         nothing=facts_of([], ground),
         kinds={kind: facts_of(stream, ground) for kind, stream in streams.items()},
         rules={
-            (name, quiet): _beside(quieted(stream) if quiet else stream, ranked, ground, quiet)
+            (name, quiet): _beside(quieted(stream) if quiet else stream, ranked, absent, ground, quiet=quiet)
             for name, stream in rule_streams(log.dataset.frame, log.events).items()
             for quiet in (True, False)
         },
@@ -201,11 +207,12 @@ def _only(parts: Sequence[StreamFacts]) -> StreamFacts:
     return found
 
 
-def _beside(stream: Sequence[AlertMoment], ranked: Ranked, ground: Ground, quiet: bool) -> RuleFacts:
+def _beside(stream: Sequence[AlertMoment], ranked: Ranked, absent: Ranked, ground: Ground, *, quiet: bool) -> RuleFacts:
     reached = reaching(ranked, ground, reach_of(stream, ground).in_time, quiet=quiet)
     return RuleFacts(
         rule=facts_of(stream, ground),
         at_burden=facts_of(as_many(ranked, len(stream), quiet=quiet), ground),
+        halved=facts_of(half_each(ranked, absent, len(stream), quiet=quiet), ground),
         at_recall=facts_of(reached, ground) if reached is not None else None,
     )
 
@@ -233,6 +240,7 @@ def _rule(
         quiet=quiet,
         of_rule=burden_of(RULE, own),
         at_burden=burden_of(MODEL, join([one.at_burden for one in enough])),
+        halved=burden_of(MODEL, join([one.halved for one in enough])),
     )
     if len(reached) < len(enough):
         return base

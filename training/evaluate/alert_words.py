@@ -86,6 +86,7 @@ def _beside(one: BesideRule) -> Iterator[AlertRow]:
         return
     yield AlertRow(_RULES[one.rule], "the rule", one.of_rule)
     yield AlertRow("", "the model, as many alerts", one.at_burden)
+    yield AlertRow("", "the model, as many alerts, half of them in absence", one.halved)
     if one.at_recall is None:
         yield AlertRow("", "the model, as many stops in time", None, "no line does")
     else:

@@ -234,10 +234,11 @@ def _judged(asked: _Caseloads, policy: Policy, chosen_by: str) -> AlertLine:
 
 
 def _signals(values: Sequence[int]) -> Signals:
-    deciding, *at, mended, wished, met, due, planned = values
+    deciding, *at, mended, wished, met, due, planned, last_call = values
     absent, voiced, strained, skipping, wish = (None if value == NONE else value for value in (*at, wished))
     return Signals(
-        bool(deciding), absent, voiced, strained, skipping, bool(mended), wish, bool(met), bool(due), bool(planned)
+        bool(deciding), absent, voiced, strained, skipping, bool(mended), wish, bool(met), bool(due), bool(planned),
+        bool(last_call),
     )  # fmt: skip
 
 

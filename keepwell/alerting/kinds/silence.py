@@ -22,15 +22,11 @@ from keepwell.scoring.reasons import Ground
 LOOKS_DAYS: Final = (2, 4, 7, 10, 14, 18, 22, 26)
 """Days into an absence at which it is looked at anew, where nothing happens; ours. A stop is declared after 30 (CONTRACT
 section 3)."""
-
-LONG_DAYS: Final = 21
-"""Days of absence from which on it is told at the line of those who still come, where nobody was told of the client: the last
-call before a stop is declared; ours."""
 NEVER: Final = -(1 << 62)
 
 
 class SilenceAlert(LastingKind):
-    """Raised at or above the line for absence, after `LONG_DAYS` of it at that of those who still come; over once somebody is
+    """Raised at or above the line for absence, and when a stop is near at that of those who still come; over once somebody is
     back or has a session booked. Of somebody who comes and leaves out one questionnaire after the other it is raised where
     the risk is raised too."""
 
@@ -41,7 +37,7 @@ class SilenceAlert(LastingKind):
         if found.absent_since is None and found.skipping_since is None:
             return "over"
         line = policy.absent if found.absent_since is not None else policy.strain
-        if found.absent_since is not None and now.now - found.absent_since >= LONG_DAYS * DAY:
+        if found.last_call:
             line = min(line, policy.line)
         return "holds" if now.risk is not None and now.risk >= line else "between"
 

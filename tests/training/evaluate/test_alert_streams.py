@@ -12,7 +12,9 @@ from training.dataset import InMemory, build
 from training.dataset.sources import gather
 from training.evaluate.alert_streams import (
     Ranked,
+    absences,
     as_many,
+    half_each,
     over_line,
     quieted,
     reach_of,
@@ -68,6 +70,26 @@ RANKED = Ranked([A, A, A, B, B], [on(7), on(14), on(28), on(7), on(14)], np.arra
 def test_a_line_takes_the_moments_at_or_above_it() -> None:
     assert days(over_line(RANKED, 0.15, quiet=False)) == [("1", 14), ("1", 28), ("2", 7)]
     assert days(over_line(RANKED, 0.15, quiet=True)) == [("1", 14), ("2", 7)]
+
+
+def test_half_of_as_many_are_of_those_who_are_absent() -> None:
+    absent = Ranked([A, A, B], [on(15), on(36), on(40)], np.array([0.5, 0.4, 0.45]))
+    assert days(half_each(RANKED, absent, 4, quiet=False)) == [("1", 14), ("2", 7), ("1", 15), ("2", 40)]
+    assert days(half_each(RANKED, absent, 4, quiet=True)) == [("1", 14), ("2", 7), ("2", 40)], "day 15 is too soon"
+    assert days(half_each(RANKED, absent, 3, quiet=False)) == [("1", 14), ("2", 7), ("1", 15)]
+
+
+def test_absences_are_the_rows_of_those_of_whom_a_visit_was_lost_or_nothing_is_booked() -> None:
+    visits = (
+        (0, booked("u", 7)),
+        (7, Attended(appointment_id="u")),
+        (7, booked("v", 14)),
+        (14, Missed(appointment_id="v")),
+    )
+    dataset = build(InMemory(story((0, opened()), *visits)))
+    found = absences(dataset, np.arange(len(dataset.frame), dtype=np.float64))
+    assert found.at and min(found.at) == on(14) and set(found.episode) == {A}
+    assert list(found.risk) == [row for row, at in enumerate(dataset.frame["as_of"].astype("int64")) if at >= on(14)]
 
 
 def test_as_many_are_those_of_highest_risk() -> None:

@@ -41,6 +41,8 @@ def test_the_model_raises_as_many_as_a_rule_or_reaches_as_far(alerts: Alerts) ->
         assert one.at_burden.raised <= one.of_rule.raised
         if not one.quiet:
             assert one.at_burden.raised == one.of_rule.raised
+        assert one.halved is not None
+        assert 0 < one.halved.raised <= one.of_rule.raised
         if one.at_recall is not None:
             assert (one.at_recall.in_time.value or 0) >= (one.of_rule.in_time.value or 0)
 
