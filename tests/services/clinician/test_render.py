@@ -43,6 +43,7 @@ from services.clinician.sentences import WORDS
 from services.clinician.telling import ANSWERS, DISMISSALS, likelihood
 from services.clinician.views import (
     CalledWrong,
+    CaseloadItem,
     Change,
     Ending,
     EpisodeView,
@@ -322,8 +323,8 @@ def test_a_row_that_is_kept_is_the_one_that_would_be_drawn_anew() -> None:
         msgspec.structs.replace(answered, **{name: getattr(nothing, name)}) for name in nothing.__struct_fields__
     ]
     first, risks = contexts[0], (0.1, 0.2, 0.3, 0.31, 0.4, 0.5)
-    looks = [(context, earlier, ()) for context in contexts] + [(context, answered, ()) for context in contexts]
-    looks += [(first, of, risks) for of in items]
+    looks: list[tuple[PageContext, CaseloadItem, tuple[float, ...]]] = [(context, earlier, ()) for context in contexts]
+    looks += [(context, answered, ()) for context in contexts] + [(first, of, risks) for of in items]
     twice = [[row(*look) for look in looks] for _ in range(2)]
     anew = []
     for look in looks:
