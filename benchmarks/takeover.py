@@ -32,7 +32,7 @@ def measure(plan: Plan) -> list[Figure]:
         with Feeder(send, cycle(messages), plan.rate):
             _next(system, scores, {})
             samples = [_stall(system, scores, plan.seconds) for _ in range(plan.rounds)]
-    return [Figure("Kafka: kill -9 → first score of the successor", samples, "s", at_most(4))]
+    return [Figure("Kafka: kill -9 → first score of the successor", samples, "s", at_most(2.5))]
 
 
 def _stall(system: System, scores: Iterator[Sequence[Record]], seconds: float) -> float:

@@ -55,6 +55,9 @@ class KafkaWriter:
             self._producer.init_transactions()
             self._identity = self._now_is()
             for topic in topics:
+                # One look-up brings all of them; a tenth of a second lies between two, as between retries.
+                self._producer._sender.add_topic(topic)
+            for topic in topics:
                 self._know(topic)
         except Exception as error:
             self.close()

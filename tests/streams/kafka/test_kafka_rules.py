@@ -24,6 +24,7 @@ from kafka.admin import (
     ResourcePattern,
     ResourceType,
 )
+from kafka.cluster import ClusterMetadata
 from kafka.errors import CommitFailedError
 from kafka.structs import OffsetAndMetadata
 
@@ -542,3 +543,27 @@ def allow_writing(broker: Broker, prefix: str) -> None:
         pattern = ResourcePattern(kind, prefix, ACLResourcePatternType.PREFIXED)
         client.create_acls([ACL("User:worker", "*", ACLOperation.WRITE, ACLPermissionType.ALLOW, pattern)])
     client.close()
+
+
+def test_the_topics_that_a_writer_begins_with_are_looked_up_together(
+    monkeypatch: pytest.MonkeyPatch, log: KafkaLog, kafka_bootstrap: str, prefix: str
+) -> None:
+    """kafka-python waits a tenth of a second between two look-ups, so that eight of them held up every start."""
+    topics = [f"{prefix}{name}" for name in "abcdefgh"]
+    log.create_topics([Topic(name, 2) for name in topics])
+    told = list[object]()
+    update = ClusterMetadata.update_metadata
+
+    def counting(self: ClusterMetadata, metadata: object) -> object:
+        told.append(self)
+        return update(self, metadata)
+
+    monkeypatch.setattr(ClusterMetadata, "update_metadata", counting)
+    settings = _kafka_client.connection([kafka_bootstrap], None)
+    writer = _kafka_writer.KafkaWriter(settings, f"{prefix}together", log.partitions, topics)
+    try:
+        assert 0 < told.count(writer._producer._metadata) <= len(topics) / 2
+        monkeypatch.undo()
+        assert len(writer.write([Message(name, b"k", b"1") for name in topics])) == len(topics)
+    finally:
+        writer.close()
