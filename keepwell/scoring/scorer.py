@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from math import exp, nan
 from typing import Final, NamedTuple
@@ -72,10 +71,11 @@ class Scorer:
         values: list[Value] = []
         points: list[float] = []
         # One pass, added term by term: `sum` adds floats otherwise from Python 3.12 on, and bytes must not depend on that.
-        for read, edges, cells in zip(self._reads, self._edges, self._cells, strict=True):
-            value = read(course, now)
+        reads, edges, cells = self._reads, self._edges, self._cells
+        for term in range(len(reads)):  # a `zip` that is strict is not compiled
+            value = reads[term](course, now)
             values.append(value)
-            p, q, r, s = cells[-1 if value is None else bisect_right(edges, value)]
+            p, q, r, s = cells[term][-1 if value is None else _bin(edges[term], value)]
             a += p
             b += q
             c += r
@@ -109,6 +109,18 @@ class Scorer:
     def _risks(self, logits: Sequence[float], pairs: Pairs) -> tuple[float, ...]:
         risks = [_sigmoid(a + b * x) for (a, b), x in zip(pairs, logits, strict=True)]
         return (min(risks[0], risks[1]), risks[1], max(risks[1], risks[2]), risks[3] if self.tells_next else nan)
+
+
+def _bin(edges: list[float], value: float) -> int:
+    """In which bin a value falls: as `bisect.bisect_right`, but compiled."""
+    low, high = 0, len(edges)
+    while low < high:
+        middle = (low + high) >> 1
+        if value < edges[middle]:
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 def coherent(risks: NDArray[np.float64]) -> NDArray[np.float64]:
