@@ -35,6 +35,7 @@ from keepwell.cli.main import ELSEWHERE, way_to
 from keepwell.contract.keys import episode_of
 from keepwell.streams.log import Message, Record
 from keepwell.streams.topics import Topics
+from keepwell.streams.worker.process import rare_collections
 from keepwell.streams.worker.step import Step
 from models.registry import Releases
 from services.predictor.bootstrap import processor
@@ -153,6 +154,7 @@ class _LogTask(NamedTuple):
     put_out: Path
 
 
+@rare_collections()
 def _replay_share(task: _FileTask) -> EpisodeCounts:
     """Replays the records of a share into a file beside it."""
     worker = _worker(task.settings)
@@ -165,6 +167,7 @@ def _replay_share(task: _FileTask) -> EpisodeCounts:
     return counted(worker, task.now)
 
 
+@rare_collections()
 def _replay_part(task: _LogTask) -> None:
     """Replays a partition of a log into a file."""
     with closing(task.settings.open_log(must_exist=True)) as source, task.put_out.open("xb") as file:

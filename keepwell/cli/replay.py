@@ -32,6 +32,7 @@ from keepwell.streams import earlier
 from keepwell.streams.log import Doubt, Log, LogError, Message, Partition
 from keepwell.streams.topics import Topics
 from keepwell.streams.worker import dead_letters
+from keepwell.streams.worker.process import rare_collections
 from models.registry import Releases
 from services.predictor.bootstrap import processor
 from services.predictor.settings import PredictorSettings
@@ -105,6 +106,7 @@ def command(
         failed(verdict.difference)
 
 
+@rare_collections()
 def replay_files(
     files: Sequence[str],
     until: datetime | None,
@@ -145,6 +147,7 @@ def replay_files(
     return summary
 
 
+@rare_collections()
 def replay_log(
     source: Log,
     worker: PredictorProcessor,

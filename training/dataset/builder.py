@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from keepwell.care.endings import DEFINITION
 from keepwell.contract.events import InstrumentRegistered, rfc3339
 from keepwell.scoring.scorecard import OUTPUTS
+from keepwell.streams.worker.process import rare_collections
 from training.dataset.landmarks import KINDS, moments_of
 from training.dataset.replay import Replayer, Rows, Ticks, Told
 from training.dataset.sources import Gathered, Source, Stream, gather, shown_in_files
@@ -42,7 +41,7 @@ def build(
     is asked for its own. `n_jobs` is joblib's, and so is the backend (`joblib.parallel_config`): the rows do not depend on
     either. Raises what `sources.gather` raises.
     """
-    with _rare_collections():
+    with rare_collections():
         gathered = gather(source, registrations, as_of, shown_in_files(alerts))
     return table(gathered, n_jobs)
 
@@ -57,19 +56,8 @@ def table(gathered: Gathered, n_jobs: int = 1) -> Dataset:
 
 
 def _replayed(replayer: Replayer, chunk: Sequence[Told], ticks: Ticks) -> Rows:
-    with _rare_collections():
+    with rare_collections():
         return replayer.replay(chunk, ticks)
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Fewer collections of cyclic garbage: reading and replaying make millions of objects and no cycles."""
-    before = gc.get_threshold()
-    gc.set_threshold(50_000, 50, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def _chunks(streams: Sequence[Stream]) -> Iterator[tuple[list[Told], Ticks]]:

@@ -8,9 +8,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
+RARE: Final = (50_000, 50, 100)
+"""Thresholds of the garbage collector where many objects are made and no cycles; measured on the loop of DESIGN section 6:
+17 µs less an event."""
 STALLED: Final = 70
 """Exit code of the watchdog (EX_SOFTWARE of sysexits.h)."""
 
@@ -23,13 +27,21 @@ class Check(NamedTuple):
 
 
 def tune_gc() -> None:
-    """Call once, after start-up. What is alive by then stays: it is kept out of collections, which become rare.
-
-    A worker makes many short-lived objects and no cycles; measured on the loop of DESIGN section 6: 17 µs less an event.
-    """
+    """Call once, after start-up. What is alive by then stays: it is kept out of collections, which become rare."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 50, 100)
+    gc.set_threshold(*RARE)
+
+
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Collections of garbage are rare while something long is replayed or read in, and as before afterwards."""
+    before = gc.get_threshold()
+    gc.set_threshold(*RARE)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def stop_on_signals() -> threading.Event:

@@ -1,7 +1,12 @@
 """What a process needs around the loop, tried in processes of their own."""
 
+import gc
 import subprocess
 import sys
+
+import pytest
+
+from keepwell.streams.worker.process import rare_collections
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
@@ -54,3 +59,11 @@ def test_what_is_alive_at_the_start_is_kept_out_of_collections() -> None:
         "assert gc.get_freeze_count() > 1000 and gc.get_threshold()[0] >= 10_000\n"
     )
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_collections_are_rare_meanwhile_and_as_before_afterwards() -> None:
+    before = gc.get_threshold()
+    with pytest.raises(OSError, match="full"), rare_collections():
+        assert gc.get_threshold()[0] > before[0]
+        raise OSError("full")
+    assert gc.get_threshold() == before
