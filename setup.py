@@ -30,7 +30,8 @@ def extensions() -> list[Extension]:
     from mypyc.build import mypycify
 
     into = HERE / "build" / "core"
-    shutil.rmtree(into / "keepwell", ignore_errors=True)
+    for old in ("keepwell", ".mypy_cache"):  # mypyc can fail on what it kept of the time before (`value is not in list`)
+        shutil.rmtree(into / old, ignore_errors=True)
     ignored = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
     shutil.copytree(HERE / "keepwell", into / "keepwell", ignore=ignored)
     for path in core():  # a compiled class has slots without being asked, and mypyc does not know the wish

@@ -51,13 +51,19 @@ def test_it_is_said_which_of_the_two_runs(monkeypatch: pytest.MonkeyPatch) -> No
     assert compiled.told().startswith("runs as Python, with the same results")
 
 
-def test_without_a_compiler_the_core_stays_python_and_the_build_says_so(tmp_path: Path) -> None:
+def test_without_a_compiler_the_core_stays_python_and_the_build_says_so_and_nothing_is_kept_of_the_build_before(
+    tmp_path: Path,
+) -> None:
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "keepwell", tmp_path / "keepwell", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    before = tmp_path / "build" / "core" / ".mypy_cache" / "of-the-build-before"
+    before.parent.mkdir(parents=True)
+    before.touch()
     build = subprocess.run(
         [sys.executable, "setup.py", "build_ext", "--inplace"],
         env=os.environ | {"CC": "false"}, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     assert "the core is not compiled and runs as Python" in build.stdout + build.stderr
     assert not list(tmp_path.glob("keepwell/**/*.so"))
+    assert before.parent.is_dir() and not before.exists(), "mypyc fails on some of what it kept"
