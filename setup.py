@@ -30,7 +30,10 @@ def extensions() -> list[Extension]:
     from mypyc.build import mypycify
 
     into = HERE / "build" / "core"
-    for old in ("keepwell", ".mypy_cache"):  # mypyc can fail on what it kept of the time before (`value is not in list`)
+    for old in (
+        "keepwell",
+        ".mypy_cache",
+    ):  # mypyc can fail on what it kept of the time before (`value is not in list`)
         shutil.rmtree(into / old, ignore_errors=True)
     ignored = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
     shutil.copytree(HERE / "keepwell", into / "keepwell", ignore=ignored)

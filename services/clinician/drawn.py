@@ -8,9 +8,9 @@ from time import monotonic
 from typing import Final, Generic, TypeVar
 
 LIFE: Final = timedelta(minutes=10)
-"""What nobody asks for is gone after twice so long, that of an erased client too; ours."""
-MOST: Final = 4_096
-"""Pieces of one age; a row of a list has some 5 kB. Ours."""
+"""What nobody asks for is let go of when anything is asked for after twice so long, that of an erased client too; ours."""
+MOST: Final = 2_048
+"""Pieces of one age, of two; a row of a list has 2 to 9 kB. Ours."""
 
 Piece = TypeVar("Piece")
 
