@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from keepwell.streams.worker.process import rare_collections
+from keepwell.streams.worker.process import RARE, rare_collections
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
@@ -61,9 +61,14 @@ def test_what_is_alive_at_the_start_is_kept_out_of_collections() -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-def test_collections_are_rare_meanwhile_and_as_before_afterwards() -> None:
-    before = gc.get_threshold()
-    with pytest.raises(OSError, match="full"), rare_collections():
-        assert gc.get_threshold()[0] > before[0]
-        raise OSError("full")
-    assert gc.get_threshold() == before
+@pytest.mark.parametrize("before", [(700, 10, 10), RARE])
+def test_collections_are_rare_meanwhile_and_as_before_afterwards(before: tuple[int, int, int]) -> None:
+    others = gc.get_threshold()
+    gc.set_threshold(*before)
+    try:
+        with pytest.raises(OSError, match="full"), rare_collections():
+            assert gc.get_threshold() == RARE
+            raise OSError("full")
+        assert gc.get_threshold() == before
+    finally:
+        gc.set_threshold(*others)
