@@ -15,6 +15,7 @@ from services.clinician.kept import Kept
 from services.clinician.people.access import API, Caller, caller
 from services.clinician.people.audit import AuditEntry, append
 from services.clinician.releases import KnownRelease, KnownReleases
+from services.clinician.templates import PageContext
 from services.clinician.views import ModelView, QualityView, TeamView
 from services.clinician.web import Pages
 
@@ -92,7 +93,7 @@ class _Overview:
     def _in_use(self, digest: str | None) -> KnownRelease | None:
         return None if digest is None else self._releases.find(digest)
 
-    def _context(self, who: Caller) -> render.PageContext:
+    def _context(self, who: Caller) -> PageContext:
         with self._pages.engine.connect().execution_options(reads=True) as connection:
             return self._pages.context(connection, who)
 

@@ -32,6 +32,7 @@ from services.clinician.people.who import OPERATOR, ROLES, Role, User
 from services.clinician.people_api import AuditSeen, Before, looks, newest
 from services.clinician.prompts.became import undelivered_in
 from services.clinician.sentences import words
+from services.clinician.templates import PageContext
 from services.clinician.web import Pages, form_of
 
 ROLE_WORDS: Final[dict[str, str]] = {
@@ -339,7 +340,7 @@ class _Administration:
 
 
 def _audit(
-    context: render.PageContext, seen: Sequence[AuditSeen], *, client: str = "", after: str | None = None,
+    context: PageContext, seen: Sequence[AuditSeen], *, client: str = "", after: str | None = None,
     verdict: audit.Verdict | None = None,
 ) -> Response:  # fmt: skip
     text = render.page(

@@ -5,55 +5,25 @@ No database, no request: whoever answers a request gives what the user may see.
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Hashable, Iterable, Sequence
-from datetime import UTC, datetime
-from functools import cache, partial
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
-from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
 import msgspec
-from jinja2 import Environment
-from markupsafe import Markup
 
-from keepwell.contract.retold import retold
-from keepwell.contract.say import Argument, Language, Said, number, render, said
+from keepwell.contract.say import Said, render
 from keepwell.contract.words import State
-from keepwell.web.figures import signed
-from keepwell.web.pages import environment
-from services.clinician import draw, sentences, telling
-from services.clinician.drawn import Drawn
-from services.clinician.sentences import KINDS, WHY, meaning, words
+from services.clinician import draw, telling
+from services.clinician.sentences import meaning, words
+from services.clinician.templates import PageContext, can_take_back, environment_of, subject
 from services.clinician.views import (
-    Answer,
     AnsweredAlert,
     CaseloadItem,
     EpisodeView,
-    Measure,
     ModelView,
     QualityView,
     TeamView,
-    Viewer,
 )
 
-HTMX: Final = {
-    "allowEval": False,
-    "allowScriptTags": False,
-    "includeIndicatorStyles": False,
-    "historyEnabled": False,
-    "historyCacheSize": 0,
-    "selfRequestsOnly": True,
-}
-"""How htmx is set up: nothing that the policy of the pages forbids, and no copy of a page in the browser's storage."""
-PLACES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
-    "clinician": (("/", "today"), ("/model", "model")),
-    "supervisor": (("/", "today"), ("/supervision", "supervision"), ("/model", "model")),
-    "administrator": (("/users", "users"), ("/quality", "quality"), ("/model", "model"), ("/audit", "audit")),
-    "data": (("/quality", "quality"), ("/model", "model")),
-}
-"""What each role finds at the head of a page."""
 BULK_FROM: Final = 3
 """Clients worth a thought from which on the list offers to mark all as seen; ours."""
 TOUR: Final = {"tour-1": "tour_strain", "tour-2": "tour_absence", "tour-3": "tour_ending"}
@@ -68,34 +38,8 @@ TOLD_OF_PROVIDER: Final = {
 }
 """The sentence for each way in which a log-in with the clinic's account ends that lets nobody in."""
 SIGNED_OUT: Final = "signed_out"
-_ODD: Final = re.compile(r"[^A-Za-z0-9-]")
 MOST_TOGETHER: Final = 4
 """Measures in the together view, and things said to help on it are half as many again: with them it prints on one page."""
-
-
-class Heard(msgspec.Struct, frozen=True, kw_only=True):
-    """When the last event was heard (None: never), and whether the read model is behind."""
-
-    at: datetime | None
-    stale: bool = False
-
-
-class PageContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What every page needs beside its own facts.
-
-    `viewer` and `csrf` are None before the log-in, `heard` where it says nothing. `now` is aware. `simulated`: the data are
-    made up.
-    `undelivered`: a message to the user was given up lately.
-    """
-
-    viewer: Viewer | None
-    csrf: str | None
-    zone: ZoneInfo
-    now: datetime
-    heard: Heard | None = None
-    language: Language = "en"
-    simulated: bool = False
-    undelivered: bool = False
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,9 +85,9 @@ def client(context: PageContext, view: EpisodeView, risks: Sequence[float]) -> s
     item = view.item
     of_alerts = {one.event_id for answered in view.alerts for one in answered.answers}
     shown = {holds.event_id for each in item.alerts if (holds := telling.holding(each)) is not None}
-    mine = [one for one in view.answers if one.event_id not in shown and _can_take_back(context, one, "client")]
+    mine = [one for one in view.answers if one.event_id not in shown and can_take_back(context, one, "client")]
     return _page(
-        "client.html", context, None, title=_subject(item.episode), here=None, view=view, risks=risks,
+        "client.html", context, None, title=subject(item.episode), here=None, view=view, risks=risks,
         numbers=item.calibrated,
         drawn=draw.steps(view.scores, context.now if item.state == "open" else None),
         steps=telling.condensed(view.scores), mine=mine, ideas=telling.ideas(item.alerts),
@@ -232,12 +176,7 @@ def page(template: str, context: PageContext, name: str, /, **facts: object) -> 
 
 def announced_of(item: CaseloadItem, *, back: bool = False) -> Said:
     """What the live region says after an answer, or after one was taken back."""
-    return words("announced_back" if back else "announced", subject=_subject(item.episode))
-
-
-def anchor(alert_id: str) -> str:
-    """The id of an alert's element on a page, to lead back to it after an answer without script."""
-    return f"alert-{_named(alert_id)}"
+    return words("announced_back" if back else "announced", subject=subject(item.episode))
 
 
 def risks_of(items: Iterable[CaseloadItem]) -> tuple[float, ...]:
@@ -253,7 +192,7 @@ def _can_mark_all(context: PageContext, items: Sequence[CaseloadItem]) -> bool:
 
 def _tour(context: PageContext, items: Sequence[CaseloadItem]) -> list[tuple[str, Said]]:
     """The clients that a visitor of the demo might begin with, and what each is an example of."""
-    there = {_subject(item.episode): item.episode for item in items} if context.simulated else {}
+    there = {subject(item.episode): item.episode for item in items} if context.simulated else {}
     return [(there[subject], words(name)) for subject, name in TOUR.items() if subject in there]
 
 
@@ -269,144 +208,8 @@ def _helped(view: EpisodeView) -> list[tuple[str, Said | str]]:
     return sorted(found, key=lambda each: telling.parsed(each[0]), reverse=True)
 
 
-def _can_take_back(context: PageContext, answer: Answer, where: str) -> bool:
-    """Whether the button is shown: for seconds in the list, for a day on the client's page."""
-    if answer.retracted or context.viewer is None or answer.by != context.viewer.user:
-        return False
-    age = context.now - telling.parsed(answer.at)
-    return age <= (telling.UNDO if where == "today" else telling.UNDO_LATER)
-
-
 def _page(template: str, context: PageContext, name: str | None, **facts: object) -> str:
     found = environment_of(context.language)
     if name is not None:
         facts["title"] = render(words(name), context.language)
     return found.get_template(template).render(context=context, **facts)
-
-
-@cache
-def environment_of(language: Language) -> Environment:
-    """The templates in a language, with all that they call, and the rows that were drawn of late."""
-
-    def say(text: Said | None) -> str:
-        return "" if text is None else render(text, language)
-
-    bare = {name: render(text, language) for name, text in sentences.WORDS.items()}
-
-    def t(name: str, **arguments: Argument) -> str:
-        return render(words(name, **arguments), language) if arguments else bare[name]
-
-    def n(name: str, count: int) -> str:
-        return render(sentences.so_many(name, count), language)
-
-    def told(text: str) -> str:
-        """A sentence of the log or the playbook."""
-        return retold(text, language)
-
-    def spoken(text: Said | str) -> str:
-        return retold(text, language) if isinstance(text, str) else render(text, language)
-
-    def capital(text: Said | str) -> str:
-        whole = spoken(text)
-        return whole[:1].upper() + whole[1:]
-
-    made = environment(
-        "services.clinician",
-        {
-            "say": spoken, "capital": capital, "subject": _subject, "piece": partial(quote, safe=""),
-            "named": _named, "anchor": anchor,
-            "day": lambda moment, context: say(_day(moment, context)),
-            "clock": lambda moment, context: say(_clock(moment, context)),
-            "stamp": _stamp,
-            "points": lambda points: signed(points, 1),
-        },
-        t=t, n=n, say=spoken, told=told, num=partial(number, language=language), words=words, meaning=meaning,
-        day=_day, clock=_clock, date=_date, ago=_ago, WHY=WHY, KINDS=KINDS, PLAYBOOK=telling.OF_THE_PLAYBOOK,
-        cards=telling.cards, ANSWERS=telling.ANSWERS, DISMISSALS=telling.DISMISSALS, LAST=telling.LAST,
-        likelihood=telling.likelihood, frequency=telling.frequency, moved=telling.moved, weight=telling.weight,
-        newest=_newest, given=telling.given, raising=telling.raising,
-        holding=telling.holding, put_off_often=telling.put_off_often, snoozes=telling.snoozes,
-        can_take_back=_can_take_back, in_order=draw.in_order, ratings=draw.ratings, places=_places,
-        htmx_config=json.dumps(HTMX, separators=(",", ":")), short=_short,
-    )  # fmt: skip
-    made.finalize = lambda value: render(value, language) if isinstance(value, Said) else value
-    rows, parts = Drawn[Markup](), cache(lambda: made.get_template("parts.html").module)
-
-    def row(context: PageContext, item: CaseloadItem, risks: Sequence[float]) -> Markup:
-        place = None if item.risk is None else telling.likelihood(item.risk.d30, risks, item.calibrated)
-
-        def drawn() -> Markup:
-            return parts().row(context, item, place)  # type: ignore[attr-defined, no-any-return]  # a macro
-
-        follows_from = _row_follows_from(context, item, place)
-        return drawn() if follows_from is None else rows.get(follows_from, drawn)
-
-    made.globals["row"] = row
-    return made
-
-
-def _row_follows_from(context: PageContext, item: CaseloadItem, place: Said | None) -> Hashable:
-    """All that the row of a client follows from, beside its language. None while it offers to take an answer back, which it
-    does for seconds."""
-    given = [one for answered in item.alerts for one in answered.answers]
-    if any(_can_take_back(context, one, "today") for one in given):
-        return None
-    viewer = context.viewer
-    user, covers = (None, False) if viewer is None else (viewer.user, item.clinician_id in viewer.covers)
-    return item, place, context.csrf, user, covers, context.zone.key, context.now.astimezone(context.zone).date()
-
-
-def _places(viewer: Viewer) -> tuple[tuple[str, str], ...]:
-    return PLACES[viewer.role]
-
-
-def _subject(episode: str) -> str:
-    """The pseudonym of an episode, without its clinic."""
-    return episode.partition("/")[2] or episode
-
-
-def _named(name: str) -> str:
-    """A pseudonym as a part of an id that HTML and SVG allow; other names are other parts.
-
-    >>> _named("north/ep_17")
-    'north_2f.ep_5f.17'
-    """
-    return _ODD.sub(lambda found: f"_{ord(found[0]):x}.", name)
-
-
-def _newest(measure: Measure) -> Said:
-    return telling.newest(measure) or said("no rating")
-
-
-def _moment(moment: str | datetime) -> datetime:
-    return telling.parsed(moment) if isinstance(moment, str) else moment
-
-
-def _day(moment: str | datetime, context: PageContext) -> Said:
-    return sentences.day(_moment(moment), context.now, context.zone)
-
-
-def _clock(moment: str | datetime, context: PageContext) -> Said:
-    return sentences.clock(_moment(moment), context.now, context.zone)
-
-
-def _stamp(moment: str | datetime) -> str:
-    """A moment as `time` has it: HTML allows three digits of a second, events have six.
-
-    >>> _stamp("2026-03-02T10:00:00.123456Z")
-    '2026-03-02T10:00:00Z'
-    """
-    return f"{_moment(moment).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _date(moment: str | datetime, context: PageContext) -> Said:
-    there, here = _moment(moment).astimezone(context.zone), context.now.astimezone(context.zone)
-    return sentences.date(there, context.zone, year=there.year != here.year)
-
-
-def _short(moment: str | datetime, context: PageContext) -> Said:
-    return sentences.day_of_month(_moment(moment), context.now, context.zone)
-
-
-def _ago(moment: datetime, now: datetime, zone: ZoneInfo) -> Said:
-    return sentences.ago(moment, now, zone)

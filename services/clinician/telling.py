@@ -192,14 +192,14 @@ def snoozes(item: CaseloadItem, now: datetime, zone: tzinfo) -> tuple[str | None
     All are at the start of the clinic's day.
     """
     here = now.astimezone(zone)
-    ends = tuple(rfc3339(_micros(_morning(here, days))) for days in SNOOZES)
+    ends = tuple(rfc3339(_micros(morning(here, days))) for days in SNOOZES)
     if item.next_visit is None:
         return None, ends
-    after = _morning(parsed(item.next_visit.starts_at).astimezone(zone), 1)
-    return (rfc3339(_micros(after)) if _morning(here, 0) < after <= _morning(here, LONGEST.days) else None), ends
+    after = morning(parsed(item.next_visit.starts_at).astimezone(zone), 1)
+    return (rfc3339(_micros(after)) if morning(here, 0) < after <= morning(here, LONGEST.days) else None), ends
 
 
-def _morning(here: datetime, days: int) -> datetime:
+def morning(here: datetime, days: int) -> datetime:
     """The start of the day so many days on."""
     return (here + timedelta(days=days)).replace(hour=0, minute=0, second=0, microsecond=0)
 

@@ -35,10 +35,11 @@ from services.clinician.people.limits import TooMany
 from services.clinician.people.passwords import Passwords
 from services.clinician.people.sign_in import SignedIn, sign_in, sign_out
 from services.clinician.prompts.became import is_undelivered
-from services.clinician.render import SIGNED_OUT, Filters, Heard, PageContext, ProviderDoor
+from services.clinician.render import SIGNED_OUT, Filters, ProviderDoor
 from services.clinician.seen import saw
 from services.clinician.sentences import words
 from services.clinician.tables import positions
+from services.clinician.templates import Heard, PageContext, anchor
 
 STATIC: Final = Path(__file__).with_name("pages") / "static"
 STALE: Final = timedelta(minutes=5)
@@ -287,7 +288,7 @@ class _Views:
             key = found.alert.episode
             saw(connection, who.user.id, key, micros(self._pages.now()))
             if "hx-request" not in request.headers:
-                place = f"/episodes/{key}#{render.anchor(alert_id)}" if form.get("from") == "client" else "/"
+                place = f"/episodes/{key}#{anchor(alert_id)}" if form.get("from") == "client" else "/"
                 return RedirectResponse(place, 303)
             view = queries.episode(connection, who.viewer, key, self._pages.now(), self._pages.fits)
             context = self._pages.context(connection, who)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from keepwell.alerting.playbook import suggest
 from keepwell.contract.outputs import Alert, Reason, Risk
 from keepwell.contract.words import AlertKind
-from services.clinician.render import Heard, PageContext
+from services.clinician.templates import Heard, PageContext
 from services.clinician.views import (
     Answer,
     AnsweredAlert,

@@ -20,14 +20,10 @@ from services.clinician.render import (
     SIGNED_OUT,
     TOLD_OF_PROVIDER,
     Filters,
-    Heard,
-    PageContext,
     ProviderDoor,
     alert,
-    anchor,
     announced_of,
     client,
-    environment_of,
     login,
     message,
     model,
@@ -41,6 +37,7 @@ from services.clinician.render import (
 )
 from services.clinician.sentences import WORDS
 from services.clinician.telling import ANSWERS, DISMISSALS, likelihood
+from services.clinician.templates import Heard, PageContext, anchor, environment_of
 from services.clinician.views import (
     CalledWrong,
     CaseloadItem,

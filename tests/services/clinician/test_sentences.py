@@ -14,8 +14,8 @@ from docs.catalogue import KEYWORDS
 from keepwell.alerting.playbook import Where
 from keepwell.contract.words import State
 from services.clinician import sentences
-from services.clinician.render import PLACES
 from services.clinician.sentences import COUNTS, KINDS, WHY, WORDS
+from services.clinician.templates import PLACES
 from services.clinician.views import Why
 
 ROOM: Final = Path(services.clinician.__file__).parent
