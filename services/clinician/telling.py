@@ -34,7 +34,7 @@ MOST_RAISING: Final = 3
 """Reasons of a risk that are told with it; as many as an alert has."""
 LONGEST: Final = timedelta(days=30)
 """The end of the longest snooze."""
-SNOOZES: Final = (7, 14, 30)
+SNOOZES: Final = (7, 14, 28)
 """Days until which a matter can be put off; ours."""
 CYCLES: Final = 2
 """Snoozes after which a card says something else."""
@@ -196,7 +196,7 @@ def snoozes(item: CaseloadItem, now: datetime, zone: tzinfo) -> tuple[str | None
     if item.next_visit is None:
         return None, ends
     after = morning(parsed(item.next_visit.starts_at).astimezone(zone), 1)
-    return (rfc3339(_micros(after)) if morning(here, 0) < after <= morning(here, LONGEST.days) else None), ends
+    return (rfc3339(_micros(after)) if morning(here, 0) < after < morning(here, LONGEST.days) else None), ends
 
 
 def morning(here: datetime, days: int) -> datetime:

@@ -278,6 +278,15 @@ def test_an_answer_can_be_taken_back_for_seconds_on_the_list_and_for_a_day_on_th
     assert offered("u-anna", "2026-03-03T08:59:55Z", retracted=True) == (False, False)
 
 
+def test_no_snooze_is_offered_that_the_longest_would_cut_short() -> None:
+    """Ten past midnight, thirty days before a day that has 25 hours is over."""
+    context = made.context(now=datetime(2026, 9, 25, 22, 10, tzinfo=UTC))
+    of = made.item(next_visit=NextVisit(starts_at="2026-10-25T10:00:00Z", missed=None))
+    page = sound(row(context, of, ()), whole=False)
+    offered = [found["value"] for found in page.all("button", name="until")]
+    assert offered and max(offered) <= f"{context.now + timedelta(days=30):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def test_what_is_swapped_in_is_the_row_or_the_alert_with_what_is_announced() -> None:
     one = made.alert(answers=(made.answer(),))
     of = made.item(alerts=(one,))
