@@ -230,6 +230,12 @@ def test_a_dataset_of_other_features_is_refused(expected: Dataset, tmp_path: Pat
         Dataset.read(tmp_path)
 
 
+def test_a_dataset_of_other_signals_is_refused_with_what_to_do(expected: Dataset, tmp_path: Path) -> None:
+    Dataset(expected.frame.drop(columns="signal_last_call"), expected.fairness, expected.about).write(tmp_path)
+    with pytest.raises(ValueError, match="other signals than this version has; build it anew"):
+        Dataset.read(tmp_path)
+
+
 def test_nothing_told_is_an_empty_table() -> None:
     empty = build(InMemory([]))
     assert len(empty.frame) == 0 and list(empty.frame.columns) == list(build(InMemory(story((0, opened())))).frame)
