@@ -55,7 +55,7 @@ class KafkaWriter:
             self._producer.init_transactions()
             self._identity = self._now_is()
             for topic in topics:
-                # One look-up brings all of them; a tenth of a second lies between two, as between retries.
+                # One look-up brings all of them; between two the client waits a tenth of a second, as before a retry.
                 self._producer._sender.add_topic(topic)
             for topic in topics:
                 self._know(topic)
